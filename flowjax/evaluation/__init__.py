@@ -1,0 +1,83 @@
+"""The evidence: similarity tasks, QNLI, isotropy, lexical similarity, baselines, tables.
+
+Vectors in, numbers out, in numpy float64. Nothing here knows of flows, of JAX or of an encoder:
+an encoder is any function from sentences to vectors, and a flow any function on vectors.
+"""
+
+from flowjax.evaluation.baselines import (
+    null_top_singular_vectors,
+    standardize,
+    standardize_then_null,
+    whiten,
+)
+from flowjax.evaluation.correlation import average_ranks, cosine, pearson, spearman
+from flowjax.evaluation.frequency import frequency_table
+from flowjax.evaluation.isotropy import (
+    alignment,
+    isoscore,
+    isotropy_report,
+    isotropy_score,
+    mean_cosine,
+    singular_spectrum,
+    uniformity,
+)
+from flowjax.evaluation.lexical import edit_distances, lexical_correlations
+from flowjax.evaluation.locate import STS_YEARS, TASKS, load_task
+from flowjax.evaluation.qnli import roc_auc, score_qnli
+from flowjax.evaluation.readers import load_pairs
+from flowjax.evaluation.sts import (
+    Lookup,
+    evaluate_task,
+    evaluate_vectors,
+    score_pairs,
+    score_similarities,
+)
+from flowjax.evaluation.table import (
+    average,
+    by_vectors,
+    flat_rows,
+    markdown_table,
+    rich_table,
+    summarize_seeds,
+)
+from flowjax.evaluation.tasks import Pairs, PairTask
+
+__all__ = [
+    "Lookup",
+    "PairTask",
+    "Pairs",
+    "STS_YEARS",
+    "TASKS",
+    "alignment",
+    "average",
+    "average_ranks",
+    "by_vectors",
+    "cosine",
+    "edit_distances",
+    "evaluate_task",
+    "evaluate_vectors",
+    "flat_rows",
+    "frequency_table",
+    "isoscore",
+    "isotropy_report",
+    "isotropy_score",
+    "lexical_correlations",
+    "load_pairs",
+    "load_task",
+    "markdown_table",
+    "mean_cosine",
+    "null_top_singular_vectors",
+    "pearson",
+    "rich_table",
+    "roc_auc",
+    "score_pairs",
+    "score_qnli",
+    "score_similarities",
+    "singular_spectrum",
+    "spearman",
+    "standardize",
+    "standardize_then_null",
+    "summarize_seeds",
+    "uniformity",
+    "whiten",
+]

@@ -1,0 +1,89 @@
+"""The paper's table 1: are rare words' embeddings longer and more sparsely spread?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from flowjax.evaluation.correlation import check_vectors
+
+# The table's last bin is printed [5K, 1K), surely 5K to 10K.
+BINS = ((0, 100), (100, 500), (500, 5_000), (5_000, 10_000))
+_BLOCK = 1024
+
+
+def frequency_table(
+    embeddings: np.ndarray,
+    ranks: np.ndarray | None = None,
+    *,
+    bins: Sequence[tuple[int, int]] = BINS,
+    neighbours: Sequence[int] = (3, 5, 7),
+) -> list[dict[str, Any]]:
+    """Mean L2 norm and k-NN closeness of word embeddings by frequency rank.
+
+    arXiv 2011.05864, table 1. Neighbours are sought among all embeddings given, never the word
+    itself; a word's value is the mean over its k nearest: those of smallest L2 distance, and
+    those of largest dot product. The paper does not say whether it takes the mean over the k or
+    the k-th; the mean is our reading.
+
+    Args:
+        embeddings: ``(n, d)`` word embeddings; leave special and unused tokens out.
+        ranks: ``(n,)`` frequency rank of each row from 0, the most frequent; None when the rows
+            are in this order already.
+        bins: Half-open ranges of rank.
+        neighbours: The values of k, each less than n.
+
+    Returns:
+        One dict a bin: ``low, high, words, norm``, and ``l2_K`` and ``dot_K`` for each k. A bin
+        without words has 0 words and None for its numbers.
+
+    Raises:
+        ValueError: For ranks of another shape, or k not in 1 to n - 1.
+
+    Example:
+        >>> rows = frequency_table(np.array([[0.0], [1.0], [3.0]]), bins=[(0, 3)], neighbours=[1])
+        >>> {key: round(value, 4) for key, value in rows[0].items()}
+        {'low': 0, 'high': 3, 'words': 3, 'norm': 1.3333, 'l2_1': 1.3333, 'dot_1': 2.0}
+    """
+    x = check_vectors("embeddings", embeddings)
+    n = len(x)
+    ranks = np.arange(n) if ranks is None else np.asarray(ranks)
+    if ranks.shape != (n,):
+        raise ValueError(f"ranks: expected shape ({n},) like the embeddings, got {ranks.shape}")
+    ks = tuple(neighbours)
+    if not ks or min(ks) < 1 or max(ks) >= n:
+        raise ValueError(f"neighbours: expected k from 1 to {n - 1} for {n} words, got {ks}")
+    squares = np.einsum("nd,nd->n", x, x)
+    table = []
+    for low, high in bins:
+        words = np.flatnonzero((ranks >= low) & (ranks < high))
+        row: dict[str, Any] = {"low": low, "high": high, "words": len(words)}
+        names = [f"{kind}_{k}" for kind in ("l2", "dot") for k in ks]
+        if len(words):
+            l2, dot = _nearest(x, squares, words, max(ks))
+            row["norm"] = float(np.sqrt(squares[words]).mean())
+            means = [float(near[:, :k].mean()) for near in (l2, dot) for k in ks]
+            row |= dict(zip(names, means, strict=True))
+        else:
+            row |= dict.fromkeys(["norm", *names])
+        table.append(row)
+    return table
+
+
+def _nearest(
+    x: np.ndarray, squares: np.ndarray, words: np.ndarray, k: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Smallest distances and largest dot products of some rows to all others, ``(m, k)`` each."""
+    distances, products = [], []
+    for start in range(0, len(words), _BLOCK):
+        rows = words[start : start + _BLOCK]
+        dot = x[rows] @ x.T
+        squared = squares[rows, None] + squares - 2.0 * dot
+        itself = (np.arange(len(rows)), rows)
+        dot[itself], squared[itself] = -np.inf, np.inf
+        smallest = np.sort(np.partition(squared, k - 1, axis=1)[:, :k], axis=1)
+        distances.append(np.sqrt(np.maximum(smallest, 0.0)))
+        products.append(-np.sort(np.partition(-dot, k - 1, axis=1)[:, :k], axis=1))
+    return np.concatenate(distances), np.concatenate(products)

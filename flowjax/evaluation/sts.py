@@ -1,0 +1,185 @@
+"""Spearman and Pearson of cosine similarity with human scores, per task, split and subset."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import numpy as np
+
+from flowjax.evaluation.correlation import check_vectors, cosine, pearson, spearman
+from flowjax.evaluation.qnli import score_auc
+from flowjax.evaluation.tasks import Pairs, PairTask
+
+Scores = dict[str, float]
+Encode = Callable[[list[str]], np.ndarray]
+
+
+def score_similarities(similarities: np.ndarray, gold: np.ndarray) -> Scores:
+    """Correlations, x 100, of given similarities with human scores.
+
+    Args:
+        similarities: ``(n,)``.
+        gold: ``(n,)``.
+
+    Returns:
+        ``{"pairs", "spearman", "pearson"}``.
+
+    Example:
+        >>> score_similarities([0.1, 0.5, 0.6], [0.0, 3.0, 5.0])["spearman"]
+        100.0
+    """
+    names = ("similarity", "gold")
+    return {
+        "pairs": len(gold),
+        "spearman": 100.0 * spearman(similarities, gold, names),
+        "pearson": 100.0 * pearson(similarities, gold, names),
+    }
+
+
+def score_pairs(vectors1: np.ndarray, vectors2: np.ndarray, gold: np.ndarray) -> Scores:
+    """Correlations, x 100, of cosine similarity with human scores, in float64.
+
+    Args:
+        vectors1: ``(n, d)`` vectors of the first sentences.
+        vectors2: ``(n, d)`` vectors of the second sentences.
+        gold: ``(n,)`` human scores on any scale.
+
+    Returns:
+        ``{"pairs", "spearman", "pearson"}``; Spearman gives ties their average rank.
+
+    Raises:
+        ValueError: Where the result would be undefined: a row of zeros, NaN or infinity, fewer
+            than two pairs, or similarities (or scores) that are all equal.
+
+    Example:
+        >>> x = [[1.0, 0.0], [1.0, 0.0], [1.0, 0.0]]
+        >>> y = [[1.0, 0.1], [1.0, 1.0], [0.0, 1.0]]
+        >>> round(score_pairs(x, y, [5.0, 3.0, 0.0])["spearman"], 6)
+        100.0
+    """
+    return score_similarities(cosine(vectors1, vectors2), gold)
+
+
+def evaluate_task(
+    task: PairTask, encode: Encode, *, splits: Iterable[str] | None = None
+) -> dict[str, dict]:
+    """Encodes each distinct sentence of a task once and scores every split.
+
+    Args:
+        task: Any PairTask.
+        encode: From a list of n sentences to ``(n, d)`` vectors.
+        splits: Which splits; all when None.
+
+    Returns:
+        For a plain task ``{split: {"pairs", "spearman", "pearson"}}``; for a grouped one (STS12
+        to STS16) ``{split: {"all", "mean", "wmean", "subsets": {name: ...}}}``, each with these
+        three; for QNLI ``{split: {"pairs", "auc"}}``. All x 100 but pairs.
+
+    Example:
+        >>> pairs = Pairs(("a", "b", "c"), ("b", "c", "d"), [1, 2, 3])
+        >>> table = {"a": [1, 0], "b": [0, 1], "c": [1, 2], "d": [1, 2]}
+        >>> encode = lambda sentences: np.array([table[s] for s in sentences])
+        >>> evaluate_task(PairTask("t", {"dev": {"t": pairs}}), encode)["dev"]["spearman"]
+        100.0
+    """
+    sentences = task.sentences(splits, unique=True)
+    return evaluate_vectors(task, sentences, encode(sentences), splits=splits)
+
+
+def evaluate_vectors(
+    task: PairTask,
+    sentences: Sequence[str],
+    vectors: np.ndarray,
+    *,
+    splits: Iterable[str] | None = None,
+) -> dict[str, dict]:
+    """As `evaluate_task`, from vectors already at hand: plain and calibrated share one encoding.
+
+    Args:
+        task: Any PairTask.
+        sentences: The n sentences that have a vector, such as ``task.sentences(unique=True)``.
+        vectors: ``(n, d)``.
+        splits: Which splits; all when None.
+
+    Returns:
+        See `evaluate_task`.
+    """
+    lookup = Lookup(sentences, vectors)
+    results = {}
+    for split in task.check_splits(splits):
+        subsets = task.splits[split]
+        try:
+            if task.grouped:
+                cosines = {name: lookup.cosines(pairs) for name, pairs in subsets.items()}
+                results[split] = _grouped(cosines, subsets)
+            elif task.metric == "auc":
+                pairs = task.pairs(split)
+                results[split] = score_auc(lookup.cosines(pairs), pairs.gold)
+            else:
+                pairs = task.pairs(split)
+                results[split] = score_similarities(lookup.cosines(pairs), pairs.gold)
+        except ValueError as error:
+            raise ValueError(f"{task.name} {split}: {error}") from error
+    return results
+
+
+class Lookup:
+    """Vectors by their sentence.
+
+    Args:
+        sentences: n sentences; of equal ones the first counts.
+        vectors: ``(n, d)``, finite.
+
+    Example:
+        >>> lookup = Lookup(["a", "b"], np.array([[1.0, 0.0], [1.0, 1.0]]))
+        >>> lookup.cosines(Pairs(("a", "b"), ("b", "b"), [1.0, 5.0])).round(4)
+        array([0.7071, 1.    ])
+    """
+
+    def __init__(self, sentences: Sequence[str], vectors: np.ndarray) -> None:
+        self.vectors = check_vectors("vectors", vectors)
+        if len(self.vectors) != len(sentences):
+            raise ValueError(
+                f"vectors: expected one row for each of {len(sentences)} sentences, "
+                f"got shape {self.vectors.shape}"
+            )
+        self.rows = {s: i for i, s in reversed(list(enumerate(sentences)))}
+
+    def __getitem__(self, sentences: Sequence[str]) -> np.ndarray:
+        missing = [s for s in sentences if s not in self.rows]
+        if missing:
+            raise ValueError(
+                f"vectors: expected one for every sentence, got none for {len(missing)}, "
+                f"the first of them {missing[0][:60]!r}"
+            )
+        return self.vectors[np.array([self.rows[s] for s in sentences], dtype=np.intp)]
+
+    def cosines(self, pairs: Pairs) -> np.ndarray:
+        """Cosine of each scored pair, ``(n,)`` float64."""
+        return cosine(self[pairs.sentences1], self[pairs.sentences2])
+
+
+def _grouped(similarities: Mapping[str, np.ndarray], subsets: Mapping[str, Pairs]) -> dict:
+    each = {}
+    for name, pairs in subsets.items():
+        try:
+            each[name] = score_similarities(similarities[name], pairs.gold)
+        except ValueError as error:
+            raise ValueError(f"subset {name}: {error}") from error
+    sizes = np.array([scores["pairs"] for scores in each.values()], dtype=np.float64)
+    total = int(sizes.sum())
+
+    def averaged(weights: np.ndarray) -> Scores:
+        return {"pairs": total} | {
+            key: float(np.average([scores[key] for scores in each.values()], weights=weights))
+            for key in ("spearman", "pearson")
+        }
+
+    pooled = np.concatenate(list(similarities.values()))
+    gold = np.concatenate([pairs.gold for pairs in subsets.values()])
+    return {
+        "all": score_similarities(pooled, gold),
+        "mean": averaged(np.ones_like(sizes)),
+        "wmean": averaged(sizes),
+        "subsets": each,
+    }
