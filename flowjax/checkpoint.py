@@ -1,0 +1,141 @@
+"""Orbax save and resume: written in the background, kept by number, checked when read.
+
+Every checkpoint carries a CRC of each leaf beside the state. A newest checkpoint that is
+truncated, or reads but does not agree with its CRCs, is reported and the one before it is used.
+"""
+
+from __future__ import annotations
+
+import logging
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+from flowjax import devices
+
+logger = logging.getLogger("flowjax")
+
+
+class Checkpoints:
+    """The checkpoints of one run, in `folder/STEP/`.
+
+    Example:
+        >>> import tempfile
+        >>> with Checkpoints(tempfile.mkdtemp()) as checkpoints:
+        ...     checkpoints.save(3, {"w": np.ones(2)})
+        ...     step, state = checkpoints.restore({"w": np.zeros(2)})
+        >>> step, state["w"].tolist()
+        (3, [1.0, 1.0])
+    """
+
+    def __init__(
+        self, folder: str | Path, *, keep: int = 3, warn: Callable[[str], None] = logger.warning
+    ) -> None:
+        """Opens a folder of checkpoints, or makes it.
+
+        Args:
+            folder: made if it does not exist.
+            keep: how many of the newest are kept.
+            warn: called with one line about each checkpoint that cannot be used.
+        """
+        self.folder = Path(folder).absolute()
+        self._warn = warn
+        # Orbax tells each save on the log at INFO and each odd thing at WARNING; ours is `warn`.
+        logging.getLogger("absl").setLevel(logging.ERROR)
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=keep, create=True, enable_async_checkpointing=True
+        )
+        self._manager = ocp.CheckpointManager(self.folder, options=options)
+
+    def __enter__(self) -> Checkpoints:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def steps(self) -> list[int]:
+        """The steps that have a checkpoint, oldest first."""
+        return sorted(self._manager.all_steps())
+
+    def save(self, step: int, state: Any, *, wait: bool = False) -> None:
+        """Saves a pytree of arrays in the background.
+
+        Args:
+            step: the checkpoint's number; one that exists already is kept as it is.
+            state: replicated arrays.
+            wait: returns only when it is on the disk.
+
+        Raises:
+            OSError: an earlier background save failed (a full disk, say).
+        """
+        if step in self._manager.all_steps():
+            return
+        try:
+            self._manager.save(
+                step,
+                args=ocp.args.Composite(
+                    state=ocp.args.StandardSave(state), checks=ocp.args.JsonSave(_checks(state))
+                ),
+            )
+            if wait:
+                self._manager.wait_until_finished()
+        except (ValueError, RuntimeError) as error:
+            raise OSError(f"{self.folder}: cannot save step {step}: {_first(error)}") from error
+
+    def restore(self, like: Any) -> tuple[int, Any] | None:
+        """Reads the newest checkpoint that is whole.
+
+        Args:
+            like: a tree of arrays (or shapes) of the state's form; the result has their dtypes.
+
+        Returns:
+            `(step, state)` in host memory, or None where there is no usable checkpoint.
+
+        Raises:
+            ValueError: a checkpoint is whole but of another form (another flow, say).
+        """
+        abstract = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), like)
+        for step in reversed(self.steps):
+            try:
+                read = self._manager.restore(
+                    step,
+                    args=ocp.args.Composite(
+                        state=ocp.args.StandardRestore(abstract), checks=ocp.args.JsonRestore()
+                    ),
+                )
+            except Exception as error:  # whatever a damaged file makes tensorstore or json raise
+                self._warn(f"{self.folder / str(step)}: cannot be read: {_first(error)}")
+                continue
+            if read["checks"] == _checks(read["state"]):
+                return step, read["state"]
+            self._warn(f"{self.folder / str(step)}: damaged (checksums do not agree)")
+        return None
+
+    def close(self) -> None:
+        """Waits for the saves under way."""
+        try:
+            self._manager.wait_until_finished()
+        finally:
+            self._manager.close()
+
+
+def _checks(state: Any) -> dict[str, str]:
+    """A CRC, dtype and shape for each leaf, by its path."""
+    leaves = jax.tree_util.tree_flatten_with_path(state)[0]
+    return {jax.tree_util.keystr(path): _check(leaf) for path, leaf in leaves}
+
+
+def _check(leaf: Any) -> str:
+    host = np.asarray(devices.to_host(leaf) if isinstance(leaf, jax.Array) else leaf)
+    return f"{zlib.crc32(np.ascontiguousarray(host).tobytes()):08x} {host.dtype} {host.shape}"
+
+
+def _first(error: BaseException) -> str:
+    """The first line of an error: tensorstore's run to pages."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -1,0 +1,242 @@
+"""Pretrains a small BERT from text: vocabulary, packed rows, a start from co-occurrences, masked LM.
+
+The loop, the data-parallel step and the checkpoints are those of the flow (`training.py`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterable
+from itertools import chain, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from flowjax.config import PretrainConfig
+from flowjax.encoder.bert import BertConfig
+from flowjax.encoder.masked_lm import Masking, MaskedLM, masked_lm_loss
+from flowjax.encoder.weights import save_pretrained
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+Array = jax.Array
+
+
+class PackedRows:
+    """A packed token file as a training source: memory-mapped, read a batch at a time."""
+
+    resident = None
+
+    def __init__(self, rows: np.ndarray) -> None:
+        self._rows = rows
+        self.size = len(rows)
+
+    def read(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """`{"ids": (len(rows), length)}` int32."""
+        return {"ids": np.asarray(self._rows[rows], np.int32)}
+
+
+def prepare_tokenizer(config: PretrainConfig, paths: list[Path], folder: Path) -> Tokenizer:
+    """Loads the tokenizer of `data.tokenizer`, or trains one of `model.vocab_size` on the text."""
+    from flowjax.data.text import read_lines
+    from flowjax.encoder.tokenizer import load_tokenizer, train_wordpiece
+
+    made = folder / "tokenizer"
+    if config.data.tokenizer:
+        return load_tokenizer(config.data.tokenizer)
+    if not (made / "tokenizer.json").exists():
+        share = max(1, config.data.tokenizer_lines // len(paths))
+        lines = chain.from_iterable(islice(read_lines(path), share) for path in paths)
+        tokenizer = train_wordpiece((line for line in lines if line), config.model.vocab_size)
+        made.mkdir(parents=True, exist_ok=True)
+        tokenizer.save(str(made / "tokenizer.json.partial"))
+        os.replace(made / "tokenizer.json.partial", made / "tokenizer.json")
+    return load_tokenizer(made)
+
+
+def make_loss(
+    model: MaskedLM, masking: Masking
+) -> Callable[[Any, Any, Any, Array], tuple[Array, dict[str, Array]]]:
+    """The loop's loss; the masks are a function of (seed, step, row) on any number of devices."""
+
+    def loss(params: Any, _: Any, batch: Any, key: Array) -> tuple[Array, dict[str, Array]]:
+        keys = jax.vmap(jax.random.fold_in, (None, 0))(key, batch["rows"])
+        return masked_lm_loss(model, params, batch["ids"], keys, masking, train=True)
+
+    return loss
+
+
+def make_optimizer(config: PretrainConfig) -> optax.GradientTransformation:
+    """AdamW with clipping, a linear warm-up and a cosine decay to a tenth.
+
+    Biases and norms are not decayed.
+    """
+    train = config.train
+    schedule = optax.warmup_cosine_decay_schedule(
+        0.0, train.learning_rate, train.warmup_steps, train.steps, 0.1 * train.learning_rate
+    )
+
+    def matrices(params: Any) -> Any:
+        return jax.tree.map(lambda x: x.ndim > 1, params)
+
+    return optax.chain(
+        optax.clip_by_global_norm(train.clip_norm),
+        optax.adamw(
+            schedule, b2=0.98, eps=1e-6, weight_decay=train.weight_decay, mask=matrices
+        ),
+    )
+
+
+def initial_params(
+    model: MaskedLM, seed: int, rows: np.ndarray, config: PretrainConfig, folder: Path
+) -> Any:
+    """Random parameters; word embeddings from co-occurrences where `model.ppmi_rows` says so."""
+    from flowjax.encoder.cooccurrence import cooccurrence, ppmi_embeddings
+
+    ids = jnp.zeros((1, 8), jnp.int32)
+    params = model.init(jax.random.key(seed), ids, ids[:, :2])
+    if config.model.ppmi_rows:
+        saved = folder / "ppmi.npy"
+        if not saved.exists():
+            vocab = model.config.vocab_size
+            counts = cooccurrence(rows[: config.model.ppmi_rows], vocab)
+            table = ppmi_embeddings(
+                counts, model.config.hidden_size, std=config.model.ppmi_std, seed=seed
+            )
+            np.save(folder / "ppmi.partial.npy", table)
+            os.replace(folder / "ppmi.partial.npy", saved)
+        table = jnp.asarray(np.load(saved))
+        params["params"]["bert"]["embeddings"]["word_embeddings"]["embedding"] = table
+    return params
+
+
+def bert_config(config: PretrainConfig, vocab_size: int) -> BertConfig:
+    """The encoder's sizes as a `BertConfig`."""
+    m = config.model
+    return BertConfig(
+        vocab_size=vocab_size,
+        hidden_size=m.width,
+        num_hidden_layers=m.layers,
+        num_attention_heads=m.heads,
+        intermediate_size=4 * m.width,
+        max_position_embeddings=config.data.length,
+        hidden_dropout_prob=m.dropout,
+        attention_probs_dropout_prob=m.dropout,
+    )
+
+
+def evaluate_masked_lm(
+    model: MaskedLM, params: Any, rows: np.ndarray, masking: Masking, *, limit: int = 512
+) -> dict[str, float]:
+    """Loss in nats and accuracy on the masked tokens of held-out rows, masks from a fixed seed."""
+    from flowjax.training import evaluate
+
+    def loss(params: Any, _: Any, batch: Any, key: Array) -> tuple[Array, dict[str, Array]]:
+        keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(0), batch["rows"])
+        return masked_lm_loss(model, params, batch["ids"], keys, masking)
+
+    return evaluate(loss, params, PackedRows(rows[:limit]), batch_size=64)
+
+
+def pretrain(
+    config: PretrainConfig,
+    text: Iterable[str | Path],
+    heldout: Iterable[str | Path],
+    out: str | Path,
+    *,
+    log: Callable[[dict[str, Any]], None] = lambda row: None,
+    stop: Callable[[], bool] = lambda: False,
+) -> dict[str, Any]:
+    """Trains a masked language model and writes its encoder as a Hugging Face folder.
+
+    Args:
+        config: sizes, data and training.
+        text: training files, a paragraph a line.
+        heldout: files for the held-out loss; none may be given.
+        out: the run folder; a run that was stopped there goes on.
+        log: called with a row of metrics after each dispatch.
+        stop: asked after each dispatch; True saves and raises `training.Stopped`.
+
+    Returns:
+        A report: steps, tokens seen, seconds, held-out loss and accuracy.
+    """
+    from flowjax import devices, training
+    from flowjax.checkpoint import Checkpoints
+    from flowjax.data.packed import pack_text
+    from flowjax.data.text import expand_paths
+
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    train, paths, seed = config.train, expand_paths(text), config.train.seed
+    tokenizer = prepare_tokenizer(config, paths, out)
+    rows = pack_text(paths, tokenizer, out / "train.npy", length=config.data.length)
+    held = (
+        pack_text(expand_paths(heldout), tokenizer, out / "heldout.npy", length=config.data.length)
+        if heldout
+        else None
+    )
+    sizes = bert_config(config, tokenizer.get_vocab_size())
+    model = MaskedLM(sizes, dtype=jnp.dtype(train.dtype))
+    masking = Masking(train.mask_rate, tokenizer.token_to_id("[MASK]"), sizes.vocab_size)
+    optimizer = make_optimizer(config)
+    state = training.init_state(initial_params(model, seed, rows, config, out), optimizer)
+    began = time.time()
+
+    def on_chunk(chunk: training.Chunk, state: training.TrainState) -> None:
+        tokens = (chunk.stop - chunk.start) * train.batch_size * config.data.length
+        row = {
+            "step": chunk.stop,
+            "loss": float(chunk.metrics["loss"].mean()),
+            "accuracy": float(chunk.metrics["accuracy"].mean()),
+            "grad_norm": float(chunk.metrics["grad_norm"].max()),
+            "tokens_per_s": tokens / chunk.seconds,
+        }
+        if held is not None and train.validate_every and chunk.stop % train.validate_every == 0:
+            scores = evaluate_masked_lm(model, devices.to_host(state.params), held, masking)
+            row |= {f"heldout_{k}": v for k, v in scores.items()}
+        log(row)
+
+    with Checkpoints(out / "checkpoints", keep=3) as checkpoints:
+        if (found := checkpoints.restore(state)) is not None:
+            state = found[1]
+        state = training.train(
+            make_loss(model, masking),
+            optimizer,
+            state,
+            PackedRows(rows),
+            steps=train.steps,
+            batch_size=train.batch_size,
+            seed=seed,
+            accumulate=train.accumulate,
+            checkpoints=checkpoints,
+            checkpoint_every=train.checkpoint_every,
+            on_chunk=on_chunk,
+            every=train.validate_every or None,
+            stop=stop,
+        )
+    params = devices.to_host(state.params)
+    report: dict[str, Any] = {
+        "steps": train.steps,
+        "tokens": train.steps * train.batch_size * config.data.length,
+        "text_tokens": int(rows.size),
+        "seconds": time.time() - began,
+    }
+    if held is not None:
+        scores = evaluate_masked_lm(model, params, held, masking, limit=4096)
+        report |= {f"heldout_{k}": v for k, v in scores.items()}
+    folder = out / "model"
+    save_pretrained(params["params"]["bert"], sizes, folder, dtype=np.dtype(train.save_dtype))
+    tokenizer.save(str(folder / "tokenizer.json"))
+    (folder / "pretrain.json").write_text(json.dumps(report, indent=2))
+    shutil.copy(out / "config.toml", folder / "pretrain.toml") if (
+        out / "config.toml"
+    ).exists() else None
+    return report

@@ -1,0 +1,305 @@
+"""The one training loop: `fit`, `fit_array` and `pretrain` differ in their loss and data only.
+
+The step is a pure function of a `TrainState`, written for one device; `devices.data_parallel` maps
+it. Many steps run in one dispatch, in a loop on the device whose length is an argument, so the
+same compiled body serves any number of steps and a resumed run gives the same bits.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from flowjax import devices
+from flowjax.checkpoint import Checkpoints
+from flowjax.data.shuffle import batch_rows
+
+Array = jax.Array
+Loss = Callable[[Any, Any, Any, Array], tuple[Array, dict[str, Array]]]
+
+
+class Source(Protocol):
+    """Rows to train on.
+
+    Attributes:
+        size: how many rows.
+        resident: a pytree that stays on every device, or None; a loss gathers from it.
+    """
+
+    size: int
+    resident: Any
+
+    def read(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """The rows of these numbers, in this order: a dict of arrays `(len(rows), ...)`."""
+        ...
+
+
+class TrainState(NamedTuple):
+    """All that a resume needs: the step counts finished batches."""
+
+    step: Array
+    params: Any
+    opt_state: Any
+
+
+class NonFinite(FloatingPointError):
+    """A loss or gradient was not finite; `step` is the batch's number."""
+
+    def __init__(self, step: int, what: str) -> None:
+        self.step = step
+        super().__init__(
+            f"step {step}: {what}; the state before it is kept (try a lower learning rate or "
+            "clip_norm, or look for outliers in that batch)"
+        )
+
+
+class Stopped(KeyboardInterrupt):
+    """Ctrl-C or SIGTERM arrived; the state was saved first."""
+
+
+def init_state(params: Any, optimizer: optax.GradientTransformation) -> TrainState:
+    """A state at step 0."""
+    return TrainState(jnp.zeros((), jnp.int32), params, optimizer.init(params))
+
+
+def make_step(
+    loss: Loss,
+    optimizer: optax.GradientTransformation,
+    *,
+    seed: int,
+    accumulate: int = 1,
+) -> Callable[[TrainState, Any, Any], tuple[TrainState, dict[str, Array]]]:
+    """Builds the per-device step that runs many batches.
+
+    Args:
+        loss: `loss(params, resident, batch, key) -> (mean loss of this share, metrics)`; `batch` has
+            `"rows"`, the data set's row numbers, besides what the source reads.
+        optimizer: any optax transformation.
+        seed: of the run; the key handed to the loss is a function of (seed, step) alone, and is the
+            same on all devices.
+        accumulate: a share is worked through in this many parts, one after the other.
+
+    Returns:
+        `step(state, (resident, n), batches)`, which runs the first `n` of the batches stacked in
+        `batches` and stops before the first whose loss or gradient is not finite. Metrics are
+        `(k,)` arrays; `done` tells how many steps were finished.
+    """
+    grad = jax.value_and_grad(loss, has_aux=True)
+
+    def gradient(params: Any, resident: Any, batch: Any, key: Array) -> tuple[Any, Any]:
+        if accumulate == 1:
+            return grad(params, resident, batch, key)
+        parts = jax.tree.map(lambda x: x.reshape(accumulate, -1, *x.shape[1:]), batch)
+        return jax.tree.map(
+            lambda x: x.mean(0), jax.lax.map(lambda b: grad(params, resident, b, key), parts)
+        )
+
+    def one(state: TrainState, resident: Any, batch: Any) -> tuple[TrainState, Any, Array]:
+        key = jax.random.fold_in(jax.random.key(seed), state.step)
+        (value, aux), grads = jax.lax.pmean(
+            gradient(state.params, resident, batch, key), devices.AXIS
+        )
+        norm = optax.global_norm(grads)
+        updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
+        new = TrainState(state.step + 1, optax.apply_updates(state.params, updates), opt_state)
+        ok = jnp.isfinite(value) & jnp.isfinite(norm)
+        state = jax.tree.map(lambda a, b: jnp.where(ok, a, b), new, state)
+        return state, {"loss": value, "grad_norm": norm, **aux}, ok
+
+    def step(
+        state: TrainState, resident: tuple[Any, Array], batches: Any
+    ) -> tuple[TrainState, dict[str, Array]]:
+        data, n = resident
+        length = jax.tree.leaves(batches)[0].shape[0]
+
+        def body(carry: Any) -> Any:
+            i, state, log, _ = carry
+            batch = jax.tree.map(lambda x: x[i], batches)
+            state, metrics, ok = one(state, data, batch)
+            return i + 1, state, jax.tree.map(lambda b, m: b.at[i].set(m), log, metrics), ok
+
+        first = jax.tree.map(lambda x: x[0], batches)
+        shapes = jax.eval_shape(lambda s, d, b: one(s, d, b)[1], state, data, first)
+        log = jax.tree.map(lambda m: jnp.zeros((length, *m.shape), m.dtype), shapes)
+        start = (jnp.zeros((), jnp.int32), state, log, jnp.array(True))
+        i, state, log, ok = jax.lax.while_loop(lambda c: (c[0] < n) & c[3], body, start)
+        return state, {**log, "done": i - (~ok).astype(jnp.int32), "ran": i}
+
+    return step
+
+
+class Chunk(NamedTuple):
+    """What a dispatch gave: metrics of steps `start` to `stop`, each `(stop - start,)`."""
+
+    start: int
+    stop: int
+    metrics: dict[str, np.ndarray]
+    seconds: float
+
+
+def train(
+    loss: Loss,
+    optimizer: optax.GradientTransformation,
+    state: TrainState,
+    source: Source,
+    *,
+    steps: int,
+    batch_size: int,
+    seed: int,
+    mesh: Any = None,
+    mapping: devices.Mapping = "shard_map",
+    accumulate: int = 1,
+    steps_per_call: int | None = None,
+    checkpoints: Checkpoints | None = None,
+    checkpoint_every: int = 1000,
+    on_chunk: Callable[[Chunk, TrainState], bool | None] | None = None,
+    every: int | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> TrainState:
+    """Runs the loop from `state.step` to `steps`.
+
+    Args:
+        loss: see `make_step`.
+        optimizer: any optax transformation.
+        state: where to start: `init_state`, or a restored one.
+        source: the rows.
+        steps: the step to end at.
+        batch_size: rows of a global batch, over all devices and processes.
+        seed: of batches and keys.
+        mesh: `devices.make_mesh()`; all devices if left out.
+        mapping: `"shard_map"` or `"pmap"`.
+        accumulate: parts that a device's share is worked through in.
+        steps_per_call: the most steps of a dispatch; chosen by the source's kind if left out.
+        checkpoints: where to save, or None.
+        checkpoint_every: steps between saves; the last step is always saved.
+        on_chunk: called after each dispatch with its metrics and the state; True ends the run.
+        every: a dispatch ends at each multiple of this step (for validation).
+        stop: asked after each dispatch; True saves and raises `Stopped`.
+
+    Returns:
+        The last state, replicated over the mesh.
+
+    Raises:
+        NonFinite: after saving the last good state.
+        Stopped: after saving.
+        ValueError: the batch does not divide.
+    """
+    mesh = mesh or devices.make_mesh()
+    devices.check_batch(batch_size, mesh, accumulate)
+    call = devices.data_parallel(
+        make_step(loss, optimizer, seed=seed, accumulate=accumulate), mesh, mapping
+    )
+    length = steps_per_call or (256 if source.resident is not None else 8)
+    state = devices.replicate(state, mesh)
+    resident = devices.replicate(source.resident, mesh)
+    share = devices.local_rows(batch_size, mesh)
+    boundaries = [b for b in (checkpoint_every if checkpoints else 0, every or 0) if b]
+
+    def read(start: int, stop: int) -> Any:
+        rows = [batch_rows(k, batch_size, source.size, seed=seed)[share] for k in range(start, stop)]
+        flat = np.concatenate(rows)
+        batch = {"rows": flat, **source.read(flat)}
+        padded = {name: _stack(x, stop - start, length) for name, x in batch.items()}
+        return devices.shard_rows(padded, mesh, axis=1)
+
+    at, pace = int(devices.to_host(state.step)), 1
+    plan = _Plan(steps, boundaries, length)
+    with ThreadPoolExecutor(1) as reader:
+        if at < steps:
+            ahead = (at, plan.end(at, pace))
+            future = reader.submit(read, *ahead)
+        while at < steps:
+            began = time.perf_counter()
+            until, batches = ahead[1], future.result()
+            n = devices.replicate(jnp.asarray(until - at, jnp.int32), mesh)
+            state, metrics = call(state, (resident, n), batches)
+            if until < steps:
+                # Read the next rows while the devices work on these.
+                ahead = (until, plan.end(until, pace))
+                future = reader.submit(read, *ahead)
+            host = devices.to_host(metrics)
+            seconds = time.perf_counter() - began
+            done, ran = int(host.pop("done")), int(host.pop("ran"))
+            chunk = Chunk(at, at + done, {k: v[:ran] for k, v in host.items()}, seconds)
+            at += done
+            if done < until - chunk.start:
+                _save(checkpoints, at, state)
+                raise NonFinite(at, f"loss {host['loss'][done]}, grad norm {host['grad_norm'][done]}")
+            pace = plan.pace(done, seconds)
+            enough = on_chunk(chunk, state) if on_chunk else None
+            if stop():
+                _save(checkpoints, at, state)
+                raise Stopped()
+            if checkpoints and (at == steps or enough or at % checkpoint_every == 0):
+                checkpoints.save(at, state, wait=at == steps or bool(enough))
+            if enough:
+                break
+    return state
+
+
+class _Plan(NamedTuple):
+    """How far each dispatch goes: about half a second of work, and never across a boundary."""
+
+    steps: int
+    boundaries: list[int]
+    length: int
+
+    def end(self, at: int, pace: int) -> int:
+        ends = [(at // b + 1) * b for b in self.boundaries]
+        return min([at + min(pace, self.length), self.steps, *ends])
+
+    def pace(self, done: int, seconds: float) -> int:
+        return max(1, min(self.length, int(0.5 * done / max(seconds, 1e-6))))
+
+
+def _stack(x: np.ndarray, n: int, length: int) -> np.ndarray:
+    """`(n * batch, ...)` to `(length, batch, ...)`; the steps beyond `n` are never run."""
+    x = x.reshape(n, -1, *x.shape[1:])
+    return np.concatenate([x, np.zeros((length - n, *x.shape[1:]), x.dtype)]) if n < length else x
+
+
+def _save(checkpoints: Checkpoints | None, step: int, state: TrainState) -> None:
+    if checkpoints is not None:
+        checkpoints.save(step, state, wait=True)
+
+
+def evaluate(
+    loss: Loss, params: Any, source: Source, *, batch_size: int, seed: int = 0, batches: int = 0
+) -> dict[str, float]:
+    """Mean loss and metrics over a source in its own order, on the default device.
+
+    Args:
+        loss: see `make_step`.
+        params: the parameters.
+        source: the rows; those after the last full batch make a smaller one.
+        batch_size: rows of a batch.
+        seed: of the keys handed to the loss.
+        batches: stop after so many; 0 for all.
+
+    Returns:
+        `{"loss": ..., **metrics}`, means weighted by rows.
+    """
+    call = jax.jit(loss)
+    totals: dict[str, float] = {}
+    seen = 0
+    for k, rows in enumerate(_in_order(source.size, batch_size)):
+        if batches and k == batches:
+            break
+        key = jax.random.fold_in(jax.random.key(seed), k)
+        value, aux = call(params, source.resident, {"rows": rows, **source.read(rows)}, key)
+        for name, metric in {"loss": value, **aux}.items():
+            totals[name] = totals.get(name, 0.0) + float(metric) * len(rows)
+        seen += len(rows)
+    return {name: total / seen for name, total in totals.items()}
+
+
+def _in_order(size: int, batch_size: int) -> Iterator[np.ndarray]:
+    for start in range(0, size, batch_size):
+        yield np.arange(start, min(start + batch_size, size))
