@@ -1,0 +1,23 @@
+"""Pictures: functions from arrays to matplotlib figures, and `save`.
+
+Importing this package does not import matplotlib; drawing does.
+"""
+
+from flowjax.plots._style import save
+from flowjax.plots.density import density_2d, warped_grid
+from flowjax.plots.geometry import nearest_neighbours, projection_2d, spectrum
+from flowjax.plots.similarity import cosine_histogram, lexical_scatter, similarity_scatter
+from flowjax.plots.training import loss_curves
+
+__all__ = [
+    "cosine_histogram",
+    "density_2d",
+    "lexical_scatter",
+    "loss_curves",
+    "nearest_neighbours",
+    "projection_2d",
+    "save",
+    "similarity_scatter",
+    "spectrum",
+    "warped_grid",
+]

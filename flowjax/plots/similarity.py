@@ -1,0 +1,175 @@
+"""Similarity before and after a flow: against human scores, as histograms, against spelling."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from flowjax.evaluation.correlation import average_ranks, spearman
+from flowjax.plots._style import (
+    AFTER,
+    BEFORE,
+    CYCLE,
+    INK,
+    NAMES,
+    dress,
+    legend,
+    new_figure,
+    pair_of_names,
+    sample,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def similarity_scatter(
+    gold: np.ndarray,
+    before: np.ndarray,
+    after: np.ndarray,
+    *,
+    names: Sequence[str] = NAMES,
+    title: str | None = None,
+) -> Figure:
+    """Human scores against cosine similarity, two panels with Spearman x 100 in their titles.
+
+    Both panels share the y axis, so that a narrow cone of vectors (all cosines near 1) shows.
+    The line is the mean cosine of pairs in eight equal ranges of the human score. Points are
+    moved sideways by up to 1 % of the range, as many scores are equal.
+
+    Args:
+        gold: ``(n,)`` human scores.
+        before: ``(n,)`` cosines of the plain vectors.
+        after: ``(n,)`` cosines of the calibrated vectors.
+        names: What the two panels are called.
+        title: Above both.
+
+    Returns:
+        The figure.
+
+    Example:
+        >>> g = np.arange(10.0)
+        >>> figure = similarity_scatter(g, np.sqrt(g), g)
+        >>> figure.axes[1].get_title()
+        'flow: Spearman 100.0'
+    """
+    gold = sample("gold", gold)
+    figure, axes = new_figure(1, 2, share_y=True, title=title)
+    shift = 0.01 * np.ptp(gold) * np.random.default_rng(0).uniform(-1, 1, gold.size)
+    states = zip(pair_of_names(names), (before, after), (BEFORE, AFTER), strict=True)
+    for panel, (name, values, colour) in zip(axes, states, strict=True):
+        cosines = sample(name, values, gold.size)
+        _cloud(panel, gold + shift, cosines, colour)
+        centres, means = _binned_mean(gold, cosines)
+        panel.plot(centres, means, color=INK, linewidth=1.8, marker="o", markersize=4)
+        rho = 100.0 * spearman(cosines, gold, (name, "gold"))
+        dress(panel, f"{name}: Spearman {rho:.1f}", "human score")
+    axes[0].set_ylabel("cosine similarity", fontsize=10, color=INK)
+    return figure
+
+
+def cosine_histogram(
+    before: np.ndarray,
+    after: np.ndarray,
+    *,
+    names: Sequence[str] = NAMES,
+    of: str = "random pairs",
+    title: str | None = None,
+) -> Figure:
+    """Histograms of cosine similarity before and after, with their means.
+
+    Args:
+        before: ``(n,)`` cosines of plain vectors.
+        after: ``(m,)`` cosines of calibrated vectors.
+        names: What the two are called.
+        of: Which pairs, for the label.
+        title: Above.
+
+    Returns:
+        The figure.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> figure = cosine_histogram(rng.uniform(0.7, 1, 99), rng.uniform(-0.3, 0.3, 99))
+        >>> figure.axes[0].get_xlabel()
+        'cosine similarity of random pairs'
+    """
+    figure, (axes,) = new_figure(size=(6.4, 3.9), title=title)
+    before, after = sample("before", before), sample("after", after)
+    low, high = min(before.min(), after.min()), max(before.max(), after.max())
+    edges = np.linspace(low, high if high > low else low + 1.0, 61)
+    states = zip(pair_of_names(names), (before, after), (BEFORE, AFTER), strict=True)
+    for name, values, colour in states:
+        label = f"{name}: mean {values.mean():.2f}, sd {values.std():.2f}"
+        share = np.full(values.size, 100.0 / values.size)
+        axes.hist(values, edges, weights=share, color=colour, alpha=0.35)
+        axes.hist(
+            values, edges, weights=share, histtype="step", color=colour, linewidth=1.5, label=label
+        )
+        axes.axvline(values.mean(), color=colour, linewidth=1.2, linestyle=(0, (4, 3)))
+    dress(axes, "", f"cosine similarity of {of}", "% of pairs")
+    axes.set_ylim(top=axes.get_ylim()[1] * 1.22)  # room for the legend above the bars
+    legend(axes, loc="upper center", ncols=2)
+    return figure
+
+
+def lexical_scatter(
+    distances: np.ndarray,
+    measures: Mapping[str, np.ndarray],
+    *,
+    title: str | None = None,
+) -> Figure:
+    """Edit distance against human scores and similarities, a panel each (the paper's figure 2).
+
+    arXiv 2011.05864. Similarity that sinks with edit distance more than human scores do follows
+    spelling. The y axis is the rank in percent, so that panels of different scales compare.
+
+    Args:
+        distances: ``(n,)`` edit distances of the pairs.
+        measures: Named ``(n,)`` numbers, such as gold, plain and flow.
+        title: Above all.
+
+    Returns:
+        The figure.
+
+    Example:
+        >>> figure = lexical_scatter([1, 2, 3], {"gold": [5, 4, 1], "plain": [0.9, 0.7, 0.8]})
+        >>> [axes.get_title() for axes in figure.axes]
+        ['gold: Spearman -100.0', 'plain: Spearman -50.0']
+    """
+    distances = sample("distances", distances)
+    figure, axes = new_figure(1, len(measures), size=(3.9, 3.7), share_y=True, title=title)
+    for panel, (name, given), colour in zip(axes, measures.items(), CYCLE, strict=False):
+        values = sample(name, given, distances.size)
+        percent = 100.0 * (average_ranks(values) - 0.5) / values.size
+        _cloud(panel, distances, percent, colour)
+        centres, means = _binned_mean(distances, percent, quantiles=True)
+        panel.plot(centres, means, color=INK, linewidth=1.8, marker="o", markersize=4)
+        rho = 100.0 * spearman(distances, values, ("distances", name))
+        dress(panel, f"{name}: Spearman {rho:.1f}", "edit distance")
+        # A few very long sentences would squeeze all other pairs to the left.
+        far = np.quantile(distances, 0.99)
+        panel.set_xlim(-0.02 * far, far * 1.02)
+    axes[0].set_ylabel("rank in percent", fontsize=10, color=INK)
+    return figure
+
+
+def _cloud(axes: Axes, x: np.ndarray, y: np.ndarray, colour: str) -> None:
+    """Many points, fainter and smaller the more there are."""
+    alpha = float(np.clip(12.0 / np.sqrt(x.size), 0.12, 0.8))
+    area = float(np.clip(600.0 / np.sqrt(x.size), 5.0, 26.0))
+    axes.scatter(x, y, s=area, color=colour, alpha=alpha, linewidths=0, rasterized=True)
+
+
+def _binned_mean(
+    x: np.ndarray, y: np.ndarray, bins: int = 8, *, quantiles: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean of x and y in ranges of x, equal in width or in number; empty ranges are left out."""
+    edges = np.quantile(x, np.linspace(0, 1, bins + 1)) if quantiles else None
+    edges = np.linspace(x.min(), x.max(), bins + 1) if edges is None else edges
+    place = np.clip(np.searchsorted(edges, x, side="right") - 1, 0, bins - 1)
+    filled = [place == i for i in range(bins) if (place == i).any()]
+    return np.array([x[i].mean() for i in filled]), np.array([y[i].mean() for i in filled])
