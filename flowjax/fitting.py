@@ -1,0 +1,263 @@
+"""`fit`: a flow on rows, by maximum likelihood, with the one training loop."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from flowjax import devices, training
+from flowjax.checkpoint import Checkpoints
+from flowjax.data.arrays import ArraySource, open_rows
+from flowjax.types import Flow, FlowjaxError, Params, PRNGKey, trainable_mask
+
+Array = jax.Array
+# Data-dependent parts (whitening, actnorm) are set from at most this many numbers of the data.
+INIT_NUMBERS = 1 << 26
+
+
+class FitResult(NamedTuple):
+    """What `fit` gives.
+
+    Attributes:
+        params: the flow's; with validation data those of the best validation, else the last.
+        metrics: a dict for each dispatch: `step`, `nll_nats`, `bits_per_dim`, `grad_norm`,
+            `rows_per_s`, and `validation_nll_nats` where it was measured.
+        steps: how many were taken.
+    """
+
+    params: Params
+    metrics: list[dict[str, float]]
+    steps: int
+
+
+def nll_loss(flow: Flow) -> training.Loss:
+    """The loop's loss: mean negative log-likelihood in nats, per row."""
+
+    def loss(params: Params, resident: Any, batch: Any, key: Array) -> tuple[Array, dict]:
+        rows = batch if resident is None else jax.tree.map(lambda a: a[batch["rows"]], resident)
+        return -flow.log_prob(params, rows["x"], rows.get("context")).mean(), {}
+
+    return loss
+
+
+def default_optimizer(
+    learning_rate: float | optax.Schedule = 1e-3,
+    *,
+    weight_decay: float = 0.0,
+    clip_norm: float | None = 1.0,
+) -> optax.GradientTransformation:
+    """Adam (AdamW with decay) behind clipping by global norm: what `fit` uses."""
+    adam = (
+        optax.adamw(learning_rate, weight_decay=weight_decay, mask=trainable_mask)
+        if weight_decay
+        else optax.adam(learning_rate)
+    )
+    return optax.chain(optax.clip_by_global_norm(clip_norm), adam) if clip_norm else adam
+
+
+def init_params(flow: Flow, key: PRNGKey, source: ArraySource) -> Params:
+    """Data-dependent init, from all rows where they are few and from spread-out ones otherwise."""
+    rows, context = source.rows, source.context
+    stride = max(1, math.ceil(rows.size / INIT_NUMBERS))
+    first = jnp.asarray(np.asarray(rows[::stride], np.float32))
+    extra = None if context is None else jnp.asarray(np.asarray(context[::stride], np.float32))
+    return flow.init(key, first, extra) if context is not None else flow.init(key, first)
+
+
+def fit(
+    flow: Flow,
+    data: Any,
+    *,
+    key: PRNGKey | int,
+    batch_size: int = 256,
+    steps: int | None = None,
+    epochs: float | None = None,
+    optimizer: optax.GradientTransformation | None = None,
+    context: Any = None,
+    validation: Any = None,
+    validation_context: Any = None,
+    validate_every: int | None = None,
+    patience: int | None = None,
+    devices: Any = None,
+    mapping: devices.Mapping = "shard_map",
+    accumulate: int = 1,
+    checkpoint_dir: str | Path | None = None,
+    checkpoint_every: int = 1000,
+    keep: int = 3,
+    resume: bool = True,
+    on_step: Callable[[dict[str, float]], bool | None] | None = None,
+    stop: Callable[[], bool] = lambda: False,
+) -> FitResult:
+    """Fits a flow by maximum likelihood.
+
+    Args:
+        flow: from `flowjax.flows`, or any `Flow`.
+        data: `(n, d)` array, a path to `.npy` or an embedding store, or an `ArraySource`. Small data
+            stays on the devices; large `.npy` files are memory-mapped and read as they are needed.
+        key: a PRNG key or an integer: of the parameters and the batches.
+        batch_size: rows of a step, over all devices.
+        steps: how many steps, or
+        epochs: how often each row is seen, fractions too.
+        optimizer: any optax transformation; `default_optimizer()` if left out.
+        context: `(n, c)` beside the data, for a conditional flow.
+        validation: `(m, d)` rows whose likelihood is measured on the way.
+        validation_context: `(m, c)`.
+        validate_every: steps between validations; a twentieth of the run if left out.
+        patience: ends the run after this many validations without a better one.
+        devices: which ones, or how many; all if left out.
+        mapping: `"shard_map"` or `"pmap"`: the same numbers.
+        accumulate: parts a device's share of a batch is worked through in.
+        checkpoint_dir: where to save; a run that was stopped there goes on.
+        checkpoint_every: steps between saves.
+        keep: checkpoints kept.
+        resume: False refuses a folder that has checkpoints.
+        on_step: called with a dict of metrics after each dispatch of steps; True ends the run.
+        stop: asked after each dispatch; True saves and raises `training.Stopped`.
+
+    Returns:
+        A `FitResult`. A flow without trainable parameters (whitening) takes no steps.
+
+    Raises:
+        ValueError: data of the wrong shape or not finite, both or neither of steps and epochs, a
+            batch that does not divide over the devices.
+        flowjax.training.NonFinite: with the step, after saving the last good state.
+
+    Example:
+        >>> import jax, flowjax
+        >>> x = jax.random.normal(jax.random.key(0), (256, 2)) @ jax.numpy.array([[1., .5], [0, 2.]])
+        >>> flow = flowjax.flows.realnvp(2, depth=2, width=8)
+        >>> result = flowjax.fit(flow, x, key=0, batch_size=64, steps=20)
+        >>> result.steps, len(result.metrics) > 0
+        (20, True)
+    """
+    source = (
+        data if isinstance(data, ArraySource) else ArraySource(open_rows(data), _host(context))
+    )
+    if source.dim != flow.dim:
+        raise FlowjaxError(f"data: expected (n, {flow.dim}) for this flow, got (n, {source.dim})")
+    if (steps is None) == (epochs is None):
+        raise FlowjaxError("fit: expected either steps or epochs, got both or neither")
+    if steps is None:
+        steps = max(1, round(float(epochs or 0) * source.size / batch_size))
+    held = None
+    if validation is not None:
+        held = ArraySource(open_rows(validation, "validation"), _host(validation_context))
+        if held.dim != flow.dim:
+            raise FlowjaxError(f"validation: expected (m, {flow.dim}), got (m, {held.dim})")
+    key = jax.random.key(key) if isinstance(key, int) else key
+    init_key, seed_key = jax.random.split(key)
+    params = init_params(flow, init_key, source)
+    if not any(jax.tree.leaves(trainable_mask(params))):
+        return FitResult(params, [], 0)
+    run = _Run(flow, held, batch_size, patience, on_step)
+    loop: dict[str, Any] = {
+        "steps": steps,
+        "batch_size": batch_size,
+        "seed": int(jax.random.bits(seed_key)),
+        "mesh": _mesh(devices),
+        "mapping": mapping,
+        "accumulate": accumulate,
+        "checkpoint_every": checkpoint_every,
+        "on_chunk": run.on_chunk,
+        "every": (validate_every or max(1, steps // 20)) if held is not None else None,
+        "stop": stop,
+    }
+    run.every = loop["every"]
+    optimizer = freeze(optimizer or default_optimizer(), params)
+    state = training.init_state(params, optimizer)
+    if checkpoint_dir is None:
+        state = training.train(nll_loss(flow), optimizer, state, source, **loop)
+    else:
+        with Checkpoints(checkpoint_dir, keep=keep) as checkpoints:
+            if checkpoints.steps and not resume:
+                raise FlowjaxError(
+                    f"checkpoint_dir: {checkpoint_dir} has checkpoints already, expected none "
+                    "with resume=False"
+                )
+            found = checkpoints.restore(state)
+            state = found[1] if found else state
+            state = training.train(
+                nll_loss(flow), optimizer, state, source, checkpoints=checkpoints, **loop
+            )
+    last = _to_host(state)
+    return FitResult(run.best or last.params, run.metrics, int(last.step))
+
+
+def freeze(
+    optimizer: optax.GradientTransformation, params: Params
+) -> optax.GradientTransformation:
+    """Keeps an optimizer off the leaves under a key `"frozen"`; neither moments nor decay there."""
+    labels = jax.tree.map(lambda t: "trained" if t else "frozen", trainable_mask(params))
+    if all(label == "trained" for label in jax.tree.leaves(labels)):
+        return optimizer
+    return optax.partition({"trained": optimizer, "frozen": optax.set_to_zero()}, labels)
+
+
+class _Run:
+    """What a run remembers beside its state: the metrics, and the best parameters."""
+
+    def __init__(
+        self,
+        flow: Flow,
+        held: ArraySource | None,
+        batch_size: int,
+        patience: int | None,
+        on_step: Callable[[dict[str, float]], bool | None] | None,
+    ) -> None:
+        self.metrics: list[dict[str, float]] = []
+        self.best: Params = None
+        self.every: int | None = None
+        self._flow, self._held, self._batch_size = flow, held, batch_size
+        self._patience, self._on_step = patience, on_step
+        self._best_nll, self._waited = math.inf, 0
+        self._mean_nll = jax.jit(lambda params, x, c: flow.log_prob(params, x, c).mean())
+
+    def on_chunk(self, chunk: training.Chunk, state: training.TrainState) -> bool:
+        nll = float(chunk.metrics["loss"].mean())
+        row = {
+            "step": chunk.stop,
+            "nll_nats": nll,
+            "bits_per_dim": nll / (math.log(2) * self._flow.dim),
+            "grad_norm": float(chunk.metrics["grad_norm"].mean()),
+            "rows_per_s": (chunk.stop - chunk.start) * self._batch_size / chunk.seconds,
+        }
+        enough = False
+        if self._held is not None and self.every and chunk.stop % self.every == 0:
+            row["validation_nll_nats"] = self._validate(_to_host(state).params)
+            enough = self._patience is not None and self._waited >= self._patience
+        self.metrics.append(row)
+        return bool(self._on_step(row) if self._on_step else False) or enough
+
+    def _validate(self, params: Params) -> float:
+        held: Any = self._held
+        total, step = 0.0, 8192
+        for start in range(0, held.size, step):
+            x = np.asarray(held.rows[start : start + step], np.float32)
+            c = held.context
+            c = None if c is None else np.asarray(c[start : start + step], np.float32)
+            total -= float(self._mean_nll(params, x, c)) * len(x)
+        nll = total / held.size
+        if nll < self._best_nll:
+            self._best_nll, self._waited, self.best = nll, 0, params
+        else:
+            self._waited += 1
+        return nll
+
+
+def _mesh(chosen: Sequence[jax.Device] | int | None) -> Any:
+    return devices.make_mesh(chosen)
+
+
+def _to_host(state: training.TrainState) -> training.TrainState:
+    return devices.to_host(state)
+
+
+def _host(array: Any) -> np.ndarray | None:
+    return None if array is None else np.asarray(array)
