@@ -13,8 +13,10 @@ STS_YEARS = ("sts12", "sts13", "sts14", "sts15", "sts16")
 TASKS = ("stsb", "sickr", *STS_YEARS, "qnli")
 
 # Folders in which the tasks' own folders may lie: ours, and SentEval's data/downstream/STS.
-_PARENTS = ("", "sts", "STS", "downstream", "downstream/STS", "data/downstream", "glue_data")
-_PARENTS += ("data/downstream/STS",)
+_PARENTS = (
+    *("", "sts", "STS", "downstream", "downstream/STS"),
+    *("data/downstream", "data/downstream/STS", "glue_data"),
+)
 _FOLDERS = {
     "stsb": ("stsb", "STSBenchmark", "stsbenchmark"),
     "sickr": ("sick", "SICK", "sickr"),

@@ -7,6 +7,8 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+
 from flowjax.evaluation._text import columns, parse_score, read_lines
 from flowjax.evaluation.tasks import Pairs, PairTask
 
@@ -141,7 +143,7 @@ def _pairs(rows: Iterator[Row], path: Path, gold_path: Path | None = None) -> Pa
     return Pairs(
         tuple(row[0] for row in scored),
         tuple(row[1] for row in scored),
-        [row[2] for row in scored],
+        np.array([row[2] for row in scored], dtype=np.float64),
         tuple(unscored),
     )
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -55,7 +55,7 @@ def dress(axes: Axes, title: str = "", x: str = "", y: str = "", *, grid: bool =
         axes.grid(True, color=GRID, linewidth=0.7)
 
 
-def legend(axes: Axes, **options: object) -> None:
+def legend(axes: Axes, **options: Any) -> None:
     """A legend without a box."""
     axes.legend(frameon=False, fontsize=9, labelcolor=INK, **options)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from flowjax.evaluation.correlation import check_vectors
-from flowjax.plots._style import ACCENT, AFTER, BEFORE, SOFT, dress, new_figure
+from flowjax.plots._style import AFTER, BEFORE, INK, SOFT, dress, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,7 +58,15 @@ def density_2d(
     figure, (axes,) = new_figure(size=(5.2, 4.6), title=title)
     drawn = axes.pcolormesh(x, y, density, cmap="cividis", shading="gouraud", rasterized=True)
     if points is not None:
-        axes.scatter(*points.T, s=4, color="white", alpha=0.35, linewidths=0, rasterized=True)
+        axes.scatter(
+            points[:, 0],
+            points[:, 1],
+            s=4,
+            color="white",
+            alpha=0.35,
+            linewidths=0,
+            rasterized=True,
+        )
     bar = figure.colorbar(drawn, ax=axes, shrink=0.85, pad=0.02)
     bar.set_label("density", fontsize=10)
     bar.outline.set_visible(False)
@@ -119,7 +127,9 @@ def warped_grid(
     ):
         _draw_grid(panel, drawn, lines)
         if cloud is not None:
-            panel.scatter(*cloud.T, s=5, color=ACCENT, alpha=0.6, linewidths=0, zorder=3)
+            panel.scatter(
+                cloud[:, 0], cloud[:, 1], s=8, color=INK, alpha=0.6, linewidths=0, zorder=3
+            )
         panel.set_aspect("equal", adjustable="datalim")
         dress(panel, name, "first coordinate", "second coordinate", grid=False)
     return figure
@@ -130,7 +140,7 @@ def _draw_grid(axes: Axes, curves: np.ndarray, lines: int) -> None:
 
     for family, colour in ((curves[:lines], AFTER), (curves[lines:], BEFORE)):
         axes.add_collection(
-            LineCollection(list(family), colors=colour, linewidths=0.9, alpha=0.75)
+            LineCollection(list(family), colors=colour, linewidths=0.9, alpha=0.55)
         )
     axes.autoscale_view()
 
@@ -153,9 +163,10 @@ def _plane(name: str, points: np.ndarray) -> np.ndarray:
 
 
 def _limits(points: np.ndarray | None) -> Limits:
-    """The points' range and a fifth more around it."""
+    """A square around the points with some room on each side."""
     if points is None:
         return (-4.0, 4.0), (-4.0, 4.0)
     low, high = points.min(axis=0), points.max(axis=0)
-    room = 0.2 * np.maximum(high - low, 1e-6)
-    return (low[0] - room[0], high[0] + room[0]), (low[1] - room[1], high[1] + room[1])
+    x, y = ((low + high) / 2).tolist()
+    reach = 0.6 * max(float((high - low).max()), 1e-6)
+    return (x - reach, x + reach), (y - reach, y + reach)

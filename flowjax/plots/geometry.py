@@ -23,6 +23,7 @@ from flowjax.plots._style import (
 )
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -68,15 +69,17 @@ def projection_2d(
             low, high = np.quantile(values, [0.02, 0.98])
             look |= {"cmap": "cividis", "vmin": low, "vmax": high}
         alpha = float(np.clip(20.0 / np.sqrt(len(x)), 0.2, 0.9))
-        drawn = panel.scatter(*points.T, s=9, alpha=alpha, linewidths=0, rasterized=True, **look)
-        panel.plot(*origin, marker="+", markersize=13, markeredgewidth=2, color=INK)
-        panel.annotate("origin", origin, (7, 6), textcoords="offset points", fontsize=9, color=INK)
+        drawn = panel.scatter(
+            points[:, 0], points[:, 1], s=9, alpha=alpha, linewidths=0, rasterized=True, **look
+        )
+        _mark_origin(panel, *origin.tolist())
         panel.set_aspect("equal", adjustable="datalim")
         dress(panel, name, *(f"PC {i + 1} ({100 * s:.0f} % of variance)" for i, s in shares))
     if values is not None:
         bar = figure.colorbar(drawn, ax=axes, shrink=0.8, pad=0.02)
         bar.set_label(label, fontsize=10, color=INK)
-        bar.solids.set_alpha(1.0)
+        if bar.solids is not None:
+            bar.solids.set_alpha(1.0)
         bar.outline.set_visible(False)
         bar.ax.tick_params(labelsize=9, colors=SOFT)
     return figure
@@ -159,7 +162,7 @@ def nearest_neighbours(
         >>> table[0]["query"], table[0]["x"][0][0], table[0]["y"][0][0]
         ('a', 'b', 'b')
     """
-    rows = [{"query": sentences[i]} for i in queries]
+    rows: list[dict[str, Any]] = [{"query": sentences[i]} for i in queries]
     for name, vectors in zip(pair_of_names(names), (before, after), strict=True):
         x = check_vectors(name, vectors)
         if len(x) != len(sentences):
@@ -178,6 +181,15 @@ def nearest_neighbours(
                     found.setdefault(sentences[j], float(cosines[j]))
             row[name] = list(found.items())
     return rows
+
+
+def _mark_origin(axes: Axes, x: float, y: float) -> None:
+    from matplotlib.patheffects import withStroke
+
+    halo = [withStroke(linewidth=3, foreground="white")]
+    axes.plot(x, y, marker="+", markersize=13, markeredgewidth=2, color=INK, path_effects=halo)
+    text = axes.annotate("origin", (x, y), (8, 7), textcoords="offset points", fontsize=9.5)
+    text.set(color=INK, path_effects=halo)
 
 
 def _principal_plane(

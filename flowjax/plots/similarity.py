@@ -58,7 +58,7 @@ def similarity_scatter(
     """
     gold = sample("gold", gold)
     figure, axes = new_figure(1, 2, share_y=True, title=title)
-    shift = 0.01 * np.ptp(gold) * np.random.default_rng(0).uniform(-1, 1, gold.size)
+    shift = 0.01 * np.ptp(gold) * np.random.default_rng(7).uniform(-1, 1, gold.size)
     states = zip(pair_of_names(names), (before, after), (BEFORE, AFTER), strict=True)
     for panel, (name, values, colour) in zip(axes, states, strict=True):
         cosines = sample(name, values, gold.size)
@@ -100,16 +100,17 @@ def cosine_histogram(
     figure, (axes,) = new_figure(size=(6.4, 3.9), title=title)
     before, after = sample("before", before), sample("after", after)
     low, high = min(before.min(), after.min()), max(before.max(), after.max())
-    edges = np.linspace(low, high if high > low else low + 1.0, 61)
+    edges = np.linspace(low, high if high > low else low + 1.0, 61).tolist()
     states = zip(pair_of_names(names), (before, after), (BEFORE, AFTER), strict=True)
     for name, values, colour in states:
         label = f"{name}: mean {values.mean():.2f}, sd {values.std():.2f}"
         share = np.full(values.size, 100.0 / values.size)
-        axes.hist(values, edges, weights=share, color=colour, alpha=0.35)
+        heights, _, _ = axes.hist(values, edges, weights=share, color=colour, alpha=0.35)
         axes.hist(
             values, edges, weights=share, histtype="step", color=colour, linewidth=1.5, label=label
         )
-        axes.axvline(values.mean(), color=colour, linewidth=1.2, linestyle=(0, (4, 3)))
+        stem = (0.0, float(np.max(heights)))  # no higher: the legend is above
+        axes.plot([values.mean()] * 2, stem, color=colour, linewidth=1.3, linestyle=(0, (4, 3)))
     dress(axes, "", f"cosine similarity of {of}", "% of pairs")
     axes.set_ylim(top=axes.get_ylim()[1] * 1.22)  # room for the legend above the bars
     legend(axes, loc="upper center", ncols=2)
