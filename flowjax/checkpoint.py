@@ -139,3 +139,10 @@ def _check(leaf: Any) -> str:
 def _first(error: BaseException) -> str:
     """The first line of an error: tensorstore's run to pages."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+
+
+def saved_steps(folder: str | Path) -> list[int]:
+    """The steps that have a finished checkpoint in a folder, oldest first; nothing is made."""
+    if not Path(folder).is_dir():
+        return []
+    return sorted(int(p.name) for p in Path(folder).iterdir() if p.name.isdigit())

@@ -1,14 +1,144 @@
-"""Configs: frozen dataclasses, read from TOML, every field checked by name."""
+"""Configs: frozen dataclasses, read from TOML, every field checked by name and type.
+
+Any field is overridden on the command line by a flag of its dotted name:
+`--train.learning-rate 1e-4`. The docstrings below are the flags' help.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import tomllib
+import types
+import typing
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Annotated, Any, TypeVar
+
+from tyro.conf import arg
 
 T = TypeVar("T")
+
+
+@dataclasses.dataclass(frozen=True)
+class EncoderConfig:
+    """The frozen encoder."""
+
+    name: Annotated[str, arg(aliases=["--encoder"])] = "minibert"
+    """`minibert`, a folder, or a name on the Hugging Face hub."""
+    pooling: str = "first_last"
+    """cls, pooler, mean, last2, first_last or embeddings_last."""
+    max_length: int = 64
+    """Tokens kept of a sentence."""
+    batch_size: int = 64
+    """Sentences in a batch."""
+    special_tokens: bool = True
+    """Whether means take [CLS] and [SEP] in, as the paper does."""
+    dtype: str = "float32"
+    """Of the matrix products: float32 or bfloat16."""
+
+    def options(self) -> dict[str, Any]:
+        """Keyword arguments of `SentenceEncoder.from_pretrained`."""
+        values = dataclasses.asdict(self)
+        del values["name"]
+        return values
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+    """What the flow is fitted on."""
+
+    fit: Annotated[str, arg(aliases=["--data"])] = "sample"
+    """A file (.txt .jsonl .csv .tsv .parquet), tasks (`stsb,sickr`: all their sentences, labels
+    unseen), or `sample`, the embedded sentences."""
+    dir: Annotated[str, arg(aliases=["--data-dir"])] = ""
+    """Where the tasks' files are."""
+    column: str | None = None
+    """The file's column with the sentences; `sentence` or `text` if left out."""
+
+
+@dataclasses.dataclass(frozen=True)
+class FlowConfig:
+    """The flow; a field left out is the recipe's own default."""
+
+    name: Annotated[str, arg(aliases=["--flow"])] = "glow"
+    """glow, glow_as_released, realnvp, neural_spline, whitening, standardize, whitening_glow."""
+    levels: int | None = None
+    depth: int | None = None
+    width: int | None = None
+    hidden_layers: int | None = None
+    coupling: str | None = None
+    permutation: str | None = None
+    mask: str | None = None
+    conditional_split: bool | None = None
+    data_dependent_init: bool | None = None
+    normalize: bool | None = None
+    bins: int | None = None
+    bound: float | None = None
+    base: str | None = None
+    components: int | None = None
+    beta: float | None = None
+    shrinkage: float | str | None = None
+    seed: int | None = None
+    unroll: int | None = None
+    checkpoint: bool | None = None
+
+    def options(self) -> dict[str, Any]:
+        """Keyword arguments of the recipe: the fields that are set."""
+        values = dataclasses.asdict(self)
+        del values["name"]
+        return {k: v for k, v in values.items() if v is not None}
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """The fit."""
+
+    steps: int | None = None
+    """Training steps, or"""
+    epochs: float | None = None
+    """passes over the rows; one if neither is given."""
+    batch_size: int = 64
+    """Rows a step, over all devices."""
+    accumulate: int = 1
+    """Parts a device's share of a batch is worked through in."""
+    learning_rate: float = 1e-3
+    schedule: str = "constant"
+    """constant, or cosine (to a tenth of the learning rate)."""
+    warmup_steps: int = 0
+    weight_decay: float = 0.0
+    clip_norm: float | None = 1.0
+    optimizer: str = "adam"
+    """adam, or adam_uncorrected (without bias correction: the released code's)."""
+    validation: float = 0.0
+    """Share of the rows kept aside to measure the likelihood on."""
+    patience: int | None = None
+    """Ends the run after this many validations without a better one."""
+    seed: int = 0
+    checkpoint_every: int = 500
+    keep: int = 3
+    """Checkpoints kept."""
+    devices: int | None = None
+    """How many devices; all if left out."""
+    mapping: str = "shard_map"
+    """How the step is mapped over them: shard_map or pmap."""
+
+
+@dataclasses.dataclass(frozen=True)
+class FitConfig:
+    """What `flowjax fit` reads."""
+
+    encoder: EncoderConfig = EncoderConfig()
+    data: DataConfig = DataConfig()
+    flow: FlowConfig = FlowConfig()
+    train: TrainConfig = TrainConfig()
+
+
+@dataclasses.dataclass(frozen=True)
+class FitArrayConfig:
+    """What `flowjax fit-array` reads."""
+
+    flow: FlowConfig = FlowConfig()
+    train: TrainConfig = TrainConfig(batch_size=256)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +172,7 @@ class PretrainModel:
 class PretrainTrain:
     """The masked-LM training."""
 
-    steps: int = 4_000
+    steps: int = 9_000
     batch_size: int = 32
     """Rows a step, over all devices."""
     accumulate: int = 1
@@ -66,3 +196,62 @@ class PretrainConfig:
     data: PretrainData = PretrainData()
     model: PretrainModel = PretrainModel()
     train: PretrainTrain = PretrainTrain()
+
+
+def read_config(path: str | Path, kind: type[T]) -> T:
+    """Reads a TOML file into a config dataclass.
+
+    Args:
+        path: the file.
+        kind: `FitConfig`, `PretrainConfig`, ...
+
+    Raises:
+        ValueError: missing, not TOML, an unknown table or field, or a value of another type.
+    """
+    path = Path(path)
+    try:
+        values = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise ValueError(f"{path}: no such file; expected a config in TOML") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ValueError(f"{path}: expected a config in TOML: {error}") from None
+    return _fill(kind, values, str(path), "")
+
+
+def write_config(config: Any, path: str | Path, head: str = "") -> None:
+    """Writes a config as TOML, `head` as comment lines before it; fields that are None are left."""
+    import tomli_w
+
+    def clean(value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {k: clean(v) for k, v in value.items() if v is not None}
+
+    comment = "".join(f"# {line}\n" for line in head.splitlines())
+    text = comment + tomli_w.dumps(clean(dataclasses.asdict(config)))
+    Path(path).write_text(text, "utf-8")
+
+
+def _fill(kind: type[T], values: Mapping[str, Any], file: str, table: str) -> T:
+    hints = typing.get_type_hints(kind)
+    filled: dict[str, Any] = {}
+    for name, value in values.items():
+        where = f"{file}: {table}{name}"
+        if name not in hints:
+            known = ", ".join(hints)
+            raise ValueError(f"{where}: no such {'field' if table else 'table'}; expected {known}")
+        wanted = hints[name]
+        if dataclasses.is_dataclass(wanted):
+            if not isinstance(value, Mapping):
+                raise ValueError(f"{where}: expected a table [{name}], got {value!r}")
+            filled[name] = _fill(typing.cast(type, wanted), value, file, f"{table}{name}.")
+            continue
+        union = isinstance(wanted, types.UnionType)
+        allowed = [t for t in (typing.get_args(wanted) if union else [wanted]) if t is not type(None)]
+        if float in allowed and type(value) is int:
+            value = float(value)
+        if type(value) not in allowed:
+            expected = " or ".join(t.__name__ for t in allowed)
+            raise ValueError(f"{where}: expected {expected}, got {value!r}")
+        filled[name] = value
+    return kind(**filled)

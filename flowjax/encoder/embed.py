@@ -132,6 +132,16 @@ class SentenceEncoder:
         """The width of the vectors."""
         return self.config.hidden_size
 
+    def describe(self) -> dict[str, Any]:
+        """What decides the vectors: for manifests and cards."""
+        return {
+            "encoder": self.name,
+            "pooling": self.pooling,
+            "max_length": self.max_length,
+            "special_tokens": self.special_tokens,
+            "dtype": self.dtype,
+        }
+
     def encode(
         self,
         sentences: str | Sequence[str],
@@ -187,6 +197,13 @@ class SentenceEncoder:
         with track("embedding", total, unit="sentences", show=progress) as advance:
             while chunk := list(islice(stream, CHUNK)):
                 yield self._encode_chunk(chunk, batch_size or self.batch_size, advance)
+
+    def save(self, folder: str | Path) -> None:
+        """Writes the encoder in Hugging Face's layout: config, weights and tokenizer."""
+        from flowjax.encoder.weights import save_pretrained
+
+        save_pretrained(self.params, self.config, folder)
+        self.tokenizer.save(str(Path(folder) / "tokenizer.json"))
 
     def tokenize(self, sentences: Sequence[str]) -> list[list[int]]:
         """Token ids of each sentence, cut at `max_length` with the last special token kept."""

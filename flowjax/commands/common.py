@@ -1,0 +1,186 @@
+"""What the sub-commands share: process settings, signals, config defaults, run folders."""
+
+from __future__ import annotations
+
+import ctypes
+import dataclasses
+import json
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from flowjax.config import read_config, write_config
+
+_stop_signal = 0
+
+
+def tune_process() -> None:
+    """Settings a command may choose for its user and a library may not; called before jax loads.
+
+    On Linux with glibc the allocator keeps its memory: a jitted step takes its scratch as one
+    block, and returning it to the system after each call costs up to a third of a step's time.
+    Compiled programs are kept in the user's cache folder, so a second run starts at once.
+    """
+    if sys.platform == "linux":
+        try:
+            libc = ctypes.CDLL("libc.so.6")
+            for option, value in ((-4, 0), (-1, 2**31 - 1), (-8, 1)):
+                libc.mallopt(option, value)
+        except (OSError, AttributeError):
+            pass  # another libc: slower, not wrong
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "flowjax" / "xla"
+    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache))
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+
+
+@contextmanager
+def stopping() -> Iterator[None]:
+    """Turns the first Ctrl-C or SIGTERM into a wish to stop, the second into a stop at once."""
+    global _stop_signal
+    _stop_signal = 0
+
+    def handle(number: int, _: Any) -> None:
+        global _stop_signal
+        if _stop_signal or not _watched:
+            _stop_signal = number
+            raise KeyboardInterrupt
+        _stop_signal = number
+        print("stopping after this step; once more to stop at once", file=sys.stderr)
+
+    before = {n: signal.signal(n, handle) for n in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+_watched = False
+
+
+@contextmanager
+def watched() -> Iterator[None]:
+    """Around a loop that asks `wants_stop`: a signal lets it save first."""
+    global _watched
+    _watched = True
+    try:
+        yield
+    finally:
+        _watched = False
+
+
+def wants_stop() -> bool:
+    """Whether Ctrl-C or SIGTERM has arrived."""
+    return _stop_signal != 0
+
+
+def stop_code() -> int:
+    """The exit code of a stopped command: 130 or 143."""
+    return 128 + (_stop_signal or signal.SIGINT)
+
+
+def defaults(kind: type, argv: list[str]) -> tuple[Any, list[str]]:
+    """The `Args` that flags override: from the file of `--config`, where one is named.
+
+    Returns:
+        `(defaults or None, the other arguments)`.
+    """
+    base = getattr(kind, "CONFIG", None)
+    if base is None:
+        return None, argv
+    rest, file = [], None
+    i = 0
+    while i < len(argv):
+        if argv[i] == "--config" or argv[i].startswith("--config="):
+            _, equals, value = argv[i].partition("=")
+            if not equals:
+                i += 1
+                if i == len(argv):
+                    raise ValueError("--config: expected a file in TOML after it")
+                value = argv[i]
+            file = value
+        else:
+            rest.append(argv[i])
+        i += 1
+    if file is None:
+        return None, rest
+    return kind.from_config(read_config(file, base)), rest  # type: ignore[attr-defined]
+
+
+def sections(config: Any) -> dict[str, Any]:
+    """A config's tables as keyword arguments."""
+    return {f.name: getattr(config, f.name) for f in dataclasses.fields(config)}
+
+
+def open_run(out: Path, config: Any, *, command: str, overwrite: bool) -> None:
+    """Makes a run folder with its `config.toml`, or goes on in one of the same config.
+
+    Raises:
+        ValueError: the folder holds a finished model, another config, or something else.
+    """
+    file = out / "config.toml"
+    if out.exists() and any(out.iterdir()):
+        if overwrite:
+            if not file.exists():
+                raise ValueError(f"{out}: holds no run of flowjax; --overwrite expects one")
+            shutil.rmtree(out)
+        elif not file.exists():
+            raise ValueError(f"{out}: exists and holds no run; expected a new folder")
+        elif (out / "model").exists():
+            raise ValueError(f"{out}: holds a finished run; expected a new folder or --overwrite")
+        else:
+            check_same(read_config(file, type(config)), config, out)
+            return
+    out.mkdir(parents=True, exist_ok=True)
+    write_config(config, file, f"flowjax {command} --config {file} --out {out}")
+
+
+def check_same(found: Any, wanted: Any, out: Path) -> None:
+    """Refuses to go on with a run under another config, naming the first field that differs."""
+    for table in dataclasses.fields(wanted):
+        a, b = getattr(found, table.name), getattr(wanted, table.name)
+        for field in dataclasses.fields(b):
+            old, new = getattr(a, field.name), getattr(b, field.name)
+            if old != new:
+                raise ValueError(
+                    f"{out}: an unfinished run with {table.name}.{field.name} = {old!r}, expected "
+                    f"{new!r}; use that, another folder, or --overwrite"
+                )
+
+
+def new_file(path: str | Path, overwrite: bool, suffixes: tuple[str, ...]) -> Path:
+    """Checks an output file's name before any work is done.
+
+    Raises:
+        ValueError: of another kind, exists already, or its folder does not exist.
+    """
+    path = Path(path)
+    if path.suffix not in suffixes:
+        raise ValueError(f"--out {path}: expected a name ending in {', '.join(suffixes)}")
+    if path.exists() and not overwrite:
+        raise ValueError(f"--out {path}: exists already; expected a new name or --overwrite")
+    if not path.parent.is_dir():
+        raise ValueError(f"--out {path}: expected its folder {path.parent} to exist")
+    return path
+
+
+class MetricsFile:
+    """`metrics.jsonl`: one JSON object a row, flushed as it is written."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("a", encoding="utf-8")
+
+    def __call__(self, row: dict[str, Any]) -> None:
+        self._file.write(json.dumps(row) + "\n")
+        self._file.flush()
+
+
+def say(text: str) -> None:
+    """A line for the person at the terminal, on standard error."""
+    print(text, file=sys.stderr, flush=True)

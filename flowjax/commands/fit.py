@@ -1,0 +1,165 @@
+"""`flowjax fit`: sentences to a fitted model in a run folder."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated, Any
+
+from tyro.conf import arg
+
+from flowjax.commands import common
+from flowjax.config import FitConfig, TrainConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class Args(FitConfig):
+    """Fit a flow on the vectors of your sentences; a stopped run goes on when called again.
+
+    `--config FILE` reads a TOML file; any field of it is overridden by its flag.
+    """
+
+    CONFIG = FitConfig
+    out: Path = Path("runs/mine")
+    """The run folder: config, metrics, checkpoints, vectors, and the model to use."""
+    overwrite: bool = False
+    """Replace the run that is there."""
+    include_encoder: Annotated[bool, arg(name="include-encoder")] = True
+    """Copy a local encoder's files into the model folder, so that it can be moved."""
+
+    @classmethod
+    def from_config(cls, config: FitConfig) -> Args:
+        """The flags' defaults from a file."""
+        return cls(**common.sections(config))
+
+
+def run(args: Args) -> None:
+    """Runs the command."""
+    config = FitConfig(args.encoder, args.data, args.flow, args.train)
+    model = fit_run(config, args.out, overwrite=args.overwrite)
+    print(f"fitted {model.flow_name} on {model.fitted_on['sentences']} sentences: {args.out}/model")
+
+
+def fit_run(config: FitConfig, out: Path, *, overwrite: bool = False) -> Any:
+    """Fits as the config says, in a run folder, and returns the `BertFlow`.
+
+    Raises:
+        ValueError: a config, data or encoder that cannot be used.
+        flowjax.training.Stopped: after saving.
+    """
+    from flowjax.model import BertFlow
+    from flowjax.progress import track
+
+    train = config.train
+    model = BertFlow(
+        config.encoder.name,
+        flow=config.flow.name,
+        flow_options=config.flow.options(),
+        seed=train.seed,
+        **config.encoder.options(),
+    )
+    sentences, name = load_sentences(config)
+    common.open_run(out, config, command="fit", overwrite=overwrite)
+    write = common.MetricsFile(out / "metrics.jsonl")
+    per_epoch = max(1, len(sentences)) if isinstance(sentences, list) else None
+    steps = train.steps
+    if steps is None and per_epoch:
+        steps = max(1, round((train.epochs or 1.0) * per_epoch / train.batch_size))
+    with common.watched(), track("fitting", steps, unit="steps") as advance:
+        seen = 0
+
+        def on_step(row: dict[str, float]) -> None:
+            nonlocal seen
+            write(row)
+            advance(int(row["step"]) - seen, note=f"{row['bits_per_dim']:.4f} bits/dim")
+            seen = int(row["step"])
+
+        model.fit(
+            sentences,
+            column=config.data.column,
+            name=name,
+            out=out,
+            on_step=on_step,
+            stop=common.wants_stop,
+            **fit_options(train, steps),
+        )
+    model.save(out / "model")
+    return model
+
+
+def fit_options(train: TrainConfig, steps: int | None) -> dict[str, Any]:
+    """Keyword arguments of `flowjax.fit` from the `[train]` table."""
+    return {
+        "steps": steps,
+        "epochs": None if steps is not None else (train.epochs or 1.0),
+        "batch_size": train.batch_size,
+        "accumulate": train.accumulate,
+        "optimizer": make_optimizer(train, steps),
+        "patience": train.patience,
+        "checkpoint_every": train.checkpoint_every,
+        "keep": train.keep,
+        "devices": train.devices,
+        "mapping": train.mapping,
+    }
+
+
+def make_optimizer(train: TrainConfig, steps: int | None) -> Any:
+    """The optax transformation that a `[train]` table describes.
+
+    Raises:
+        ValueError: an unknown optimizer or schedule, or a cosine without a number of steps.
+    """
+    import optax
+
+    from flowjax.fitting import default_optimizer
+    from flowjax.optimizers import adam_uncorrected
+
+    rate: Any = train.learning_rate
+    if train.schedule == "cosine":
+        if steps is None:
+            raise ValueError("train.schedule: expected train.steps beside 'cosine'")
+        rate = optax.warmup_cosine_decay_schedule(
+            0.0 if train.warmup_steps else rate, rate, train.warmup_steps, steps, 0.1 * rate
+        )
+    elif train.schedule == "constant":
+        if train.warmup_steps:
+            rate = optax.linear_schedule(0.0, rate, train.warmup_steps)
+    else:
+        raise ValueError(f"train.schedule: expected constant or cosine, got {train.schedule!r}")
+    if train.optimizer == "adam":
+        return default_optimizer(
+            rate, weight_decay=train.weight_decay, clip_norm=train.clip_norm
+        )
+    if train.optimizer == "adam_uncorrected":
+        return adam_uncorrected(rate)
+    raise ValueError(
+        f"train.optimizer: expected adam or adam_uncorrected, got {train.optimizer!r}"
+    )
+
+
+def load_sentences(config: FitConfig) -> tuple[Any, str]:
+    """The sentences to fit on, and what they are called: a file, tasks, or the embedded sample.
+
+    Raises:
+        ValueError: none of these.
+    """
+    from flowjax.data.sentences import read_sentences
+    from flowjax.evaluation import TASKS, load_task
+
+    wanted = config.data.fit
+    if wanted == "sample":
+        from flowjax.sample import sentences_file
+
+        texts, empty = read_sentences(sentences_file())
+        return texts, "the embedded sample"
+    names = wanted.split(",")
+    if not Path(wanted).exists() and all(name in TASKS for name in names):
+        if not config.data.dir:
+            raise ValueError(f"data.fit {wanted}: expected --data-dir, the folder of its files")
+        tasks = [load_task(name, config.data.dir) for name in names]
+        texts = [s for task in tasks for s in task.sentences()]
+        return texts, f"{wanted}, all splits, labels unseen"
+    texts, empty = read_sentences(wanted, config.data.column)
+    if empty:
+        common.say(f"flowjax fit: left out {empty} empty of {empty + len(texts)} sentences")
+    return texts, Path(wanted).name

@@ -1,0 +1,113 @@
+"""`flowjax fit-array`: a flow on the rows of any `.npy` array."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from tyro.conf import Positional
+
+from flowjax.commands import common
+from flowjax.config import FitArrayConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class Args(FitArrayConfig):
+    """Fit a flow on any (n, d) array by maximum likelihood.
+
+    `--config FILE` reads a TOML file with the tables [flow] and [train].
+    """
+
+    CONFIG = FitArrayConfig
+    data: Positional[Path] = Path("data.npy")
+    """The rows: a .npy of shape (n, d), or an embedding store."""
+    out: Path = Path("runs/density")
+    """The run folder."""
+    overwrite: bool = False
+    """Replace the run that is there."""
+
+    @classmethod
+    def from_config(cls, config: FitArrayConfig) -> Args:
+        """The flags' defaults from a file."""
+        return cls(**common.sections(config))
+
+
+def run(args: Args) -> None:
+    """Runs the command."""
+    import numpy as np
+
+    from flowjax import flows
+    from flowjax.commands.fit import fit_options
+    from flowjax.data.arrays import ArraySource, open_rows
+    from flowjax.fitting import fit
+    from flowjax.params_io import save_params
+    from flowjax.progress import track
+
+    train = args.train
+    rows = open_rows(args.data, str(args.data))
+    source = ArraySource(rows, name=str(args.data))
+    held = None
+    if train.validation:
+        if not 0 < train.validation < 1:
+            raise ValueError(f"train.validation: expected 0 to 1, got {train.validation}")
+        order = np.random.default_rng(train.seed).permutation(source.size)
+        cut = max(1, round(train.validation * source.size))
+        held = np.asarray(rows[np.sort(order[:cut])])
+        source = ArraySource(np.asarray(rows[np.sort(order[cut:])]), name=str(args.data))
+    flow = flows.make(args.flow.name, source.dim, **args.flow.options())
+    config = FitArrayConfig(args.flow, train)
+    common.open_run(args.out, config, command=f"fit-array {args.data}", overwrite=args.overwrite)
+    write = common.MetricsFile(args.out / "metrics.jsonl")
+    steps = train.steps or max(1, round((train.epochs or 1.0) * source.size / train.batch_size))
+    with common.watched(), track("fitting", steps, unit="steps") as advance:
+        seen = 0
+
+        def on_step(row: dict[str, float]) -> None:
+            nonlocal seen
+            write(row)
+            advance(int(row["step"]) - seen, note=f"{row['nll_nats']:.4f} nats")
+            seen = int(row["step"])
+
+        result = fit(
+            flow,
+            source,
+            key=train.seed,
+            validation=held,
+            checkpoint_dir=args.out / "checkpoints",
+            on_step=on_step,
+            stop=common.wants_stop,
+            **fit_options(train, steps),
+        )
+    folder = args.out / "model"
+    folder.mkdir()
+    save_params(result.params, folder / "flow.safetensors")
+    spec = {"array_flow": args.flow.name, "options": args.flow.options(), "dim": source.dim}
+    (folder / "config.json").write_text(json.dumps(spec, indent=2) + "\n", "utf-8")
+    print(f"fitted {args.flow.name} on {source.size} x {source.dim}: {folder}")
+
+
+def load_array_flow(folder: str | Path) -> tuple[Any, Any] | None:
+    """The `(flow, params)` of a `fit-array` run, or None where the folder is another thing.
+
+    Raises:
+        ValueError: damaged files.
+    """
+    from flowjax import flows
+    from flowjax.params_io import load_params
+    from flowjax.saved import _shapes
+
+    folder = Path(folder)
+    folder = folder / "model" if (folder / "model").is_dir() else folder
+    file = folder / "config.json"
+    if not file.exists():
+        return None
+    try:
+        spec = json.loads(file.read_text("utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{file}: expected JSON: {error}") from None
+    if "array_flow" not in spec:
+        return None
+    flow = flows.make(spec["array_flow"], spec["dim"], **spec["options"])
+    return flow, load_params(folder / "flow.safetensors", _shapes(flow))

@@ -1,0 +1,311 @@
+"""`BertFlow`: sentences in, calibrated vectors out, in one object that can be saved."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from flowjax import flows
+from flowjax.bijectors.moments import Moments, moments_of
+from flowjax.data.arrays import ArraySource
+from flowjax.data.sentences import fingerprint, read_sentences
+from flowjax.data.store import EmbeddingStore
+from flowjax.encoder.embed import SentenceEncoder, check_sentences
+from flowjax.fitting import FitResult, default_optimizer, fit
+from flowjax.types import Flow, FlowjaxError, Params
+
+logger = logging.getLogger("flowjax")
+# Rows that go through the flow in one call.
+ROWS = 4096
+
+
+class BertFlow:
+    """A frozen encoder and a flow fitted on its vectors (BERT-flow, arXiv 2011.05864).
+
+    Example:
+        >>> model = BertFlow(flow="whitening")
+        >>> _ = model.fit(["A man plays.", "A dog runs.", "Rain falls.", "The sun is hot."] * 100)
+        >>> model.encode(["One sentence."]).shape
+        (1, 256)
+    """
+
+    def __init__(
+        self,
+        encoder: str | Path | SentenceEncoder = "minibert",
+        pooling: str = "first_last",
+        flow: str | Flow = "glow",
+        max_length: int = 64,
+        *,
+        flow_options: Mapping[str, Any] | None = None,
+        seed: int = 0,
+        **encoder_options: Any,
+    ) -> None:
+        """Names the parts; nothing is fitted yet.
+
+        Args:
+            encoder: `"minibert"`, a local folder, a name on the Hugging Face hub, or a
+                `SentenceEncoder` (whose own pooling and max_length then count).
+            pooling: one of `encoder.pooling.POOLINGS`.
+            flow: a recipe's name (`flows.make` lists them) or a `Flow` of the encoder's dim.
+            max_length: tokens kept of a sentence.
+            flow_options: keyword arguments of the recipe, such as `{"levels": 3}`.
+            seed: of parameters, batches and samples.
+            **encoder_options: `batch_size`, `special_tokens`, `dtype`.
+
+        Raises:
+            ValueError: an unknown name or option, or files that do not fit together.
+        """
+        if isinstance(encoder, SentenceEncoder):
+            self.encoder = encoder
+        else:
+            self.encoder = SentenceEncoder.from_pretrained(
+                encoder, pooling=pooling, max_length=max_length, **encoder_options
+            )
+        self.flow_options = dict(flow_options or {})
+        if isinstance(flow, str):
+            self.flow = flows.make(flow, self.encoder.dim, **self.flow_options)
+            self.flow_name = flow
+        else:
+            self.flow, self.flow_name = flow, flow.name
+            if flow.dim != self.encoder.dim:
+                raise FlowjaxError(
+                    f"flow: expected dim {self.encoder.dim} of encoder {self.encoder.name}, got "
+                    f"{flow.dim}"
+                )
+        self.seed = seed
+        self.params: Params | None = None
+        self.moments: Moments | None = None
+        self.fitted_on: dict[str, Any] = {}
+        self._calls: dict[str, Callable[..., Any]] = {
+            "forward": jax.jit(lambda params, x: self.flow.forward(params, x)[0]),
+            "log_prob": jax.jit(self.flow.log_prob),
+        }
+
+    @property
+    def dim(self) -> int:
+        """The width of the calibrated vectors."""
+        return self.flow.latent_dim or self.flow.dim
+
+    def fit(
+        self,
+        sentences: str | Path | Iterable[str],
+        *,
+        column: str | None = None,
+        name: str | None = None,
+        out: str | Path | None = None,
+        steps: int | None = None,
+        epochs: float | None = None,
+        batch_size: int = 64,
+        learning_rate: float = 1e-3,
+        weight_decay: float = 0.0,
+        clip_norm: float | None = 1.0,
+        show_progress_bar: bool | None = None,
+        **options: Any,
+    ) -> FitResult:
+        """Embeds sentences, once, and fits the flow on their vectors; the encoder stays frozen.
+
+        Args:
+            sentences: a list or other iterable, or a path to `.txt`, `.jsonl`, `.csv`, `.tsv` or
+                `.parquet`. Empty ones are left out and counted.
+            column: the file's column.
+            name: what the data is called in the model card.
+            out: a run folder: vectors and checkpoints are kept there, and an interrupted fit goes
+                on where it stopped.
+            steps: training steps, or
+            epochs: passes over the sentences; one, as in the paper, if neither is given.
+            batch_size: sentences a step.
+            learning_rate: of Adam.
+            weight_decay: of AdamW.
+            clip_norm: largest global gradient norm; None for no limit.
+            show_progress_bar: None shows it on a terminal.
+            **options: of `flowjax.fit`.
+
+        Returns:
+            The `FitResult`; the model keeps its params.
+
+        Raises:
+            ValueError: no sentences, or a file that cannot be read.
+        """
+        texts, empty = read_sentences(sentences, column)
+        if empty:
+            logger.warning("fit: left out %d empty sentences of %d", empty, empty + len(texts))
+        if name is None:
+            name = str(sentences) if isinstance(sentences, (str, Path)) else "a list of sentences"
+        self.fitted_on = {
+            "data": name,
+            "sentences": len(texts),
+            "empty": empty,
+            "hash": fingerprint(texts),
+        }
+        vectors = self._embed(texts, out, show_progress_bar)
+        if self.encoder.report.cut:
+            self.fitted_on["cut"] = self.encoder.report.cut
+            logger.warning(
+                "fit: cut %d of %d sentences at max_length %d",
+                self.encoder.report.cut,
+                len(texts),
+                self.encoder.max_length,
+            )
+        if steps is None and epochs is None:
+            epochs = 1.0
+        options.setdefault(
+            "optimizer",
+            default_optimizer(learning_rate, weight_decay=weight_decay, clip_norm=clip_norm),
+        )
+        if out is not None:
+            options.setdefault("checkpoint_dir", Path(out) / "checkpoints")
+        return self.fit_vectors(
+            vectors, steps=steps, epochs=epochs, batch_size=batch_size, **options
+        )
+
+    def fit_vectors(self, vectors: np.ndarray, **options: Any) -> FitResult:
+        """Fits the flow on vectors that are there already.
+
+        Args:
+            vectors: `(n, dim)` of the encoder.
+            **options: of `flowjax.fit`.
+
+        Returns:
+            The `FitResult`; the model keeps its params.
+        """
+        source = ArraySource(vectors, name="embeddings")
+        if source.dim != self.flow.dim:
+            raise FlowjaxError(
+                f"embeddings: expected (n, {self.flow.dim}) from encoder {self.encoder.name}, got "
+                f"({source.size}, {source.dim})"
+            )
+        blocks = (source.rows[i : i + ROWS] for i in range(0, source.size, ROWS))
+        self.moments = moments_of(blocks, source.dim)
+        result = fit(self.flow, source, key=self.seed, **options)
+        self.params = result.params
+        if result.metrics:
+            self.fitted_on |= {"steps": result.steps, "nll_nats": result.metrics[-1]["nll_nats"]}
+        return result
+
+    def encode(
+        self,
+        sentences: str | Sequence[str],
+        *,
+        batch_size: int | None = None,
+        show_progress_bar: bool | None = None,
+        normalize_embeddings: bool = False,
+    ) -> np.ndarray:
+        """Embeds sentences and takes the vectors through the flow.
+
+        Args:
+            sentences: a list, or one string.
+            batch_size: sentences in an encoder's batch.
+            show_progress_bar: None shows it on a terminal.
+            normalize_embeddings: scales each vector to length 1.
+
+        Returns:
+            `(n, dim)` float32, or `(dim,)` for one string.
+        """
+        if isinstance(sentences, str):
+            return self.encode([sentences], normalize_embeddings=normalize_embeddings)[0]
+        plain = self.encoder.encode(
+            sentences, batch_size=batch_size, show_progress_bar=show_progress_bar
+        )
+        vectors = self.transform(plain)
+        if normalize_embeddings:
+            vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+        return vectors
+
+    def transform(self, vectors: np.ndarray) -> np.ndarray:
+        """Takes plain vectors `(n, dim)` of the encoder through the fitted flow."""
+        return self._through("forward", vectors, (self.dim,))
+
+    def log_prob(self, sentences: str | Sequence[str]) -> np.ndarray:
+        """The log-density of each sentence's plain vector, in nats: `(n,)` float32."""
+        texts = [sentences] if isinstance(sentences, str) else sentences
+        scores = self._through("log_prob", self.encoder.encode(texts), ())
+        return scores[0] if isinstance(sentences, str) else scores
+
+    def similarity(self, a: Any, b: Any) -> np.ndarray:
+        """Cosine similarities of all pairs.
+
+        Args:
+            a: a string, strings, or calibrated vectors `(n, dim)`.
+            b: the same, m of them.
+
+        Returns:
+            `(n, m)` float32; a plain number for two strings.
+        """
+        left, right = self._unit(a), self._unit(b)
+        scores = left @ right.T
+        return scores[0, 0] if isinstance(a, str) and isinstance(b, str) else scores
+
+    def sample_vectors(self, n: int, *, seed: int | None = None) -> np.ndarray:
+        """Draws `(n, dim)` plain vectors from the fitted density."""
+        key = jax.random.key(self.seed if seed is None else seed)
+        return np.asarray(self.flow.sample(self._fitted(), key, n))
+
+    def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
+        """Writes a portable folder: see `saved.save`."""
+        from flowjax.saved import save
+
+        return save(self, folder, overwrite=overwrite)
+
+    @classmethod
+    def load(cls, folder: str | Path, *, flow: Flow | None = None) -> BertFlow:
+        """Reads a folder of `save`, or the run folder around it; `flow` for one of your own."""
+        from flowjax.saved import load
+
+        return load(folder, flow=flow)
+
+    def _embed(
+        self, texts: list[str], out: str | Path | None, progress: bool | None
+    ) -> np.ndarray:
+        if out is None:
+            return self.encoder.encode(texts, show_progress_bar=progress)
+        manifest = {**self.encoder.describe(), "source": self.fitted_on["hash"]}
+        store = EmbeddingStore(
+            Path(out) / "embeddings", manifest, rows=len(texts), dim=self.encoder.dim
+        )
+
+        def produce(start: int) -> Iterable[np.ndarray]:
+            return self.encoder.encode_stream(
+                texts[start:], total=len(texts) - start, progress=progress
+            )
+
+        store.fill(produce)
+        return store.vectors
+
+    def _through(self, call: str, vectors: np.ndarray, tail: tuple[int, ...]) -> np.ndarray:
+        params = self._fitted()
+        vectors = np.asarray(vectors, np.float32)
+        if vectors.ndim != 2 or vectors.shape[1] != self.flow.dim:
+            raise FlowjaxError(f"vectors: expected (n, {self.flow.dim}), got {vectors.shape}")
+        result = np.empty((len(vectors), *tail), np.float32)
+        for start in range(0, len(vectors), ROWS):
+            block = vectors[start : start + ROWS]
+            # Few shapes: a short last block is padded to the next power of two.
+            rows = min(ROWS, 1 << (len(block) - 1).bit_length())
+            padded = np.concatenate([block, np.repeat(block[:1], rows - len(block), axis=0)])
+            done = self._calls[call](params, jnp.asarray(padded))
+            result[start : start + len(block)] = np.asarray(done)[: len(block)]
+        return result
+
+    def _unit(self, values: Any) -> np.ndarray:
+        if isinstance(values, str):
+            values = [values]
+        if not isinstance(values, (np.ndarray, jax.Array)):
+            values = list(values)
+            check_sentences(values)
+            return self.encode(values, normalize_embeddings=True)
+        vectors = np.asarray(values, np.float32)
+        vectors = vectors[None] if vectors.ndim == 1 else vectors
+        return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+
+    def _fitted(self) -> Params:
+        if self.params is None:
+            raise FlowjaxError("model: expected one that is fitted; call fit or load first")
+        return self.params
+
+
