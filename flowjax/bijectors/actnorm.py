@@ -1,0 +1,108 @@
+"""Actnorm: one shift and one scale per coordinate, set from the first batch (Glow, 1807.03039)."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from flowjax.bijectors.common import as_float, check_batch, check_dim, constant_log_det, total
+from flowjax.types import Array, Bijector, FlowjaxError, Params, PRNGKey
+
+INITS = ("data", "identity", "glorot")
+
+
+def mean_and_std(x: Array) -> tuple[Array, Array]:
+    """Returns the mean and standard deviation of each column, `(dim,)` each, with no zero std.
+
+    A column whose deviations are below the rounding of its own mean carries no information in
+    this type (a constant column, any column of a batch of one): its std is returned as 1, so
+    that it is centred and otherwise left alone. Deviations are centred twice and scaled by
+    their largest, so that columns of 1e6 + noise and of 1e-20 or 1e20 come out right.
+
+    Args:
+        x: `(n, dim)`, floating.
+
+    Returns:
+        mean `(dim,)` and std `(dim,)`, divided by n, both finite, std > 0.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> mean, std = mean_and_std(jnp.array([[1.0, 7.0], [3.0, 7.0]]))
+        >>> mean.tolist(), std.tolist()
+        ([2.0, 7.0], [1.0, 1.0])
+    """
+    mean = x.mean(axis=0)
+    deviation = x - mean
+    correction = deviation.mean(axis=0)
+    mean, deviation = mean + correction, deviation - correction
+    largest = jnp.abs(deviation).max(axis=0)
+    safe = jnp.where(largest > 0, largest, 1)
+    std = largest * jnp.sqrt(jnp.square(deviation / safe).mean(axis=0))
+    constant = std <= jnp.finfo(x.dtype).eps * jnp.abs(mean)
+    return mean, jnp.where(constant, 1, std)
+
+
+def initial(init: str, key: PRNGKey, x: Array, factor: float) -> tuple[Array, Array]:
+    """Returns actnorm's first bias and log-scale, `(dim,)` each, for a batch `(n, dim)`."""
+    if init == "data":
+        mean, std = mean_and_std(x)
+        return -mean, -jnp.log(std) / factor
+    if init == "identity":
+        return jnp.zeros(x.shape[1:], x.dtype), jnp.zeros(x.shape[1:], x.dtype)
+    limit = (6 / (x.shape[1] + 1)) ** 0.5
+    first, second = jax.random.split(key)
+    bias = jax.random.uniform(first, x.shape[1:], x.dtype, -limit, limit)
+    return bias, jax.random.uniform(second, x.shape[1:], x.dtype, -limit, limit)
+
+
+def actnorm(*, init: str = "data", logscale_factor: float = 1.0) -> Bijector:
+    """Returns `z = (x + bias) * exp(logscale_factor * log_scale)`, per coordinate.
+
+    Args:
+        init: "data", the batch given to `init` comes out with mean 0 and standard deviation 1,
+            where constant columns (and every column of a batch of one) are centred and keep
+            scale 1; "identity"; or "glorot", both parameters uniform in +-sqrt(6 / (dim + 1)),
+            which is what TensorFlow gives a variable of shape (1, dim) that nobody set, and
+            what BERT-flow's released code therefore started from.
+        logscale_factor: multiplies the stored log-scale; 3 in Glow's code.
+
+    Returns:
+        A bijector on `(n, dim)`; log_det is a constant of the parameters, in nats.
+
+    Raises:
+        FlowjaxError: unknown init; at init, a wrong shape or numbers that are not finite.
+
+    References:
+        Glow, https://arxiv.org/abs/1807.03039, section 3.1.
+
+    Example:
+        >>> import jax, jax.numpy as jnp
+        >>> layer = actnorm()
+        >>> x = jnp.array([[1.0, 5.0], [3.0, 5.0]])
+        >>> params = layer.init(jax.random.key(0), x)
+        >>> layer.forward(params, x)[0].tolist()
+        [[-1.0, 0.0], [1.0, 0.0]]
+    """
+    if init not in INITS:
+        raise FlowjaxError(f"init: expected one of {', '.join(INITS)}, got {init!r}")
+
+    def start(key: PRNGKey, x: Array, context: Array | None = None) -> Params:
+        x = check_batch("x", x)
+        bias, log_scale = initial(init, key, x, logscale_factor)
+        return {"bias": bias, "log_scale": log_scale}
+
+    def log_scale(params: Params, x: Array) -> Array:
+        check_dim("x", x, params["log_scale"].shape[-1])
+        return params["log_scale"] * logscale_factor
+
+    def forward(params: Params, x: Array, context: Array | None = None) -> tuple[Array, Array]:
+        x = as_float(x)
+        scale = log_scale(params, x)
+        return (x + params["bias"]) * jnp.exp(scale), constant_log_det(x, total(scale))
+
+    def inverse(params: Params, z: Array, context: Array | None = None) -> tuple[Array, Array]:
+        z = as_float(z)
+        scale = log_scale(params, z)
+        return z * jnp.exp(-scale) - params["bias"], constant_log_det(z, -total(scale))
+
+    return Bijector(start, forward, inverse, ("actnorm",))

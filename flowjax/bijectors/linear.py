@@ -1,0 +1,123 @@
+"""A learned linear map held as its LU factors: Glow's 1x1 convolution for vectors."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.linalg import solve_triangular
+
+from flowjax.bijectors.common import (
+    as_float,
+    check_batch,
+    check_dim,
+    constant_log_det,
+    product,
+    total,
+)
+from flowjax.bijectors.permutation import take_columns
+from flowjax.types import Array, Bijector, FlowjaxError, Params, PRNGKey
+
+
+@lru_cache(maxsize=16)
+def _rotation(dim: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns (order, packed LU, diagonal): a random rotation R with R[order] = L U, float64."""
+    rotation, _ = np.linalg.qr(np.random.default_rng(seed).standard_normal((dim, dim)))
+    lu, order = rotation.copy(), np.arange(dim)
+    for k in range(dim - 1):  # elimination with partial pivoting, which NumPy does not offer
+        pivot = k + int(np.abs(lu[k:, k]).argmax())
+        lu[[k, pivot]], order[[k, pivot]] = lu[[pivot, k]], order[[pivot, k]]
+        lu[k + 1 :, k] /= lu[k, k]
+        lu[k + 1 :, k + 1 :] -= np.outer(lu[k + 1 :, k], lu[k, k + 1 :])
+    return order, lu, np.diag(lu).copy()
+
+
+def linear_lu(*, init: str = "rotation", seed: int = 0) -> Bijector:
+    """Returns `z = P L U x + bias`, with L unit lower and U upper triangular, both learned.
+
+    The permutation P and the signs of U's diagonal are fixed by `init`, `seed` and the dim;
+    what is learned is the packed triangles, the diagonal's logarithm and the bias. log_det is
+    that logarithm's sum, and inverting solves two triangular systems.
+
+    Args:
+        init: "rotation", a random one from `seed` as in Glow; "identity"; or "pca", the first
+            batch's symmetric whitening `U Lambda^(-1/2) U^T` with its mean taken out (the one
+            whitening whose LU factors need no pivoting, so that P is fixed before any data).
+        seed: for "rotation".
+
+    Returns:
+        A bijector on `(n, dim)`; log_det in nats.
+
+    Raises:
+        FlowjaxError: unknown init.
+
+    References:
+        Glow, https://arxiv.org/abs/1807.03039, section 3.2.
+
+    Example:
+        >>> import jax, jax.numpy as jnp
+        >>> layer, x = linear_lu(), jax.random.normal(jax.random.key(0), (5, 4))
+        >>> params = layer.init(jax.random.key(1), x)
+        >>> z, log_det = layer.forward(params, x)
+        >>> norms = jnp.linalg.norm(x, axis=1), jnp.linalg.norm(z, axis=1)
+        >>> bool(jnp.allclose(*norms, atol=1e-4)), bool(jnp.allclose(log_det, 0, atol=1e-4))
+        (True, True)
+    """
+    if init not in ("rotation", "identity", "pca"):
+        raise FlowjaxError(f"init: expected 'rotation', 'identity' or 'pca', got {init!r}")
+    rotated = init == "rotation"
+
+    def start(key: PRNGKey, x: Array, context: Array | None = None) -> Params:
+        x = check_batch("x", x)
+        dim = x.shape[1]
+        bias = jnp.zeros(dim, x.dtype)
+        if rotated:
+            _, packed, diagonal = _rotation(dim, seed)
+            return {
+                "lu": jnp.asarray(packed - np.diag(diagonal), x.dtype),
+                "log_diagonal": jnp.asarray(np.log(np.abs(diagonal)), x.dtype),
+                "bias": bias,
+            }
+        if init == "identity":
+            return {"lu": jnp.zeros((dim, dim), x.dtype), "log_diagonal": bias, "bias": bias}
+        mean = x.mean(axis=0)
+        centred = x - mean
+        values, vectors = jnp.linalg.eigh(product(centred.T, centred) / len(x))
+        values = jnp.maximum(values, jnp.where(values[-1] > 0, 1e-6 * values[-1], 1))
+        matrix = product(vectors * values**-0.5, vectors.T)
+        lower = jnp.linalg.cholesky(matrix)  # matrix = C C^T = (C / d) (d C^T), d = diag(C)
+        root = jnp.diag(lower)
+        unit = lower / root
+        lu = jnp.tril(unit, -1) + jnp.triu(lower.T * root[:, None], 1)
+        bias = -product(mean, matrix)
+        return {"lu": lu, "log_diagonal": 2 * jnp.log(root), "bias": bias}
+
+    def factors(params: Params, x: Array) -> tuple[Array, Array]:
+        dim = params["bias"].shape[0]
+        check_dim("x", x, dim)
+        diagonal = jnp.exp(params["log_diagonal"])
+        if rotated:
+            diagonal = diagonal * np.sign(_rotation(dim, seed)[2]).astype(diagonal.dtype)
+        lower = jnp.tril(params["lu"], -1) + jnp.eye(dim, dtype=x.dtype)
+        return lower, jnp.triu(params["lu"], 1) + jnp.diag(diagonal)
+
+    def forward(params: Params, x: Array, context: Array | None = None) -> tuple[Array, Array]:
+        x = as_float(x)
+        lower, upper = factors(params, x)
+        z = product(product(x, upper.T), lower.T)
+        if rotated:
+            z = take_columns(z, np.argsort(_rotation(z.shape[-1], seed)[0]))
+        return z + params["bias"], constant_log_det(x, total(params["log_diagonal"]))
+
+    def inverse(params: Params, z: Array, context: Array | None = None) -> tuple[Array, Array]:
+        z = as_float(z)
+        lower, upper = factors(params, z)
+        rows = (z - params["bias"]).reshape(-1, z.shape[-1])
+        if rotated:
+            rows = take_columns(rows, _rotation(z.shape[-1], seed)[0])
+        columns = solve_triangular(lower, rows.T, lower=True, unit_diagonal=True)
+        x = solve_triangular(upper, columns, lower=False).T.reshape(z.shape)
+        return x, constant_log_det(z, -total(params["log_diagonal"]))
+
+    return Bijector(start, forward, inverse, (f"linear_lu(init={init!r})",))

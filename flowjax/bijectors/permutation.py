@@ -1,0 +1,131 @@
+"""Fixed reorderings of the coordinates: compile-time constants, never parameters or products."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+
+import jax
+import numpy as np
+
+from flowjax.bijectors.common import as_float, check_batch, constant_log_det
+from flowjax.types import Array, Bijector, Params, PRNGKey
+
+
+def take_columns(x: Array, order: np.ndarray) -> Array:
+    """Returns `x[..., order]` for a permutation `order`; its gradient gathers by the inverse.
+
+    The gradient of plain indexing is a scatter-add, which XLA runs slowly on a CPU; a permutation
+    needs none. The price is that of `jax.custom_vjp`: reverse mode only (`jacrev`, not `jacfwd`).
+
+    Args:
+        x: `(..., dim)`.
+        order: `(dim,)` integers, a permutation of 0 .. dim - 1, known at compile time.
+
+    Returns:
+        `(..., dim)`.
+
+    Example:
+        >>> import jax.numpy as jnp, numpy as np
+        >>> take_columns(jnp.array([10.0, 20.0, 30.0]), np.array([2, 0, 1])).tolist()
+        [30.0, 10.0, 20.0]
+    """
+    return _gather(tuple(int(i) for i in order))(x)
+
+
+@lru_cache(maxsize=256)
+def _gather(order: tuple[int, ...]) -> Callable[[Array], Array]:
+    there = np.array(order, np.int32)
+    back = np.argsort(there).astype(np.int32)
+
+    def pick(x: Array, columns: np.ndarray) -> Array:
+        return x.at[..., columns].get(mode="promise_in_bounds", unique_indices=True)
+
+    gather = jax.custom_vjp(lambda x: pick(x, there))
+    gather.defvjp(lambda x: (pick(x, there), None), lambda _, g: (pick(g, back),))
+    return gather
+
+
+def _fixed(move: Callable[[Array], Array], back: Callable[[Array], Array], line: str) -> Bijector:
+    """Returns the bijector of a volume-preserving map without parameters."""
+
+    def init(key: PRNGKey, x: Array, context: Array | None = None) -> Params:
+        check_batch("x", x)
+        return {}
+
+    def forward(params: Params, x: Array, context: Array | None = None) -> tuple[Array, Array]:
+        x = as_float(x)
+        return move(x), constant_log_det(x)
+
+    def inverse(params: Params, z: Array, context: Array | None = None) -> tuple[Array, Array]:
+        z = as_float(z)
+        return back(z), constant_log_det(z)
+
+    return Bijector(init, forward, inverse, (line,))
+
+
+def permutation(*, seed: int = 0) -> Bijector:
+    """Returns the fixed random reordering of the coordinates that `seed` and the dim give.
+
+    The order is `numpy.random.default_rng(seed).permutation(dim)`, so a saved flow needs only the
+    seed. log_det is 0. Reverse-mode derivatives only, see `take_columns`.
+
+    Args:
+        seed: which reordering.
+
+    Returns:
+        A bijector on `(n, dim)` without parameters.
+
+    References:
+        Glow's ablation, https://arxiv.org/abs/1807.03039, section 6; BERT-flow,
+        https://arxiv.org/abs/2011.05864, which uses it in place of the 1x1 convolution.
+
+    Example:
+        >>> import jax, jax.numpy as jnp
+        >>> layer, x = permutation(seed=3), jnp.arange(4.0)[None]
+        >>> params = layer.init(jax.random.key(0), x)
+        >>> z, log_det = layer.forward(params, x)
+        >>> sorted(z[0].tolist()), log_det.tolist(), layer.inverse(params, z)[0].tolist()
+        ([0.0, 1.0, 2.0, 3.0], [0.0], [[0.0, 1.0, 2.0, 3.0]])
+    """
+
+    def order(x: Array) -> np.ndarray:
+        return np.random.default_rng(seed).permutation(x.shape[-1])
+
+    return _fixed(
+        lambda x: take_columns(x, order(x)),
+        lambda z: take_columns(z, np.argsort(order(z))),
+        f"permutation(seed={seed})",
+    )
+
+
+def reverse() -> Bijector:
+    """Returns the reversal of the coordinates, `z = x[..., ::-1]`, with log_det 0.
+
+    Returns:
+        A bijector on `(n, dim)` without parameters, its own inverse.
+
+    References:
+        NICE and RealNVP, https://arxiv.org/abs/1605.08803; what BERT-flow's released code does
+        where its paper says "random permutation".
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> reverse().forward({}, jnp.array([[1.0, 2.0, 3.0]]))[0].tolist()
+        [[3.0, 2.0, 1.0]]
+    """
+    return _fixed(lambda x: x[..., ::-1], lambda z: z[..., ::-1], "reverse")
+
+
+def identity() -> Bijector:
+    """Returns the map that changes nothing, `z = x`, with log_det 0.
+
+    Returns:
+        A bijector on `(n, dim)` without parameters.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> identity().forward({}, jnp.array([[1.0, 2.0]]))[0].tolist()
+        [[1.0, 2.0]]
+    """
+    return _fixed(lambda x: x, lambda z: z, "identity")

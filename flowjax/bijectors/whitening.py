@@ -1,0 +1,287 @@
+"""Whitening and standardization: closed forms of the first batch or of moments, then frozen."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from flowjax.bijectors.actnorm import mean_and_std
+from flowjax.bijectors.common import (
+    as_float,
+    check_batch,
+    check_dim,
+    constant_log_det,
+    frozen,
+    log_det_dtype,
+    product,
+    total,
+)
+from flowjax.bijectors.moments import Moments, covariance
+from flowjax.types import FROZEN, Array, Bijector, FlowjaxError, Params, PRNGKey
+
+
+def _shrinkage(xp: ModuleType, cov: Any, count: int, rows: Any, shrinkage: float | str) -> Any:
+    """Returns the weight, in [0, 1], of the round covariance the sample's is mixed with."""
+    if not isinstance(shrinkage, str):
+        return shrinkage
+    dim = cov.shape[0]
+    square, trace = (cov * cov).sum(), xp.trace(cov)
+    spread = square - trace**2 / dim  # zero only for a covariance that is round already
+    safe = xp.where(spread > 0, spread, 1)
+    if shrinkage == "auto":  # OAS, Chen et al. 2010, eq. 23
+        top = (1 - 2 / dim) * square + trace**2
+        weight = top / ((count + 1 - 2 / dim) * safe)
+    else:
+        fourth = (xp.square(xp.square(rows).sum(axis=1))).sum() / count
+        weight = (fourth - square) / (count * safe)
+    return xp.where(spread > 0, xp.clip(weight, 0, 1), 1)
+
+
+def _solve(
+    xp: ModuleType,
+    mean: Any,
+    cov: Any,
+    count: int,
+    rows: Any,
+    options: tuple[int | None, float, float | str, float],
+) -> dict[str, Any]:
+    """Returns the whitening's arrays; NumPy float64 on the host, jax.numpy inside of jit."""
+    components, beta, shrinkage, floor = options
+    dim = cov.shape[0]
+    kept = dim if components is None else components
+    if kept > dim:
+        raise FlowjaxError(f"components: expected at most dim = {dim}, got {kept}")
+    weight = _shrinkage(xp, cov, count, rows, shrinkage)
+    cov = (1 - weight) * cov + weight * xp.trace(cov) / dim * xp.eye(dim)
+    values, vectors = xp.linalg.eigh(cov)
+    values, vectors = values[::-1], vectors[:, ::-1]
+    values = xp.maximum(values, xp.where(values[0] > 0, floor * values[0], 1))
+    # eigenvectors come with any sign: the largest entry of each is made positive
+    largest = xp.take_along_axis(vectors, xp.abs(vectors).argmax(axis=0)[None], axis=0)
+    vectors = vectors * xp.where(largest < 0, -1, 1)
+    log_scale = -0.5 * beta * xp.log(values[:kept])
+    scale = xp.exp(log_scale)
+    params = {
+        "mean": mean,
+        "matrix": vectors[:, :kept] * scale,
+        "inverse": (vectors[:, :kept] / scale).T,
+        "log_det": log_scale.sum(),
+    }
+    if kept < dim:
+        params["log_noise"] = xp.log(values[kept:].mean())
+    return params
+
+
+def _check(components: int | None, beta: float, shrinkage: float | str, floor: float) -> None:
+    if components is not None and (not isinstance(components, int) or components < 1):
+        raise FlowjaxError(f"components: expected a positive integer or None, got {components!r}")
+    if not 0 <= beta <= 1:
+        raise FlowjaxError(f"beta: expected a number in [0, 1], got {beta!r}")
+    if isinstance(shrinkage, str):
+        if shrinkage not in ("auto", "ledoit_wolf"):
+            raise FlowjaxError(
+                f"shrinkage: expected a number, 'auto' or 'ledoit_wolf', got {shrinkage!r}"
+            )
+    elif not 0 <= shrinkage <= 1:
+        raise FlowjaxError(f"shrinkage: expected a number in [0, 1], got {shrinkage!r}")
+    if not 0 < floor < 1:
+        raise FlowjaxError(f"eigenvalue_floor: expected a number in (0, 1), got {floor!r}")
+
+
+def _freeze(arrays: dict[str, Any], dtype: Any) -> Params:
+    params = {name: jnp.asarray(value, dtype) for name, value in arrays.items()}
+    if "log_det" in arrays:  # a sum over coordinates: kept as wide as every log_det
+        params["log_det"] = jnp.asarray(arrays["log_det"], log_det_dtype())
+    return {FROZEN: params}
+
+
+def whitening_from_moments(
+    moments: Moments,
+    *,
+    components: int | None = None,
+    beta: float = 1.0,
+    shrinkage: float | str = 0.0,
+    eigenvalue_floor: float = 1e-6,
+) -> Params:
+    """Returns the parameters of `whitening` with the same options, from streamed moments.
+
+    Args:
+        moments: of all the rows; see `flowjax.bijectors.moments`.
+        components: as in `whitening`.
+        beta: as in `whitening`.
+        shrinkage: as in `whitening`, but for "ledoit_wolf", which needs the rows themselves.
+        eigenvalue_floor: as in `whitening`.
+
+    Returns:
+        `{"frozen": {...}}`, float32 (float64 where x64 is on).
+
+    Raises:
+        FlowjaxError: an option out of range, no rows, or "ledoit_wolf".
+
+    Example:
+        >>> import numpy as np
+        >>> from flowjax.bijectors import moments_of
+        >>> batches = (np.random.default_rng(i).normal(size=(50, 3)) for i in range(4))
+        >>> params = whitening_from_moments(moments_of(batches, dim=3), components=2)
+        >>> params["frozen"]["matrix"].shape
+        (3, 2)
+    """
+    _check(components, beta, shrinkage, eigenvalue_floor)
+    if shrinkage == "ledoit_wolf":
+        raise FlowjaxError(
+            "shrinkage: 'ledoit_wolf' needs the rows themselves; from moments use 'auto' (OAS)"
+        )
+    options = (components, beta, shrinkage, eigenvalue_floor)
+    cov = covariance(moments)
+    return _freeze(_solve(np, moments.mean, cov, moments.count, None, options), log_det_dtype())
+
+
+def whitening(
+    *,
+    components: int | None = None,
+    beta: float = 1.0,
+    shrinkage: float | str = 0.0,
+    eigenvalue_floor: float = 1e-6,
+    moments: Moments | None = None,
+) -> Bijector:
+    """Returns `z = (x - mean) U Lambda^(-beta / 2)`, closed form from the batch given to `init`.
+
+    U and Lambda are the covariance's eigenvectors and eigenvalues, largest first, so z has
+    covariance I on that batch (divided by n). On the host the sums and the eigenproblem run in
+    NumPy float64; inside of jit in the batch's own type. The parameters are frozen.
+
+    With k = `components` < dim, forward gives `(n, k)` and inverse puts the dropped coordinates
+    at their mean. log_det then holds the log-density, in nats, of the dropped coordinates too:
+    they are N(0, s I) with s the mean of their eigenvalues. So `log N(z; 0, I) + log_det` is
+    exactly the log-density of probabilistic PCA at its maximum likelihood (for beta = 1), and
+    the inverse's log_det is minus the forward one at the point it returns.
+
+    Args:
+        components: how many leading coordinates to keep; None keeps all.
+        beta: 1 whitens, 0 only rotates, between them soft whitening.
+        shrinkage: weight in [0, 1] of the round covariance `tr(S) / dim I`; "auto" is the oracle
+            approximating one, "ledoit_wolf" Ledoit's and Wolf's. For n < dim use one of them.
+        eigenvalue_floor: eigenvalues are raised to this times the largest, so that constant
+            columns and rank-deficient data stay finite: a direction without variance is scaled
+            by 1000 / sqrt(largest eigenvalue) at most. Where nothing varies (a batch of one), 1.
+        moments: take these in place of the batch's.
+
+    Returns:
+        A bijector from `(n, dim)` to `(n, components or dim)`.
+
+    Raises:
+        FlowjaxError: an option out of range; at init, components > dim.
+
+    References:
+        BERT-whitening, https://arxiv.org/abs/2103.15316; Tipping and Bishop, "Probabilistic
+        principal component analysis", 1999; OAS, https://arxiv.org/abs/0907.4698; Ledoit and
+        Wolf, "A well-conditioned estimator for large-dimensional covariance matrices", 2004.
+
+    Example:
+        >>> import jax, jax.numpy as jnp
+        >>> x = jax.random.normal(jax.random.key(0), (100, 3)) * jnp.array([1.0, 5.0, 0.1])
+        >>> layer = whitening()
+        >>> z, _ = layer.forward(layer.init(jax.random.key(1), x), x)
+        >>> bool(jnp.allclose(z.T @ z / 100, jnp.eye(3), atol=1e-3))
+        True
+    """
+    _check(components, beta, shrinkage, eigenvalue_floor)
+    options = (components, beta, shrinkage, eigenvalue_floor)
+
+    def init(key: PRNGKey, x: Array, context: Array | None = None) -> Params:
+        x = check_batch("x", x)
+        if moments is not None:
+            check_dim("x", x, len(moments.mean))
+            params = whitening_from_moments(
+                moments,
+                components=components,
+                beta=beta,
+                shrinkage=shrinkage,
+                eigenvalue_floor=eigenvalue_floor,
+            )
+            return _freeze(params[FROZEN], x.dtype)
+        traced = isinstance(x, jax.core.Tracer)
+        xp, rows = (jnp, x) if traced else (np, np.asarray(x, np.float64))
+        mean = rows.mean(axis=0)
+        rows = rows - mean
+        cov = rows.T @ rows / len(rows)
+        return _freeze(_solve(xp, mean, cov, len(rows), rows, options), x.dtype)
+
+    def forward(params: Params, x: Array, context: Array | None = None) -> tuple[Array, Array]:
+        p, x = frozen(params), as_float(x)
+        check_dim("x", x, p["mean"].shape[0])
+        centred = x - p["mean"]
+        z = product(centred, p["matrix"])
+        log_det = constant_log_det(x, p["log_det"])
+        if "log_noise" in p:
+            rest = centred - product(z, p["inverse"])
+            log_det = log_det + _log_noise(p) - 0.5 * total(rest**2) / jnp.exp(p["log_noise"])
+        return z, log_det
+
+    def inverse(params: Params, z: Array, context: Array | None = None) -> tuple[Array, Array]:
+        p, z = frozen(params), as_float(z)
+        check_dim("z", z, p["matrix"].shape[1])
+        log_det = constant_log_det(z, p["log_det"] + _log_noise(p))
+        return product(z, p["inverse"]) + p["mean"], -log_det
+
+    wording = {"components": None, "beta": 1.0, "shrinkage": 0.0}
+    given = {"components": components, "beta": beta, "shrinkage": shrinkage}
+    text = ", ".join(f"{k}={v}" for k, v in given.items() if v != wording[k])
+    return Bijector(init, forward, inverse, (f"whitening({text})" if text else "whitening",))
+
+
+def _log_noise(p: Params) -> Array | float:
+    """Returns the log-density, in nats, of the dropped coordinates at their mean; 0 for none."""
+    if "log_noise" not in p:
+        return 0.0
+    dropped = p["matrix"].shape[0] - p["matrix"].shape[1]
+    return -0.5 * dropped * (jnp.log(2 * jnp.pi) + p["log_noise"].astype(log_det_dtype()))
+
+
+def standardize(*, moments: Moments | None = None) -> Bijector:
+    """Returns `z = (x - mean) / std` per coordinate, from the batch given to `init`, then frozen.
+
+    Constant columns (and every column of a batch of one) are centred and keep scale 1.
+
+    Args:
+        moments: take these in place of the batch's.
+
+    Returns:
+        A bijector on `(n, dim)`; log_det is minus the sum of the log stds, in nats.
+
+    References:
+        The "SN" rows of BERT-flow's table 5, https://arxiv.org/abs/2011.05864.
+
+    Example:
+        >>> import jax, jax.numpy as jnp
+        >>> layer, x = standardize(), jnp.array([[1.0, 5.0], [3.0, 5.0]])
+        >>> layer.forward(layer.init(jax.random.key(0), x), x)[0].tolist()
+        [[-1.0, 0.0], [1.0, 0.0]]
+    """
+
+    def init(key: PRNGKey, x: Array, context: Array | None = None) -> Params:
+        x = check_batch("x", x)
+        if moments is None:
+            mean, std = mean_and_std(x)
+        else:
+            check_dim("x", x, len(moments.mean))
+            wide = np.sqrt(np.diag(covariance(moments)))
+            tiny = np.finfo(np.float32).eps * np.abs(moments.mean)
+            mean, std = jnp.asarray(moments.mean), jnp.asarray(np.where(wide <= tiny, 1, wide))
+        return _freeze({"mean": mean, "log_std": jnp.log(std)}, x.dtype)
+
+    def forward(params: Params, x: Array, context: Array | None = None) -> tuple[Array, Array]:
+        p, x = frozen(params), as_float(x)
+        check_dim("x", x, p["mean"].shape[0])
+        return (x - p["mean"]) * jnp.exp(-p["log_std"]), constant_log_det(x, -total(p["log_std"]))
+
+    def inverse(params: Params, z: Array, context: Array | None = None) -> tuple[Array, Array]:
+        p, z = frozen(params), as_float(z)
+        check_dim("z", z, p["mean"].shape[0])
+        return z * jnp.exp(p["log_std"]) + p["mean"], constant_log_det(z, total(p["log_std"]))
+
+    return Bijector(init, forward, inverse, ("standardize",))

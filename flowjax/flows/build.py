@@ -1,0 +1,143 @@
+"""A bijector and a base density make a flow."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from flowjax.bijectors.common import check_batch, check_dim
+from flowjax.flows.base import Base, base_from
+from flowjax.types import Array, Bijector, Flow, FlowjaxError, Params, PRNGKey
+
+
+def build(
+    bijector: Bijector,
+    dim: int,
+    *,
+    base: str | Base = "normal",
+    name: str = "flow",
+    latent_dim: int | None = None,
+    noise: Callable[[Params, PRNGKey, Array], Array] | None = None,
+) -> Flow:
+    """Returns the flow of a bijector over a base density.
+
+    Its params are `{"bijector": ..., "base": ...}`, and
+    `log_prob(x) = base.log_prob(z) + log_det` in nats, with `z, log_det` from `forward`.
+
+    Args:
+        bijector: any, data -> latent.
+        dim: size of a data vector; every call checks it.
+        base: "normal", "student_t", "conditional", or a `Base`.
+        name: for layer lists.
+        latent_dim: size of a latent where the bijector drops coordinates; None is `dim`.
+        noise: `noise(bijector_params, key, x) -> x`, which adds to samples what the bijector
+            dropped.
+
+    Returns:
+        A `Flow`. Its functions raise FlowjaxError for a wrong shape of x, and `init`, outside
+        of jit, for NaN or infinity in x, named by row and column.
+
+    Raises:
+        FlowjaxError: dim is not a positive integer, or the base's name is unknown.
+
+    Example:
+        >>> import jax, jax.numpy as jnp
+        >>> from flowjax import bijectors
+        >>> flow = build(bijectors.chain(bijectors.actnorm(), bijectors.reverse()), dim=3)
+        >>> x = jax.random.normal(jax.random.key(0), (10, 3))
+        >>> params = flow.init(jax.random.key(1), x)
+        >>> flow.log_prob(params, x).shape, flow.sample(params, jax.random.key(2), 4).shape
+        ((10,), (4, 3))
+    """
+    if not isinstance(dim, int) or isinstance(dim, bool) or dim < 1:
+        raise FlowjaxError(f"dim: expected a positive integer, got {dim!r}")
+    latent = dim if latent_dim is None else latent_dim
+    density = base_from(base)
+
+    def init(key: PRNGKey, x: Array, context: Array | None = None) -> Params:
+        check_dim("x", x, dim)
+        x = check_batch("x", x)
+        check_context(context, x)
+        bijector_key, base_key = jax.random.split(key)
+        params = bijector.init(bijector_key, x, context)
+        z = jax.ShapeDtypeStruct((x.shape[0], latent), x.dtype)
+        return {"base": density.init(base_key, z, context), "bijector": params}
+
+    def forward(params: Params, x: Array, context: Array | None = None) -> tuple[Array, Array]:
+        check_dim("x", x, dim)
+        check_context(context, x)
+        return bijector.forward(params["bijector"], x, context)
+
+    def inverse(params: Params, z: Array, context: Array | None = None) -> tuple[Array, Array]:
+        check_dim("z", z, latent)
+        check_context(context, z)
+        return bijector.inverse(params["bijector"], z, context)
+
+    def log_prob(params: Params, x: Array, context: Array | None = None) -> Array:
+        z, log_det = forward(params, x, context)
+        return density.log_prob(params["base"], z, context) + log_det
+
+    def draw(
+        params: Params, key: PRNGKey, n: int, context: Array | None
+    ) -> tuple[Array, Array, Array]:
+        base_key, noise_key = jax.random.split(key)
+        dtype = jnp.result_type(jnp.float32, *jax.tree.leaves(params))
+        z = density.sample(params["base"], base_key, (n, latent), dtype, context)
+        x, log_det = inverse(params, z, context)
+        return z, x if noise is None else noise(params["bijector"], noise_key, x), log_det
+
+    def sample(params: Params, key: PRNGKey, n: int, context: Array | None = None) -> Array:
+        return draw(params, key, n, context)[1]
+
+    def sample_and_log_prob(
+        params: Params, key: PRNGKey, n: int, context: Array | None = None
+    ) -> tuple[Array, Array]:
+        z, x, log_det = draw(params, key, n, context)
+        if noise is not None:
+            return x, log_prob(params, x, context)
+        return x, density.log_prob(params["base"], z, context) - log_det
+
+    return Flow(
+        init,
+        forward,
+        inverse,
+        log_prob,
+        sample,
+        dim,
+        sample_and_log_prob,
+        latent,
+        name,
+        (*bijector.layers, density.line),
+    )
+
+
+def check_context(context: Array | None, x: Array) -> None:
+    """Raises FlowjaxError unless the context is None, one vector, or one vector per row of x."""
+    if context is None:
+        return
+    shape, leading = jnp.shape(context), jnp.shape(x)[:-1]
+    if len(shape) < 1 or shape[:-1] not in ((), leading):
+        rows = ", ".join(str(size) for size in leading)
+        raise FlowjaxError(f"context: expected ({rows}, width) or (width,), got {shape}")
+
+
+def bits_per_dim(nll: Array | float, dim: int) -> Array | float:
+    """Returns a negative log-likelihood in nats as bits per dimension, `nll / (dim ln 2)`.
+
+    The continuous density of BERT-flow's loss: it may well be negative.
+
+    Args:
+        nll: in nats, any shape.
+        dim: size of a data vector.
+
+    Returns:
+        The same shape, in bits per dimension.
+
+    Example:
+        >>> round(bits_per_dim(math.log(2) * 6, dim=3), 6)
+        2.0
+    """
+    return nll / (dim * math.log(2))

@@ -1,0 +1,332 @@
+"""Recipes: functions of plain keyword arguments that put parts together into a `Flow`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from flowjax.bijectors import (
+    Conditioner,
+    actnorm,
+    additive_coupling,
+    affine_coupling,
+    chain,
+    glow_net,
+    linear_lu,
+    mlp,
+    permutation,
+    repeat,
+    reverse,
+    spline_coupling,
+    split,
+)
+from flowjax.flows.base import Base
+from flowjax.flows.build import build
+from flowjax.types import Bijector, Flow, FlowjaxError
+
+COUPLINGS: dict[str, Callable[..., Bijector]] = {
+    "additive": additive_coupling,
+    "affine": affine_coupling,
+    "spline": spline_coupling,
+}
+
+
+def _mixing(kind: str, seed: int) -> list[Bijector]:
+    kinds: dict[str, Callable[[], list[Bijector]]] = {
+        "random": lambda: [permutation(seed=seed)],
+        "reverse": lambda: [reverse()],
+        "lu": lambda: [linear_lu(seed=seed)],
+        "none": lambda: [],
+    }
+    if kind not in kinds:
+        raise FlowjaxError(f"permutation: expected one of {', '.join(kinds)}, got {kind!r}")
+    return kinds[kind]()
+
+
+def _coupling(kind: str) -> Callable[..., Bijector]:
+    if kind not in COUPLINGS:
+        raise FlowjaxError(f"coupling: expected one of {', '.join(COUPLINGS)}, got {kind!r}")
+    return COUPLINGS[kind]
+
+
+def _multiscale(
+    dim: int,
+    levels: int,
+    level: Callable[[int], Bijector],
+    *,
+    conditional: bool = False,
+    conditioner: Conditioner | None = None,
+) -> Bijector:
+    """Returns level(0), split, level(1), split, ..., level(levels - 1)."""
+    room, size = 0, dim
+    while size >= 2:  # the kept half is the larger one: 3 -> 2 -> 1
+        room, size = room + 1, size - size // 2
+    if not isinstance(levels, int) or not 1 <= levels <= room:
+        fits = f"1 to {room}" if room else "dim >= 2"
+        raise FlowjaxError(f"levels: expected {fits} for dim {dim}, got {levels!r}")
+    inner = level(levels - 1)
+    for index in reversed(range(levels - 1)):
+        left = split(inner, conditional=conditional, conditioner=conditioner)
+        inner = chain(level(index), left)
+    return inner
+
+
+def glow(
+    dim: int,
+    *,
+    levels: int = 2,
+    depth: int = 3,
+    width: int = 32,
+    hidden_layers: int = 2,
+    coupling: str = "additive",
+    permutation: str = "random",
+    mask: str = "half",
+    conditional_split: bool = False,
+    conditioner: Conditioner | None = None,
+    base: str | Base = "normal",
+    seed: int = 0,
+    unroll: int | None = None,
+    checkpoint: bool = False,
+) -> Flow:
+    """Returns Glow for vectors: levels of depth x [actnorm, permutation, coupling], split between.
+
+    The defaults are BERT-flow's paper: additive couplings, fixed random permutations, 2 levels of
+    depth 3, width 32. At init it standardizes the first batch and permutes it, no more.
+
+    Args:
+        dim: size of a data vector.
+        levels: how many; after each but the last, half of the coordinates leave.
+        depth: steps in a level.
+        width: of the conditioners' hidden layers.
+        hidden_layers: of the conditioners.
+        coupling: "additive", "affine" or "spline".
+        permutation: "random" (fixed by `seed`; the same in each step of a level), "reverse",
+            "lu" (learned linear map, Glow's 1x1 convolution) or "none".
+        mask: "half" or "checkerboard".
+        conditional_split: leavers meet a learned prior given what stays, see `bijectors.split`.
+        conditioner: factory in place of `mlp(width, hidden_layers)`.
+        base: "normal", "student_t", "conditional" or a `Base`.
+        seed: of the permutations.
+        unroll: see `bijectors.repeat`.
+        checkpoint: see `bijectors.repeat`.
+
+    Returns:
+        A `Flow`. A context (n, width), given to `init`, conditions every coupling.
+
+    Raises:
+        FlowjaxError: an option out of range, or more levels than dim has room for.
+
+    References:
+        Glow, https://arxiv.org/abs/1807.03039; BERT-flow, https://arxiv.org/abs/2011.05864.
+
+    Example:
+        >>> import jax
+        >>> flow, x = glow(6, width=8), jax.random.normal(jax.random.key(0), (20, 6))
+        >>> params = flow.init(jax.random.key(1), x)
+        >>> flow.log_prob(params, x).shape
+        (20,)
+    """
+    bijector = glow_bijector(
+        dim,
+        levels=levels,
+        depth=depth,
+        width=width,
+        hidden_layers=hidden_layers,
+        coupling=coupling,
+        permutation=permutation,
+        mask=mask,
+        conditional_split=conditional_split,
+        conditioner=conditioner,
+        seed=seed,
+        unroll=unroll,
+        checkpoint=checkpoint,
+    )
+    return build(bijector, dim, base=base, name="glow")
+
+
+def glow_bijector(
+    dim: int,
+    *,
+    levels: int,
+    depth: int,
+    width: int,
+    hidden_layers: int,
+    coupling: str,
+    permutation: str,
+    mask: str,
+    conditional_split: bool,
+    conditioner: Conditioner | None,
+    seed: int,
+    unroll: int | None,
+    checkpoint: bool,
+    init: str = "data",
+) -> Bijector:
+    """Returns the bijector of `glow`, whose arguments it takes, for other recipes to build on."""
+    net = mlp(width, hidden_layers) if conditioner is None else conditioner
+    layer = _coupling(coupling)(conditioner=net, mask=mask)
+
+    def level(index: int) -> Bijector:
+        step = chain(actnorm(init=init), *_mixing(permutation, seed + index), layer)
+        return repeat(step, depth, unroll=unroll, checkpoint=checkpoint)
+
+    return _multiscale(dim, levels, level, conditional=conditional_split, conditioner=net)
+
+
+def glow_as_released(
+    dim: int,
+    *,
+    levels: int = 3,
+    depth: int = 3,
+    width: int = 32,
+    data_dependent_init: bool = False,
+    unroll: int | None = None,
+) -> Flow:
+    """Returns the flow that BERT-flow's released code trains, which is not quite its paper's.
+
+    Per level depth x [actnorm -> fixed reversal -> additive coupling]; the conditioner's hidden
+    layers have actnorms of their own, log-scales are stored divided by 3, kernels start
+    N(0, 0.05). Actnorms start Glorot-uniform, since the code never triggers its data-dependent
+    init; UKPLab's port does trigger it: `data_dependent_init=True`. log_det is a constant of
+    the parameters. Train it with `flowjax.optimizers.adam_uncorrected`.
+
+    Args:
+        dim: size of a data vector.
+        levels: 3 in the code's default config, 2 in the paper.
+        depth: steps in a level.
+        width: of the conditioners' two hidden layers.
+        data_dependent_init: set all actnorms from the first batch.
+        unroll: see `bijectors.repeat`.
+
+    Returns:
+        A `Flow` with a standard normal base; its latents are (eps level 1, eps level 2, top).
+
+    Raises:
+        FlowjaxError: more levels than dim has room for.
+
+    References:
+        BERT-flow, https://arxiv.org/abs/2011.05864, and its released code.
+
+    Example:
+        >>> import jax
+        >>> flow, x = glow_as_released(8, width=4), jax.random.normal(jax.random.key(0), (9, 8))
+        >>> params = flow.init(jax.random.key(1), x)
+        >>> flow.forward(params, x)[0].shape
+        (9, 8)
+    """
+    init = "data" if data_dependent_init else "glorot"
+    net = glow_net(width, init=init, logscale_factor=3.0)
+    norm = actnorm(init=init, logscale_factor=3.0)
+    step = chain(norm, reverse(), additive_coupling(conditioner=net))
+    bijector = _multiscale(dim, levels, lambda _: repeat(step, depth, unroll=unroll))
+    return build(bijector, dim, name="glow_as_released")
+
+
+def realnvp(
+    dim: int,
+    *,
+    depth: int = 8,
+    width: int = 64,
+    hidden_layers: int = 2,
+    coupling: str = "affine",
+    normalize: bool = True,
+    permutation: str = "none",
+    mask: str = "half",
+    conditioner: Conditioner | None = None,
+    base: str | Base = "normal",
+    seed: int = 0,
+    unroll: int | None = None,
+    checkpoint: bool = False,
+) -> Flow:
+    """Returns RealNVP for vectors: depth affine couplings, the two halves taking turns.
+
+    Args:
+        dim: size of a data vector, at least 2.
+        depth: couplings, an even number: they come in pairs.
+        width: of the conditioners' hidden layers.
+        hidden_layers: of the conditioners.
+        coupling: "affine", "additive" or "spline".
+        normalize: an actnorm before each pair, in place of the original's batch norm.
+        permutation: "none", "random", "reverse" or "lu", after each pair.
+        mask: "half" or "checkerboard".
+        conditioner: factory in place of `mlp(width, hidden_layers)`.
+        base: "normal", "student_t", "conditional" or a `Base`.
+        seed: of the permutations.
+        unroll: pairs laid out per scan step, see `bijectors.repeat`.
+        checkpoint: see `bijectors.repeat`.
+
+    Returns:
+        A `Flow`. A context (n, width), given to `init`, conditions every coupling.
+
+    Raises:
+        FlowjaxError: an option out of range, or an odd depth.
+
+    References:
+        RealNVP, https://arxiv.org/abs/1605.08803.
+
+    Example:
+        >>> import jax
+        >>> flow, x = realnvp(3, width=8), jax.random.normal(jax.random.key(0), (20, 3))
+        >>> flow.log_prob(flow.init(jax.random.key(1), x), x).shape
+        (20,)
+    """
+    if not isinstance(depth, int) or depth < 2 or depth % 2:
+        raise FlowjaxError(f"depth: expected an even positive number of couplings, got {depth!r}")
+    net = mlp(width, hidden_layers) if conditioner is None else conditioner
+    layers = [_coupling(coupling)(conditioner=net, mask=mask, swap=s) for s in (False, True)]
+    pair = chain(*([actnorm()] if normalize else []), *layers, *_mixing(permutation, seed))
+    bijector = repeat(pair, depth // 2, unroll=unroll, checkpoint=checkpoint)
+    return build(bijector, dim, base=base, name="realnvp")
+
+
+def neural_spline(
+    dim: int,
+    *,
+    depth: int = 4,
+    width: int = 64,
+    hidden_layers: int = 2,
+    bins: int = 8,
+    bound: float = 5.0,
+    permutation: str = "lu",
+    mask: str = "half",
+    conditioner: Conditioner | None = None,
+    base: str | Base = "normal",
+    seed: int = 0,
+    unroll: int | None = None,
+    checkpoint: bool = False,
+) -> Flow:
+    """Returns a neural spline flow: depth x [actnorm, LU linear, rational-quadratic coupling].
+
+    Args:
+        dim: size of a data vector, at least 2.
+        depth: steps.
+        width: of the conditioners' hidden layers.
+        hidden_layers: of the conditioners.
+        bins: of each spline.
+        bound: the splines live on [-bound, bound], outside they are the identity.
+        permutation: "lu", "random", "reverse" or "none", before each coupling.
+        mask: "half" or "checkerboard".
+        conditioner: factory in place of `mlp(width, hidden_layers)`.
+        base: "normal", "student_t", "conditional" or a `Base`.
+        seed: of the permutations and of the LU rotations.
+        unroll: see `bijectors.repeat`.
+        checkpoint: see `bijectors.repeat`.
+
+    Returns:
+        A `Flow`. A context (n, width), given to `init`, conditions every coupling.
+
+    Raises:
+        FlowjaxError: an option out of range.
+
+    References:
+        Neural Spline Flows, https://arxiv.org/abs/1906.04032.
+
+    Example:
+        >>> import jax
+        >>> flow, x = neural_spline(3, width=8), jax.random.normal(jax.random.key(0), (20, 3))
+        >>> flow.log_prob(flow.init(jax.random.key(1), x), x).shape
+        (20,)
+    """
+    net = mlp(width, hidden_layers) if conditioner is None else conditioner
+    layer = spline_coupling(conditioner=net, bins=bins, bound=bound, mask=mask)
+    step = chain(actnorm(), *_mixing(permutation, seed), layer)
+    bijector = repeat(step, depth, unroll=unroll, checkpoint=checkpoint)
+    return build(bijector, dim, base=base, name="neural_spline")

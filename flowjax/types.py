@@ -1,0 +1,141 @@
+"""The two shapes of the library, `Bijector` and `Flow`: NamedTuples of pure functions.
+
+**Orientation, stated once for the whole library: forward is data -> latent.** `forward(params, x)`
+takes data `x` to the latent `z` and returns `log_det = log |det dz/dx|`; `inverse` takes `z` back
+to data and returns `log |det dx/dz|`, which is minus the forward one at the same point. Hence
+
+    log p(x) = log base(z) + log_det,    (z, log_det) = forward(params, x)          [nats]
+
+zuko, nflows and Glow's paper run the same way; distrax and TFP run the other way.
+
+Arrays are `(n, dim)`; every function but `init` also takes a single row `(dim,)` or more leading
+axes, and log_det then has the leading axes' shape. `log_det` and `log_prob` are float32 at least,
+and float64 where x64 is on. Params are plain pytrees of floating-point arrays, so that `jax.grad`
+over all of them works; what training must leave alone lies under a dict key `"frozen"`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+
+Array = jax.Array
+PRNGKey = jax.Array
+Params = Any  # a pytree (dicts, tuples, lists) of floating-point arrays
+
+FROZEN = "frozen"
+
+
+class FlowjaxError(ValueError):
+    """The library's errors about what a user gave: a `ValueError` whose text says what came."""
+
+
+class Bijector(NamedTuple):
+    """An invertible map with its log-determinant; forward is data -> latent.
+
+    Attributes:
+        init: `init(key, x, context=None) -> params`; `x` (n, dim) is a first batch, from which
+            data-dependent parts (actnorm, whitening) set themselves. Pure.
+        forward: `forward(params, x, context=None) -> (z, log_det)`, log_det in nats, `(n,)`.
+        inverse: `inverse(params, z, context=None) -> (x, log_det)`.
+        layers: one line of text per layer, for printed layer lists.
+    """
+
+    init: Callable[..., Params]
+    forward: Callable[..., tuple[Array, Array]]
+    inverse: Callable[..., tuple[Array, Array]]
+    layers: tuple[str, ...] = ()
+
+
+class Flow(NamedTuple):
+    """A bijector with a base density: a distribution over vectors of size `dim`.
+
+    Attributes:
+        init: `init(key, x, context=None) -> params`.
+        forward: `forward(params, x, context=None) -> (z, log_det)`.
+        inverse: `inverse(params, z, context=None) -> (x, log_det)`.
+        log_prob: `log_prob(params, x, context=None) -> (n,)`, in nats.
+        sample: `sample(params, key, n, context=None) -> (n, dim)`.
+        dim: size of a data vector.
+        sample_and_log_prob: as `sample`, with the samples' log_prob `(n,)` beside them.
+        latent_dim: size of a latent; less than `dim` only where a whitening drops components.
+        name: the recipe's name.
+        layers: one line of text per layer.
+    """
+
+    init: Callable[..., Params]
+    forward: Callable[..., tuple[Array, Array]]
+    inverse: Callable[..., tuple[Array, Array]]
+    log_prob: Callable[..., Array]
+    sample: Callable[..., Array]
+    dim: int
+    sample_and_log_prob: Callable[..., tuple[Array, Array]] | None = None
+    latent_dim: int | None = None
+    name: str = "flow"
+    layers: tuple[str, ...] = ()
+
+    def describe(self, params: Params = None) -> str:
+        """Returns `describe(self, params)`, the printed layer list."""
+        return describe(self, params)
+
+
+def describe(flow: Flow, params: Params = None) -> str:
+    """Returns the layers of a flow as text, data side first.
+
+    Args:
+        flow: the flow.
+        params: its parameters; when given, their number is in the first line.
+
+    Returns:
+        Several lines: name and dim, then one line per layer, indented inside repeat and split.
+
+    Example:
+        >>> from flowjax import flows
+        >>> print(flows.glow(8, levels=1, depth=2, width=4).describe())
+        glow: dim 8
+          repeat x2
+            actnorm
+            permutation(seed=0)
+            additive_coupling(mlp(width=4, depth=2))
+          base normal
+    """
+    head = f"{flow.name}: dim {flow.dim}"
+    if flow.latent_dim is not None and flow.latent_dim != flow.dim:
+        head += f" -> {flow.latent_dim}"
+    if params is not None:
+        total = sum(leaf.size for leaf in jax.tree.leaves(params))
+        trained = sum(
+            leaf.size
+            for leaf, trains in zip(
+                jax.tree.leaves(params), jax.tree.leaves(trainable_mask(params)), strict=True
+            )
+            if trains
+        )
+        head += f", {total:,} parameters, {trained:,} of them trained"
+    return "\n".join([head, *("  " + line for line in flow.layers)])
+
+
+def trainable_mask(params: Params) -> Params:
+    """Returns a pytree like `params` of bools: False for every leaf under a key `"frozen"`.
+
+    Hand it to the optimizer (`optax.masked`, weight decay's `mask=`): gradients of frozen leaves
+    are zero already, yet weight decay would move them.
+
+    Args:
+        params: any pytree of arrays.
+
+    Returns:
+        A pytree of the same structure with one bool per leaf.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> trainable_mask({"frozen": {"mean": jnp.zeros(3)}, "bias": jnp.zeros(3)})
+        {'bias': True, 'frozen': {'mean': False}}
+    """
+
+    def trains(path: tuple[Any, ...], _: Any) -> bool:
+        return not any(getattr(entry, "key", None) == FROZEN for entry in path)
+
+    return jax.tree_util.tree_map_with_path(trains, params)
