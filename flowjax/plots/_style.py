@@ -63,8 +63,8 @@ def legend(axes: Axes, **options: Any) -> None:
 def save(figure: Figure, path: str | Path, *, dpi: int = 150) -> Path:
     """Writes a figure as the file type its suffix names (.png, .svg, .pdf).
 
-    Folders on the way are made; a file of that name is replaced. The same figure gives the same
-    bytes: no time stamp or version is written into it.
+    Folders on the way are made; a file of that name is replaced. The same drawing gives the same
+    bytes (PNG, PDF): no time stamp or version is written into it.
 
     Args:
         figure: From any function of this package.

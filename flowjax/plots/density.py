@@ -54,7 +54,7 @@ def density_2d(
             f"{np.isnan(logs).sum()} NaN"
         )
     density = np.exp(logs).reshape(resolution, resolution)
-    mass = density.sum() * (x[1] - x[0]) * (y[1] - y[0])
+    mass = float(np.trapezoid(np.trapezoid(density, x, axis=1), y))
     figure, (axes,) = new_figure(size=(5.2, 4.6), title=title)
     drawn = axes.pcolormesh(x, y, density, cmap="cividis", shading="gouraud", rasterized=True)
     if points is not None:

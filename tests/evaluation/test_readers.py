@@ -1,0 +1,139 @@
+"""Each file format: what is read, what is counted, and what a damaged file is told."""
+
+import pytest
+from toy_files import SICK_HEADER, stsb_line, write
+
+from flowjax.evaluation import load_pairs, load_task
+from flowjax.evaluation.readers import read_qnli, read_sick, read_sts_year, read_stsb
+
+
+def test_stsb_never_unquotes_and_allows_licence_columns(tmp_path):
+    text = stsb_line(4.2, '"Half a quote', 'he said "no"', "\tsource one\tsource two")
+    text += stsb_line(0, "a\u2028b \u0085 c", "d")  # line separators inside a sentence
+    pairs = read_stsb(write(tmp_path / "sts-dev.csv", text))
+    assert pairs.sentences1 == ('"Half a quote', "a\u2028b \u0085 c")
+    assert pairs.sentences2 == ('he said "no"', "d")
+    assert pairs.gold.tolist() == [4.2, 0.0]
+
+
+def test_windows_line_ends_and_byte_order_mark(tmp_path):
+    text = "\ufeff" + SICK_HEADER + "1\ta b\tc d\t4.5\tNEUTRAL\n"
+    pairs = read_sick(write(tmp_path / "SICK_train.txt", text.replace("\n", "\r\n")))
+    assert (pairs.sentences1, pairs.sentences2, pairs.gold.tolist()) == (("a b",), ("c d",), [4.5])
+
+
+def test_qnli_labels(tmp_path):
+    text = "index\tquestion\tsentence\tlabel\n0\tq\ts\tentailment\n1\tq\tt\tnot_entailment\n"
+    assert read_qnli(write(tmp_path / "dev.tsv", text)).gold.tolist() == [1.0, 0.0]
+    bad = write(tmp_path / "bad.tsv", text + "2\tq\tu\tneutral\n")
+    with pytest.raises(ValueError, match=r"bad\.tsv, line 4: .*got 'neutral'"):
+        read_qnli(bad)
+
+
+def test_sts_year_skips_all_counts_blank_gold_and_says_what_has_no_input(tmp_path):
+    write(tmp_path / "STS.input.b.txt", "a\tb\nc\td\textra\tcolumns\ne\tf\n")
+    write(tmp_path / "STS.gs.b.txt", "1\n\n2.5\n")
+    write(tmp_path / "STS.input.a.news.txt", "x\ty\nz\tw\n")
+    write(tmp_path / "STS.gs.a.news.txt", "0\n5\n")
+    write(tmp_path / "STS.gs.ALL.txt", "0\n")
+    write(tmp_path / "STS.gs.SMT.txt", "3\n")
+    subsets, notes = read_sts_year(tmp_path)
+    assert list(subsets) == ["a.news", "b"]
+    assert subsets["b"].sentences1 == ("a", "e")
+    assert subsets["b"].unscored == (("c", "d"),)
+    assert subsets["b"].skipped == 1
+    assert len(notes) == 2
+    assert any("SMT" in note for note in notes)
+    assert any("b: 1 of 3 pairs" in note for note in notes)
+
+
+def test_sts_year_blank_lines_at_the_end_are_pairs_without_score(tmp_path):
+    write(tmp_path / "STS.input.x.txt", "a\tb\nc\td\ne\tf\n")
+    write(tmp_path / "STS.gs.x.txt", "1\n\n\n")
+    assert read_sts_year(tmp_path)[0]["x"].skipped == 2
+
+
+def test_sts_year_line_counts_must_agree(tmp_path):
+    write(tmp_path / "STS.input.x.txt", "a\tb\nc\td\n")
+    write(tmp_path / "STS.gs.x.txt", "1\n")
+    with pytest.raises(ValueError, match=r"STS\.input\.x\.txt has 2 .*STS\.gs\.x\.txt has 1"):
+        read_sts_year(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "empty file"),
+        (b"main\tx\t2016\t1\t5\tabc\t\xff\xfe\n", "expected UTF-8, got byte 0xff at offset 20"),
+        (b"only\tthree\tcolumns\n", "line 1: expected at least 7 tab-separated columns, got 3"),
+        (stsb_line("five", "a", "b").encode(), "line 1: expected a number as the score, got 'fi"),
+        (stsb_line("nan", "a", "b").encode(), "line 1: expected a number"),
+        (stsb_line(1, "a", " ").encode(), "line 1: expected two sentences, got an empty one"),
+    ],
+)
+def test_damaged_file_says_where(tmp_path, content, message):
+    (tmp_path / "sts-test.csv").write_bytes(content)
+    with pytest.raises(ValueError, match=message) as caught:
+        load_task("stsb", tmp_path)
+    assert "sts-test.csv" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+OWN = [("4.5", "He said: yes", "She"), ("", "no score", "here"), ("0", "b", "c")]
+
+
+@pytest.mark.parametrize("suffix", [".tsv", ".csv", ".jsonl"])
+def test_own_pairs_in_three_formats(tmp_path, suffix):
+    if suffix == ".jsonl":
+        rows = (
+            f'{{"score": {s or "null"}, "sentence1": "{a}", "sentence2": "{b}"}}'
+            for s, a, b in OWN
+        )
+        text = "\n".join(rows)
+    else:
+        join = ("\t" if suffix == ".tsv" else ",").join
+        text = "\n".join(join(row) for row in [("score", "sentence1", "sentence2"), *OWN])
+    task = load_pairs(write(tmp_path / f"mine{suffix}", text))
+    assert task.name == "mine"
+    assert task.pairs("test").gold.tolist() == [4.5, 0.0]
+    assert task.counts() == {"test": {"mine": {"pairs": 2, "skipped": 1}}}
+    assert task.notes == ("1 pairs have no gold score and are skipped",)
+    assert task.sentences() == ["He said: yes", "She", "b", "c"]
+    assert task.sentences(unscored=True)[-2:] == ["no score", "here"]
+
+
+def test_own_csv_is_quoted_and_columns_may_stand_in_any_order(tmp_path):
+    text = 'sentence2,id,score,sentence1\n"a, b",7,3,"say ""hi"""\n'
+    pairs = load_pairs(write(tmp_path / "x.csv", text)).pairs("test")
+    assert (pairs.sentences1, pairs.sentences2) == (('say "hi"',), ("a, b",))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("x.tsv", "score\ta\tb\n1\tx\ty\n", "expected a header with the columns score, sentence1"),
+        ("x.tsv", "score\tsentence1\tsentence2\n1\tx\n", "line 2: expected 3 columns"),
+        ("x.tsv", "score\tsentence1\tsentence2\n", "expected scored pairs, got none"),
+        ("x.csv", 'score,sentence1,sentence2\n1,"x,y\n', "comma-separated"),
+        ("x.jsonl", "{]\n", "line 1: expected JSON"),
+        (
+            "x.jsonl",
+            '{"score": 1, "sentence1": "a"}\n',
+            "line 1: expected an object with the keys",
+        ),
+        (
+            "x.jsonl",
+            '{"score": 1, "sentence1": 3, "sentence2": "a"}\n',
+            "line 1: expected strings",
+        ),
+        ("x.parquet", "?", "expected a .tsv, .csv or .jsonl"),
+    ],
+)
+def test_own_pairs_bad_input(tmp_path, name, text, message):
+    with pytest.raises(ValueError, match=message):
+        load_pairs(write(tmp_path / name, text))
+
+
+def test_own_pairs_missing_file(tmp_path):
+    with pytest.raises(ValueError, match=r"none\.tsv: expected a readable file"):
+        load_pairs(tmp_path / "none.tsv")

@@ -1,0 +1,172 @@
+"""Each picture is drawn, says what it should, and refuses what it cannot draw."""
+
+import sys
+
+import numpy as np
+import pytest
+
+from flowjax import plots
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(7)
+
+
+@pytest.fixture
+def figures(rng):
+    gold = rng.integers(0, 6, 200).astype(float)
+    before, after = 0.8 + 0.02 * gold + rng.normal(0, 0.05, (2, 200))
+    x = rng.normal(size=(200, 9)) * np.geomspace(1, 0.01, 9) + 3.0
+    rows = [{"step": i, "loss": 5.0 / (i + 1)} for i in range(300)]
+    return {
+        "scatter": plots.similarity_scatter(gold, before, after, title="STS-B"),
+        "histogram": plots.cosine_histogram(before, after - 0.8),
+        "projection": plots.projection_2d(x, x / x.std(axis=0), names=("BERT", "flow")),
+        "coloured": plots.projection_2d(x, x, values=gold, label="score"),
+        "spectrum": plots.spectrum(x, x / x.std(axis=0)),
+        "loss": plots.loss_curves(rows),
+        "lexical": plots.lexical_scatter(rng.integers(0, 30, 200), {"gold": gold, "flow": after}),
+        "density": plots.density_2d(lambda z: -(z**2).sum(axis=1) / 2 - np.log(2 * np.pi)),
+        "grid": plots.warped_grid(np.tanh, points=x[:, :2]),
+    }
+
+
+def test_all_are_saved_as_pictures(figures, tmp_path):
+    for name, figure in figures.items():
+        path = plots.save(figure, tmp_path / "deep" / f"{name}.png", dpi=50)
+        data = path.read_bytes()
+        assert data.startswith(b"\x89PNG")
+        assert len(data) > 3000
+    for suffix in (".svg", ".pdf"):
+        assert plots.save(figures["spectrum"], tmp_path / f"x{suffix}").stat().st_size > 3000
+    with pytest.raises(ValueError, match=r"expected a name that ends in \.png"):
+        plots.save(figures["loss"], tmp_path / "x.jpeg2000")
+
+
+def test_the_same_drawing_gives_the_same_bytes(tmp_path):
+    x = np.random.default_rng(0).normal(size=(60, 4))
+    paths = [tmp_path / "one.png", tmp_path / "two.png"]
+    one, two = (plots.save(plots.projection_2d(x, x), path).read_bytes() for path in paths)
+    assert one == two
+
+
+def test_no_global_state(figures):
+    pyplot = sys.modules.get("matplotlib.pyplot")
+    assert pyplot is None or not pyplot.get_fignums()
+
+
+def test_every_axis_is_labelled(figures):
+    for name, figure in figures.items():
+        panels = [axes for axes in figure.axes if axes.get_label() != "<colorbar>"]
+        assert all(axes.get_xlabel() for axes in panels), name
+        assert panels[0].get_ylabel(), name
+
+
+def test_scatter_titles_hold_spearman():
+    gold = np.arange(20.0)
+    figure = plots.similarity_scatter(gold, -gold, np.sqrt(gold), names=("a", "b"))
+    assert [axes.get_title() for axes in figure.axes] == [
+        "a: Spearman -100.0",
+        "b: Spearman 100.0",
+    ]
+    assert figure.axes[0].get_ylim() == figure.axes[1].get_ylim()
+
+
+def test_histogram_bars_sum_to_a_hundred_percent(rng):
+    axes = plots.cosine_histogram(rng.random(77), rng.random(33) - 1).axes[0]
+    outlines = [p for p in axes.patches if hasattr(p, "get_xy") and np.ndim(p.get_xy()) == 2]
+    assert len(outlines) == 2
+    bars = [p.get_height() for p in axes.patches if np.ndim(p.get_xy()) == 1]
+    assert sum(bars) == pytest.approx(200.0)
+
+
+def test_projection_shows_where_the_origin_is(rng):
+    x = rng.normal(size=(500, 4)) * [9.0, 5.0, 0.1, 0.1] + [90.0, 0.0, 0.0, 0.0]
+    panel, white = plots.projection_2d(x, x - x.mean(axis=0)).axes
+    origin = np.array(panel.lines[0].get_xydata()[0])
+    assert np.linalg.norm(origin) == pytest.approx(90, abs=2)
+    np.testing.assert_allclose(white.lines[0].get_xydata()[0], 0, atol=1e-9)
+    assert panel.get_xlabel() == "PC 1 (76 % of variance)"
+
+
+def test_spectrum_of_white_vectors_is_flat(rng):
+    x = np.linalg.qr(rng.normal(size=(100, 5)) - 0)[0]
+    x = np.concatenate([x, -x])
+    axes = plots.spectrum(x * [8, 4, 2, 1, 0], x).axes[0]
+    plain, white = (line.get_ydata() for line in axes.lines[:2])
+    np.testing.assert_allclose(white, 1.0, atol=1e-9)
+    assert np.isnan(plain[-1])  # no variance there: not drawn as a number
+    np.testing.assert_allclose(plain[:-1] / plain[0], [1, 1 / 4, 1 / 16, 1 / 64])
+
+
+def test_loss_curves_take_sparse_keys_and_count_what_is_not_finite():
+    rows = [{"step": i, "loss": 1.0 + i} for i in range(10)]
+    rows[4]["loss"] = float("nan")
+    rows[9]["validation_loss"] = 3.0
+    labels = [t.get_text() for t in plots.loss_curves(rows).axes[0].get_legend().get_texts()]
+    assert labels == ["loss (1 not finite, left out)", "validation_loss"]
+    with pytest.raises(ValueError, match="expected a key with loss in it, got"):
+        plots.loss_curves([{"step": 1}])
+    with pytest.raises(ValueError, match=r"expected \['accuracy'\]"):
+        plots.loss_curves(rows, keys=["accuracy"])
+    with pytest.raises(ValueError, match="expected finite loss"):
+        plots.loss_curves([{"step": 0, "loss": float("inf")}])
+
+
+def test_running_mean_is_centred_and_keeps_straight_lines():
+    rows = [{"step": i, "loss": 3.0 * i} for i in range(200)]
+    smooth = plots.loss_curves(rows).axes[0].lines[1]
+    np.testing.assert_allclose(smooth.get_ydata(), 3.0 * np.arange(200), atol=1e-9)
+
+
+def test_nearest_neighbours(rng):
+    sentences = ["a", "b", "a", "c", "d"]
+    x = np.array([[1, 0], [1, 0.1], [1, 0], [1, 0.5], [0, 1]], float)
+    (row,) = plots.nearest_neighbours(sentences, x, x @ [[0, 1], [1, 0]], [0], k=2)
+    assert [s for s, _ in row["plain"]] == ["b", "c"]  # the other "a" is passed over
+    assert [s for s, _ in row["flow"]] == ["b", "c"]
+    assert row["plain"][0][1] == pytest.approx(1 / np.sqrt(1.01))
+    with pytest.raises(ValueError, match="flow: expected 5 rows, got shape"):
+        plots.nearest_neighbours(sentences, x, x[:3], [0])
+
+
+def test_density_counts_the_mass_in_view():
+    def gauss(z):
+        return -(z**2).sum(axis=1) / 2 - np.log(2 * np.pi)
+
+    half = plots.density_2d(gauss, limits=((0.0, 6.0), (-6.0, 6.0)), resolution=301)
+    assert half.axes[0].get_title() == "50.0 % of the mass is in the picture"
+    with pytest.raises(ValueError, match=r"log_prob: expected \(40000,\)"):
+        plots.density_2d(lambda z: z)
+    with pytest.raises(ValueError, match="NaN"):
+        plots.density_2d(lambda z: np.full(len(z), np.nan))
+
+
+def test_warped_grid_draws_the_map():
+    figure = plots.warped_grid(lambda z: 2 * z + 1, limits=((0, 1), (0, 1)), lines=3, resolution=5)
+    upright = [axes.collections[0].get_segments() for axes in figure.axes]
+    assert len(upright[0]) == 3
+    np.testing.assert_allclose(upright[1], 2 * np.array(upright[0]) + 1, atol=1e-6)
+    with pytest.raises(ValueError, match="forward: expected finite points"):
+        plots.warped_grid(lambda z: np.full_like(z, np.inf))
+
+
+@pytest.mark.parametrize(
+    ("draw", "message"),
+    [
+        (
+            lambda: plots.similarity_scatter([1, 2], [1, 2, 3], [1, 2]),
+            r"plain: expected shape \(2,",
+        ),
+        (lambda: plots.cosine_histogram([np.nan], [1.0]), "before: expected finite"),
+        (lambda: plots.cosine_histogram([1.0], [1.0], names="ab"), "names: expected two"),
+        (lambda: plots.projection_2d(np.ones((5, 3)), np.ones((5, 3))), "all rows equal"),
+        (lambda: plots.projection_2d(np.eye(3), np.eye(3)[:, :1]), "at least 2 rows and dim"),
+        (lambda: plots.spectrum(np.ones((5, 3)), np.eye(3)), "all rows equal"),
+        (lambda: plots.warped_grid(np.tanh, points=np.ones((4, 3))), r"expected shape \(n, 2\)"),
+    ],
+)
+def test_bad_input(draw, message):
+    with pytest.raises(ValueError, match=message):
+        draw()
