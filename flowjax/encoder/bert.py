@@ -1,75 +1,29 @@
 """BERT as a Flax module: `init` and `apply` over a plain params pytree (arXiv 1810.04805).
 
-The parameter names follow Hugging Face's, so that `weights.py` is a table of names. Only the
-hidden states that are asked for are computed and returned: pooling the first and the last block of
-twelve keeps two arrays alive, and asking for block 1 alone runs one block.
+The parameter names follow Hugging Face's, so that `weights/` is a table of names. Only the hidden
+states that are asked for are computed and returned: pooling the first and the last block of twelve
+keeps two arrays alive, and asking for block 1 alone runs one block.
+
+RoBERTa, XLM-R, DistilBERT and MPNet are the same module: positions that start later, no token
+types, no pooler, or a bias by distance, as `bert_config.FAMILIES` says.
 """
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
+
+from flowjax.encoder.bert_config import ACTIVATIONS, BertConfig
+
+__all__ = ["ACTIVATIONS", "Bert", "BertConfig", "resolve_layer"]
 
 Array = jax.Array
-
-ACTIVATIONS = {
-    "gelu": lambda x: nn.gelu(x, approximate=False),
-    "gelu_new": lambda x: nn.gelu(x, approximate=True),
-    "gelu_pytorch_tanh": lambda x: nn.gelu(x, approximate=True),
-    "relu": nn.relu,
-}
-
-
-@dataclasses.dataclass(frozen=True)
-class BertConfig:
-    """The sizes of a BERT, under the names of Hugging Face's `config.json`."""
-
-    vocab_size: int = 30522
-    hidden_size: int = 768
-    num_hidden_layers: int = 12
-    num_attention_heads: int = 12
-    intermediate_size: int = 3072
-    max_position_embeddings: int = 512
-    type_vocab_size: int = 2
-    hidden_act: str = "gelu"
-    layer_norm_eps: float = 1e-12
-    hidden_dropout_prob: float = 0.1
-    attention_probs_dropout_prob: float = 0.1
-    initializer_range: float = 0.02
-    pad_token_id: int = 0
-
-    def __post_init__(self) -> None:
-        """Refuses sizes that make no BERT."""
-        if self.hidden_size % self.num_attention_heads:
-            raise ValueError(
-                f"config: expected hidden_size divisible by num_attention_heads, got "
-                f"{self.hidden_size} and {self.num_attention_heads}"
-            )
-        if self.hidden_act not in ACTIVATIONS:
-            raise ValueError(
-                f"config: hidden_act {self.hidden_act!r}, expected one of {sorted(ACTIVATIONS)}"
-            )
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> BertConfig:
-        """Reads a Hugging Face `config.json` (as a dict); fields that BERT has no use for pass."""
-        kind = values.get("model_type", "bert")
-        if kind != "bert":
-            raise ValueError(f"config: model_type {kind!r}, expected 'bert'")
-        for field in ("position_embedding_type",):
-            if values.get(field, "absolute") != "absolute":
-                raise ValueError(f"config: {field} {values[field]!r}, expected 'absolute'")
-        names = {f.name for f in dataclasses.fields(cls)}
-        return cls(**{k: v for k, v in values.items() if k in names})
-
-    def to_dict(self) -> dict[str, Any]:
-        """The `config.json` that `transformers.BertModel` reads."""
-        return {"architectures": ["BertModel"], "model_type": "bert", **dataclasses.asdict(self)}
 
 
 class _LayerNorm(nn.LayerNorm):
@@ -94,10 +48,45 @@ class Embeddings(nn.Module):
             return nn.Embed(rows, c.hidden_size, embedding_init=init, dtype=self.dtype, name=name)
 
         x = table(c.vocab_size, "word_embeddings")(ids)
-        x += table(c.max_position_embeddings, "position_embeddings")(positions)
-        x += table(c.type_vocab_size, "token_type_embeddings")(types)
+        x += table(c.max_position_embeddings, "position_embeddings")(positions + c.first_position)
+        if c.type_vocab_size:
+            x += table(c.type_vocab_size, "token_type_embeddings")(types)
         x = _LayerNorm(epsilon=c.layer_norm_eps, dtype=self.dtype, name="LayerNorm")(x)
         return nn.Dropout(c.hidden_dropout_prob)(x, deterministic=not train)
+
+
+def distance_buckets(buckets: int, farthest: int = 128) -> np.ndarray:
+    """T5's buckets (arXiv 1910.10683) of the distances 0 to `farthest`: fine, then logarithmic.
+
+    Example:
+        >>> distance_buckets(32)[[0, 7, 8, 15, 16, 128]].tolist()
+        [0, 7, 8, 9, 10, 15]
+    """
+    half, exact = buckets // 2, buckets // 4
+    distance = np.arange(farthest + 1)
+    ratio = np.log(np.maximum(distance, 1) / exact) / math.log(farthest / exact)
+    # The 1e-9 keeps the exact powers, whose ratio is a fraction like 1/4, on the upper side.
+    far = np.minimum(exact + (ratio * (half - exact) + 1e-9).astype(int), half - 1)
+    return np.where(distance < exact, distance, far)
+
+
+class RelativeBias(nn.Module):
+    """A learned number for each head and bucket of distance, added to the scores (MPNet)."""
+
+    config: BertConfig
+
+    @nn.compact
+    def __call__(self, positions: Array) -> Array:
+        """Maps positions `(batch, length)` to a bias `(batch, heads, length, length)`."""
+        c = self.config
+        buckets = c.relative_attention_num_buckets
+        apart = positions[:, None, :] - positions[:, :, None]
+        table = jnp.asarray(distance_buckets(buckets))
+        index = table[jnp.minimum(jnp.abs(apart), len(table) - 1)]
+        index += jnp.where(apart > 0, buckets // 2, 0)
+        init = nn.initializers.normal(c.initializer_range)
+        values = self.param("embedding", init, (buckets, c.num_attention_heads))
+        return jnp.moveaxis(values.astype(jnp.float32)[index], -1, 1)
 
 
 class Layer(nn.Module):
@@ -108,7 +97,7 @@ class Layer(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array, bias: Array, train: bool) -> Array:
-        """Maps `(batch, length, hidden)` to the same; `bias` is `(batch, 1, length, length)`."""
+        """Maps `(batch, length, hidden)` to the same; `bias` adds to the scores `(b, h, l, l)`."""
         c = self.config
         heads, width = c.num_attention_heads, c.hidden_size // c.num_attention_heads
         init = nn.initializers.normal(c.initializer_range)
@@ -176,7 +165,7 @@ class Bert(nn.Module):
             mask: `(batch, length)` integers, 0 for padding. Tokens attend to tokens of the same
                 number: 1 for one sentence a row, 1, 2, 3 ... for several packed into a row.
             types: token types `(batch, length)`; zeros if left out.
-            positions: `(batch, length)`; 0 to length - 1 if left out.
+            positions: `(batch, length)` from 0 in every family; 0 to length - 1 if left out.
             layers: which hidden states: 0 the embeddings' output, i block i's, negative from the
                 end, `"pooler"` BERT's tanh layer over the first token.
             train: switches dropout on (needs a `dropout` rng).
@@ -184,15 +173,28 @@ class Bert(nn.Module):
         Returns:
             One array for each entry of `layers`: `(batch, length, hidden)`; the pooler's
             `(batch, hidden)`.
+
+        Raises:
+            ValueError: a row longer than the positions, a layer, pooler or token type that the
+                model does not have.
         """
         depth = self.config.num_hidden_layers
         wanted = [depth if i == "pooler" else resolve_layer(i, depth) for i in layers]
+        if types is not None and not self.config.type_vocab_size:
+            raise ValueError(f"types: {self.config.model_type} has no token types, expected None")
         mask = jnp.ones_like(ids) if mask is None else mask
         types = jnp.zeros_like(ids) if types is None else types
         if positions is None:
-            positions = jnp.broadcast_to(jnp.arange(ids.shape[-1]), ids.shape)
+            if ids.shape[-1] > self.config.max_length:  # XLA would clip positions silently
+                raise ValueError(
+                    f"ids: expected at most {self.config.max_length} tokens a row, got "
+                    f"{ids.shape[-1]}"
+                )
+            positions = jnp.arange(ids.shape[-1])[None]
         allowed = mask[:, None, :, None] == mask[:, None, None, :]
         bias = jnp.where(allowed, 0.0, jnp.finfo(jnp.float32).min)
+        if self.config.relative_attention_num_buckets:
+            bias += RelativeBias(self.config, name="relative_attention_bias")(positions)
         x = Embeddings(self.config, self.dtype, name="embeddings")(ids, positions, types, train)
         states = {0: x}
         # At init every block gets its parameters, whichever layers were asked for.
@@ -206,7 +208,7 @@ class Bert(nn.Module):
             )
             pooled = jnp.tanh(dense(x[:, 0]))
         elif "pooler" in layers:
-            raise ValueError("pooling: this model has no pooler weights, expected another pooling")
+            raise ValueError("layers: this model has no pooler weights, expected another layer")
         return tuple(
             pooled if i == "pooler" else states[n] for i, n in zip(layers, wanted, strict=True)
         )

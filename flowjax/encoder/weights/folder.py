@@ -1,0 +1,99 @@
+"""A model folder in Hugging Face's layout: `config.json` and weights, read and written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flowjax.encoder.bert_config import BertConfig
+from flowjax.encoder.weights.formats import read_tensors
+from flowjax.encoder.weights.layout import names
+from flowjax.encoder.weights.params import to_params
+
+# Google's own folders have the second.
+CONFIGS = ("config.json", "bert_config.json")
+
+
+def load_config(folder: str | Path) -> BertConfig:
+    """Reads `config.json`, or Google's `bert_config.json`, of a model folder.
+
+    Raises:
+        ValueError: neither file is there, it is damaged, or it is not of a BERT.
+    """
+    folder = Path(folder)
+    for file in (folder / name for name in CONFIGS):
+        if not file.exists():
+            continue
+        try:
+            values = json.loads(file.read_text("utf-8"))
+            if not isinstance(values, dict):
+                raise ValueError(f"expected a JSON object, got {type(values).__name__}")
+            return BertConfig.from_dict(values)
+        except (OSError, ValueError, TypeError) as error:
+            raise ValueError(f"{file}: {error}") from None
+    raise ValueError(f"{folder}: expected a model folder with config.json, found none")
+
+
+def load_pretrained(folder: str | Path) -> tuple[dict[str, Any], BertConfig]:
+    """Reads the config and the weights of a model folder.
+
+    Args:
+        folder: with `config.json` and weights in one of `formats.FORMATS`, the first one found.
+
+    Returns:
+        `(params, config)`: float32 params for `Bert(config, with_pooler="pooler" in params)`.
+
+    Raises:
+        ValueError: a file is missing or damaged, a tensor is missing or has another shape.
+
+    Example:
+        >>> import tempfile, jax, jax.numpy as jnp
+        >>> from flowjax.encoder.bert import Bert
+        >>> config = BertConfig(vocab_size=9, hidden_size=4, num_hidden_layers=1,
+        ...                     num_attention_heads=2, intermediate_size=8)
+        >>> params = Bert(config).init(jax.random.key(0), jnp.zeros((1, 2), int))["params"]
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     save_pretrained(params, config, folder)
+        ...     load_pretrained(folder)[1] == config
+        True
+    """
+    config = load_config(folder)
+    tensors, source = read_tensors(folder)
+    return to_params(tensors, config, str(source)), config
+
+
+def save_pretrained(
+    params: Mapping[str, Any], config: BertConfig, folder: str | Path, *, dtype: Any = np.float32
+) -> None:
+    """Writes `config.json` and `model.safetensors` that transformers reads too.
+
+    Args:
+        params: the encoder's params (what `Bert.init` gives under `"params"`).
+        config: its sizes.
+        folder: made if it does not exist.
+        dtype: of the file: float32 or float16.
+
+    Raises:
+        ValueError: params that lack a tensor (the pooler may be missing).
+    """
+    from safetensors.numpy import save_file
+
+    tensors = {}
+    for name, (path, _) in names(config).items():
+        node: Any = params
+        for part in path.split("/"):
+            node = node.get(part) if node is not None else None
+        if node is None:
+            if name.startswith("pooler."):  # never trained
+                continue
+            raise ValueError(f"params: expected {path}, got params without it")
+        value = np.asarray(node, dtype)
+        tensors[name] = np.ascontiguousarray(value.T if path.endswith("kernel") else value)
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    (folder / "config.json").write_text(json.dumps(config.to_dict(), indent=2) + "\n", "utf-8")

@@ -1,0 +1,16 @@
+"""`model.safetensors`: the library reads it, mapped to memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+
+def read(file: Path) -> dict[str, np.ndarray]:
+    """Reads a safetensors file; bfloat16 comes as `ml_dtypes.bfloat16`."""
+    import ml_dtypes  # noqa: F401  (gives NumPy its bfloat16)
+    from safetensors import safe_open
+
+    with safe_open(file, framework="numpy") as opened:
+        return {name: opened.get_tensor(name) for name in opened.keys()}

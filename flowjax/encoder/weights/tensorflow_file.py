@@ -1,0 +1,170 @@
+"""Google's TensorFlow checkpoints (`bert_model.ckpt.index` and its data), without TensorFlow.
+
+The index is a table in LevelDB's format: sorted keys in blocks, each key given as what differs
+from the one before. A key is a variable's name, its value a small protocol buffer that says where
+in the data files the numbers lie.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+_MAGIC = 0xDB4775248B80FB57
+_FOOTER = 48
+_DTYPES = {1: "float32", 2: "float64", 3: "int32", 9: "int64", 14: "bfloat16", 19: "float16"}
+
+
+class _Entry(NamedTuple):
+    """Where a variable lies: TensorFlow's BundleEntryProto."""
+
+    dtype: int
+    shape: tuple[int, ...]
+    shard: int
+    offset: int
+    size: int
+
+
+def read(file: Path) -> dict[str, np.ndarray]:
+    """Reads a checkpoint by its `.index`; names and orientation become PyTorch's.
+
+    The numbers stay in the data files, mapped to memory, until they are used.
+    """
+    entries = dict(_table(file.read_bytes()))
+    shards = _fields(entries.pop(b"", b"")).get(1, 1)  # the header's key is empty
+    stem = str(file).removesuffix(".index")
+    tensors: dict[str, np.ndarray] = {}
+    data: dict[int, np.ndarray] = {}
+    for key, value in entries.items():
+        name, entry = key.decode(), _entry(value)
+        bare, transpose = rename(name)
+        if entry.dtype not in _DTYPES:  # strings and such: bookkeeping, no weights
+            continue
+        if entry.shard not in data:
+            path = Path(f"{stem}.data-{entry.shard:05d}-of-{shards:05d}")
+            if not path.exists():
+                raise ValueError(f"expected its data in {path.name}, found none")
+            data[entry.shard] = np.memmap(path, np.uint8, "r")
+        raw = data[entry.shard][entry.offset : entry.offset + entry.size]
+        dtype = _dtype(entry.dtype)
+        if len(raw) < entry.size or entry.size != dtype.itemsize * math.prod(entry.shape):
+            raise ValueError(
+                f"tensor {name}: expected {entry.shape} of {dtype} in the data file, got "
+                f"{len(raw)} bytes; the file is cut short"
+            )
+        array = raw.view(dtype).reshape(entry.shape)
+        tensors[bare] = array.T if transpose else array
+    return tensors
+
+
+def rename(name: str) -> tuple[str, bool]:
+    """A variable's name in PyTorch, and whether it is to be transposed.
+
+    Names of no weights (the optimizer's) stay as they are, and so count as not needed.
+
+    Example:
+        >>> rename("bert/encoder/layer_11/output/dense/kernel")
+        ('bert.encoder.layer.11.output.dense.weight', True)
+        >>> rename("bert/pooler/dense/kernel/adam_m")
+        ('bert/pooler/dense/kernel/adam_m', False)
+    """
+    parts = re.sub(r"/layer_(\d+)/", r"/layer/\1/", name).split("/")
+    if parts[-1] == "kernel":
+        return ".".join([*parts[:-1], "weight"]), True
+    if parts[-1].endswith("_embeddings"):
+        return ".".join([*parts, "weight"]), False
+    if parts[-1] in ("bias", "gamma", "beta"):
+        return ".".join(parts), False
+    return name, False
+
+
+def _dtype(number: int) -> np.dtype:
+    if _DTYPES[number] == "bfloat16":
+        import ml_dtypes
+
+        return np.dtype(ml_dtypes.bfloat16)
+    return np.dtype(_DTYPES[number]).newbyteorder("<")
+
+
+def _table(raw: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """All keys and values of a LevelDB table."""
+    if len(raw) < _FOOTER or struct.unpack("<Q", raw[-8:])[0] != _MAGIC:
+        raise ValueError("expected the index of a TensorFlow checkpoint, got no table's footer")
+    footer = raw[-_FOOTER:]
+    _, at = _handle(footer, 0)  # of the meta index, which is empty
+    index, _ = _handle(footer, at)
+    for _, value in _block(raw, index):
+        yield from _block(raw, _handle(value, 0)[0])
+
+
+def _block(raw: bytes, handle: tuple[int, int]) -> Iterator[tuple[bytes, bytes]]:
+    start, size = handle
+    if start + size + 5 > len(raw):
+        raise ValueError(f"expected {start + size + 5} bytes of index, got {len(raw)}")
+    if raw[start + size] != 0:
+        raise ValueError("expected an uncompressed index (TensorFlow >= 1.2 writes such)")
+    block = raw[start : start + size]
+    (restarts,) = struct.unpack("<I", block[-4:])
+    at, end, key = 0, size - 4 - 4 * restarts, b""
+    while at < end:
+        shared, at = _varint(block, at)
+        rest, at = _varint(block, at)
+        length, at = _varint(block, at)
+        if shared > len(key) or at + rest + length > end:
+            raise ValueError("expected whole entries in the index, got one beyond its block")
+        key = key[:shared] + block[at : at + rest]
+        at += rest
+        yield key, block[at : at + length]
+        at += length
+
+
+def _handle(raw: bytes, at: int) -> tuple[tuple[int, int], int]:
+    start, at = _varint(raw, at)
+    size, at = _varint(raw, at)
+    return (start, size), at
+
+
+def _varint(raw: bytes, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = raw[at]
+        value |= (byte & 0x7F) << shift
+        at, shift = at + 1, shift + 7
+        if byte < 0x80:
+            return value, at
+
+
+def _fields(raw: bytes) -> dict[int, Any]:
+    """A protocol buffer's fields: number -> value, a list for the repeated ones (shape's dims)."""
+    found: dict[int, Any] = {}
+    at = 0
+    while at < len(raw):
+        tag, at = _varint(raw, at)
+        number, wire = tag >> 3, tag & 7
+        if wire == 0:
+            value, at = _varint(raw, at)
+            found[number] = value
+        elif wire == 2:
+            size, at = _varint(raw, at)
+            found.setdefault(number, []).append(raw[at : at + size])
+            at += size
+        elif wire in (1, 5):
+            at += 8 if wire == 1 else 4
+        else:
+            raise ValueError(f"expected a protocol buffer, got wire type {wire}")
+    return found
+
+
+def _entry(raw: bytes) -> _Entry:
+    found = _fields(raw)
+    if 7 in found:
+        raise ValueError("expected whole variables, got one in slices")
+    dims = _fields(b"".join(found.get(2, []))).get(2, [])
+    shape = tuple(_fields(dim).get(1, 0) for dim in dims)
+    return _Entry(found.get(1, 0), shape, found.get(3, 0), found.get(4, 0), found.get(5, 0))
