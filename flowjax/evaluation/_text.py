@@ -25,7 +25,7 @@ def read_lines(path: Path) -> list[str]:
         data = path.read_bytes()
     except OSError as error:
         raise ValueError(f"{path}: expected a readable file, got: {error.strerror}") from error
-    if not data.strip():
+    if not data:
         raise ValueError(f"{path}: expected lines of text, got an empty file")
     try:
         text = data.decode("utf-8")

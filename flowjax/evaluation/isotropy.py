@@ -152,9 +152,9 @@ def uniformity(vectors: np.ndarray, *, t: float = 2.0) -> float:
     total = 0.0
     for start in range(0, len(u), _BLOCK):
         block = u[start : start + _BLOCK]
-        squared = np.maximum(2.0 - 2.0 * block @ u[start:].T, 0.0)
-        upper = np.triu_indices(len(block), k=1, m=squared.shape[1])
-        total += float(np.exp(-t * squared[upper]).sum())
+        kernel = np.exp(-t * np.maximum(2.0 - 2.0 * block @ u[start:].T, 0.0))
+        within = kernel[:, : len(block)]  # each of these pairs stands here twice, or with itself
+        total += float(np.triu(within, 1).sum() + kernel[:, len(block) :].sum())
     return float(np.log(total / (len(u) * (len(u) - 1) / 2)))
 
 

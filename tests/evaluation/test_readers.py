@@ -53,6 +53,29 @@ def test_sts_year_blank_lines_at_the_end_are_pairs_without_score(tmp_path):
     assert read_sts_year(tmp_path)[0]["x"].skipped == 2
 
 
+def test_sts_year_without_gold(tmp_path):
+    write(tmp_path / "STS.input.x.txt", "a\tb\n")
+    with pytest.raises(ValueError, match=r"expected its gold scores in STS\.gs\.x\.txt"):
+        read_sts_year(tmp_path)
+    write(tmp_path / "STS.gs.x.txt", "")
+    with pytest.raises(ValueError, match=r"STS\.gs\.x\.txt: expected lines of text, got an empty"):
+        read_sts_year(tmp_path)
+    write(tmp_path / "STS.gs.x.txt", " \n")
+    with pytest.raises(ValueError, match="expected pairs with gold scores, got none"):
+        read_sts_year(tmp_path)
+    write(tmp_path / "STS.input.y.txt", "a\tb\n")
+    write(tmp_path / "STS.gs.y.txt", "3\n")
+    subsets, notes = read_sts_year(tmp_path)
+    assert (list(subsets), notes) == (
+        ["y"],
+        ["x: 1 of 1 pairs have no gold score and are skipped"],
+    )
+    write(tmp_path / "STS.input.x.txt", "a b\n")
+    write(tmp_path / "STS.gs.x.txt", "1\n")
+    with pytest.raises(ValueError, match="line 1: expected two sentences with a tab between"):
+        read_sts_year(tmp_path)
+
+
 def test_sts_year_line_counts_must_agree(tmp_path):
     write(tmp_path / "STS.input.x.txt", "a\tb\nc\td\n")
     write(tmp_path / "STS.gs.x.txt", "1\n")

@@ -1,5 +1,6 @@
 """Tables say which aggregation a number is, and seeds are summed up as mean and spread."""
 
+import io
 import json
 
 import numpy as np
@@ -66,7 +67,7 @@ def test_markdown(results):
 
 
 def test_rich_table_prints_the_same_numbers(results):
-    console = Console(width=120, record=True, file=open("/dev/null", "w"))
+    console = Console(width=120, record=True, file=io.StringIO())
     console.print(rich_table(results, title="minibert"))
     text = console.export_text()
     for part in ("minibert", "wmean", "32.00 / 31.00", "AUC 76.00", "Spearman / Pearson"):
