@@ -17,6 +17,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from flowjax import devices
+from flowjax.types import FlowjaxError
 
 logger = logging.getLogger("flowjax")
 
@@ -103,19 +104,31 @@ class Checkpoints:
         abstract = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), like)
         for step in reversed(self.steps):
             try:
-                read = self._manager.restore(
-                    step,
-                    args=ocp.args.Composite(
-                        state=ocp.args.StandardRestore(abstract), checks=ocp.args.JsonRestore()
-                    ),
-                )
+                checks = self._read(step, checks=ocp.args.JsonRestore())["checks"]
+                self._check_form(step, checks, _checks(abstract))
+                state = self._read(step, state=ocp.args.StandardRestore(abstract))["state"]
+            except FlowjaxError:
+                raise
             except Exception as error:  # whatever a damaged file makes tensorstore or json raise
                 self._warn(f"{self.folder / str(step)}: cannot be read: {_first(error)}")
                 continue
-            if read["checks"] == _checks(read["state"]):
-                return step, read["state"]
+            if checks == _checks(state):
+                return step, state
             self._warn(f"{self.folder / str(step)}: damaged (checksums do not agree)")
         return None
+
+    def _read(self, step: int, **items: Any) -> Any:
+        return self._manager.restore(step, args=ocp.args.Composite(**items))
+
+    def _check_form(self, step: int, found: dict[str, str], wanted: dict[str, str]) -> None:
+        for name in sorted({*found, *wanted}):
+            got = found[name].split(" ", 1)[1] if name in found else "nothing"
+            expected = wanted[name].split(" ", 1)[1] if name in wanted else "nothing"
+            if got != expected:
+                raise FlowjaxError(
+                    f"{self.folder / str(step)}: state{name}: expected {expected}, got {got}; "
+                    "these are checkpoints of another model or optimizer"
+                )
 
     def close(self) -> None:
         """Waits for the saves under way."""

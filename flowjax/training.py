@@ -106,7 +106,7 @@ def make_step(
         (value, aux), grads = jax.lax.pmean(
             gradient(state.params, resident, batch, key), devices.AXIS
         )
-        norm = optax.global_norm(grads)
+        norm = optax.tree.norm(grads)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         new = TrainState(state.step + 1, optax.apply_updates(state.params, updates), opt_state)
         ok = jnp.isfinite(value) & jnp.isfinite(norm)

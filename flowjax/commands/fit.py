@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated, Any
-
-from tyro.conf import arg
+from typing import Any
 
 from flowjax.commands import common
 from flowjax.config import FitConfig, TrainConfig
@@ -24,8 +22,6 @@ class Args(FitConfig):
     """The run folder: config, metrics, checkpoints, vectors, and the model to use."""
     overwrite: bool = False
     """Replace the run that is there."""
-    include_encoder: Annotated[bool, arg(name="include-encoder")] = True
-    """Copy a local encoder's files into the model folder, so that it can be moved."""
 
     @classmethod
     def from_config(cls, config: FitConfig) -> Args:
@@ -112,7 +108,6 @@ def make_optimizer(train: TrainConfig, steps: int | None) -> Any:
     import optax
 
     from flowjax.fitting import default_optimizer
-    from flowjax.optimizers import adam_uncorrected
 
     rate: Any = train.learning_rate
     if train.schedule == "cosine":
@@ -131,6 +126,8 @@ def make_optimizer(train: TrainConfig, steps: int | None) -> Any:
             rate, weight_decay=train.weight_decay, clip_norm=train.clip_norm
         )
     if train.optimizer == "adam_uncorrected":
+        from flowjax.optimizers import adam_uncorrected
+
         return adam_uncorrected(rate)
     raise ValueError(
         f"train.optimizer: expected adam or adam_uncorrected, got {train.optimizer!r}"

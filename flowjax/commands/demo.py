@@ -1,0 +1,107 @@
+"""`flowjax demo`: the main job on embedded data, offline, in minutes."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from flowjax.commands import common
+from flowjax.config import DataConfig, EncoderConfig, FitConfig, FlowConfig, TrainConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class Args:
+    """Fit a flow on the embedded sentences, evaluate it on the embedded pairs, draw pictures."""
+
+    out: Path = Path("runs/demo")
+    """The run folder."""
+    flow: str = "glow"
+    """The recipe."""
+    epochs: float = 4.0
+    """Passes over the sentences."""
+    seed: int = 0
+    overwrite: bool = False
+    """Replace the demo that is there."""
+
+
+def run(args: Args) -> None:
+    """Runs the command."""
+    from rich.console import Console
+
+    from flowjax.commands.evaluate import load_tasks
+    from flowjax.commands.fit import fit_run
+    from flowjax.compare import compare
+    from flowjax.evaluation import rich_table
+
+    began = time.monotonic()
+    config = FitConfig(
+        EncoderConfig(),
+        DataConfig(),
+        FlowConfig(name=args.flow),
+        TrainConfig(epochs=args.epochs, seed=args.seed),
+    )
+    common.say("1/3 embedding the sample sentences with minibert and fitting the flow")
+    model = fit_run(config, args.out, overwrite=args.overwrite)
+    common.say("2/3 evaluating on the sample pairs")
+    report = compare(model, load_tasks("sample", None))
+    (args.out / "results.json").write_text(json.dumps(report, indent=2) + "\n", "utf-8")
+    common.say("3/3 drawing")
+    pictures = draw(model, args.out)
+    console = Console() if Console().is_terminal else Console(width=120)
+    console.print(
+        rich_table(
+            report,
+            title="minibert, 495 graded pairs that this project wrote (not a benchmark)",
+        )
+    )
+    query = "A man is playing a guitar."
+    print(f"nearest to {query!r}")
+    for name, sentence in neighbours(model, query).items():
+        print(f"  {name:<10} {sentence}")
+    print("pictures: " + ", ".join(str(path) for path in pictures))
+    print(f"model:    {args.out / 'model'}   ({time.monotonic() - began:.0f} s)")
+    print(f"next:     flowjax encode {args.out} YOUR_SENTENCES.txt --out vectors.npy")
+
+
+def draw(model: Any, out: Path) -> list[Path]:
+    """The demo's pictures: similarity against gold, projection, spectrum, training curve."""
+    from flowjax import plots
+    from flowjax.commands.plot import read_metrics
+    from flowjax.evaluation import Lookup, load_pairs
+    from flowjax.sample import pairs_file
+
+    task = load_pairs(pairs_file(), name="sample")
+    pairs = task.pairs("test")
+    sentences = task.sentences(unique=True)
+    plain = model.encoder.encode(sentences)
+    after = model.transform(plain)
+    names = ("plain", model.flow_name)
+    cosines = [Lookup(sentences, v).cosines(pairs) for v in (plain, after)]
+    figures = {
+        "similarity": plots.similarity_scatter(pairs.gold, *cosines, names=names),
+        "projection": plots.projection_2d(plain, after, names=names),
+        "spectrum": plots.spectrum(plain, after, names=names),
+    }
+    rows = read_metrics(out)
+    if rows:
+        figures["curves"] = plots.loss_curves(rows)
+    return [plots.save(figure, out / f"{name}.png") for name, figure in figures.items()]
+
+
+def neighbours(model: Any, query: str) -> dict[str, str]:
+    """The embedded sentence nearest to a query, by plain and by calibrated vectors."""
+    import numpy as np
+
+    from flowjax.data.sentences import read_sentences
+    from flowjax.sample import sentences_file
+
+    texts = [s for s in read_sentences(sentences_file())[0] if s != query]
+    plain = model.encoder.encode([query, *texts])
+    found = {}
+    for name, vectors in (("plain", plain), (model.flow_name, model.transform(plain))):
+        unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        found[name] = texts[int(np.argmax(unit[1:] @ unit[0]))]
+    return found

@@ -1,0 +1,81 @@
+"""`flowjax evaluate`: how well cosine similarity agrees with people, before and after."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+from tyro.conf import Positional
+
+from flowjax.commands import common
+
+
+@dataclasses.dataclass(frozen=True)
+class Args:
+    """Evaluate plain, standardized, whitened and calibrated vectors on similarity tasks."""
+
+    run: Positional[str]
+    """A run or model folder."""
+    tasks: str = "stsb"
+    """Of stsb, sickr, sts12 to sts16 and qnli, with commas; or files of graded pairs (.tsv .csv
+    .jsonl with the columns score, sentence1, sentence2); or `sample`, the embedded pairs."""
+    data_dir: Path | None = None
+    """Where the tasks' files are."""
+    json: Path | None = None
+    """A file to write the results to."""
+    subsets: bool = False
+    """Also a row for each subset of STS12 to STS16."""
+    overwrite: bool = False
+    """Replace the file of --json."""
+
+
+def run(args: Args) -> None:
+    """Runs the command."""
+    from rich.console import Console
+
+    from flowjax.compare import compare
+    from flowjax.evaluation import rich_table
+    from flowjax.model import BertFlow
+
+    if args.json is not None:
+        common.new_file(args.json, args.overwrite, (".json",))
+    tasks = load_tasks(args.tasks, args.data_dir)
+    model = BertFlow.load(args.run)
+    report = compare(model, tasks)
+    for task, notes in report["notes"].items():
+        for note in notes:
+            common.say(f"flowjax evaluate: {task}: {note}")
+    fitted = report["model"]
+    title = f"{fitted['encoder']}, {fitted['pooling']}, fitted on {fitted.get('data', '?')}"
+    # A table piped into a file keeps its width.
+    console = Console() if Console().is_terminal else Console(width=160)
+    console.print(rich_table(report, subsets=args.subsets, title=title))
+    if args.json is not None:
+        args.json.write_text(json.dumps(report, indent=2) + "\n", "utf-8")
+
+
+def load_tasks(names: str, data_dir: Path | None) -> list:
+    """The tasks of a comma-separated list; all are read before anything is computed.
+
+    Raises:
+        ValueError: unknown, or its files are not there.
+    """
+    from flowjax.evaluation import TASKS, load_pairs, load_task
+    from flowjax.sample import pairs_file
+
+    tasks = []
+    for name in filter(None, names.split(",")):
+        if name == "sample":
+            tasks.append(load_pairs(pairs_file(), name="sample"))
+        elif name in TASKS:
+            if data_dir is None:
+                raise ValueError(f"--tasks {name}: expected --data-dir, the folder of its files")
+            tasks.append(load_task(name, data_dir))
+        elif Path(name).exists():
+            tasks.append(load_pairs(name))
+        else:
+            raise ValueError(f"--tasks {name}: expected {', '.join(TASKS)}, sample or a file")
+    if not tasks:
+        raise ValueError(f"--tasks {names!r}: expected at least one task")
+    return tasks
