@@ -32,14 +32,8 @@ from flowjax.evaluation.sts import (
     score_pairs,
     score_similarities,
 )
-from flowjax.evaluation.table import (
-    average,
-    by_vectors,
-    flat_rows,
-    markdown_table,
-    rich_table,
-    summarize_seeds,
-)
+from flowjax.evaluation.summary import average, summarize_seeds
+from flowjax.evaluation.table import by_vectors, flat_rows, markdown_table, rich_table
 from flowjax.evaluation.tasks import Pairs, PairTask
 
 __all__ = [

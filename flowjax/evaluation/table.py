@@ -1,4 +1,4 @@
-"""Results as tables: rows, Markdown, rich, averages over tasks, mean and spread over seeds.
+"""Results as tables: flat rows, Markdown, rich.
 
 All functions read the layout that ``flowjax evaluate --json`` writes:
 ``{"results": {TASK: {SPLIT: {VECTORS: scores}}}}``, where scores hold pairs, spearman and pearson
@@ -8,10 +8,9 @@ A result without the name of its aggregation is meaningless, so every row carrie
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -61,93 +60,6 @@ def flat_rows(results: Mapping[str, Any], *, subsets: bool = True) -> list[dict[
     return rows
 
 
-def average(
-    results: Mapping[str, Any],
-    *,
-    aggregation: str = "wmean",
-    split: str = "test",
-    measure: str = "spearman",
-    tasks: Iterable[str] | None = None,
-) -> dict[str, float]:
-    """Plain mean of a measure over tasks, as in the "Avg" column of the field's tables.
-
-    Args:
-        results: The layout above.
-        aggregation: ``all``, ``mean`` or ``wmean``, for the tasks that have subsets.
-        split: Tasks without this split do not count.
-        measure: ``spearman`` or ``pearson``.
-        tasks: Which tasks; None for all that have the measure.
-
-    Returns:
-        ``{VECTORS: mean}``, for the vectors that every counted task has.
-
-    Raises:
-        ValueError: For an unknown aggregation, or a task asked for that is not there.
-
-    Example:
-        >>> a, b = ({"plain": {"pairs": 9, "spearman": s, "pearson": s}} for s in (40.0, 60.0))
-        >>> average({"stsb": {"test": a}, "sickr": {"test": b}})
-        {'plain': 50.0}
-    """
-    if aggregation not in AGGREGATIONS:
-        raise ValueError(f"aggregation: expected one of {AGGREGATIONS}, got {aggregation!r}")
-    table: dict[str, dict[str, float]] = {}
-    for row in flat_rows(results, subsets=False):
-        counted = row["split"] == split and row["aggregation"] in (aggregation, SINGLE)
-        if counted and measure in row:
-            table.setdefault(row["task"], {})[row["vectors"]] = row[measure]
-    wanted = list(table) if tasks is None else list(tasks)
-    missing = [task for task in wanted if task not in table]
-    if missing:
-        raise ValueError(f"average: expected {measure} on {split} for {missing}, got none")
-    kinds = dict.fromkeys(kind for task in wanted for kind in table[task])
-    return {
-        kind: float(np.mean([table[task][kind] for task in wanted]))
-        for kind in kinds
-        if all(kind in table[task] for task in wanted)
-    }
-
-
-def summarize_seeds(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Mean and standard deviation over runs with different seeds.
-
-    Args:
-        runs: Results of equal layout, at least one.
-
-    Returns:
-        The same layout; each measure is its mean, beside ``<measure>_std`` (sample standard
-        deviation, n - 1; 0 for one run) and ``seeds`` (how many runs).
-
-    Raises:
-        ValueError: Where the runs' layouts or numbers of pairs differ.
-
-    Example:
-        >>> runs = [{"spearman": s, "pairs": 7} for s in (70.0, 72.0)]
-        >>> summarize_seeds(runs)
-        {'spearman': 71.0, 'spearman_std': 1.4142135623730951, 'pairs': 7, 'seeds': 2}
-    """
-    if not runs:
-        raise ValueError("runs: expected at least one result, got none")
-    first = runs[0]
-    if any(set(run) != set(first) for run in runs):
-        raise ValueError(f"runs: expected the keys {sorted(first)} in every run, got others")
-    summary: dict[str, Any] = {}
-    for key, value in first.items():
-        values = [run[key] for run in runs]
-        if isinstance(value, Mapping):
-            summary[key] = summarize_seeds(values)
-        elif key in MEASURES:
-            summary[key] = float(np.mean(values))
-            summary[f"{key}_std"] = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
-        elif any(other != value for other in values):
-            raise ValueError(f"runs: expected equal {key}, got {values}")
-        else:
-            summary[key] = value
-    if any(key in first for key in MEASURES):
-        summary["seeds"] = len(runs)
-    return summary
-
-
 def markdown_table(
     results: Mapping[str, Any], *, subsets: bool = False, measures: Sequence[str] = MEASURES[:2]
 ) -> str:
@@ -179,8 +91,17 @@ def rich_table(
     subsets: bool = False,
     measures: Sequence[str] = MEASURES[:2],
     title: str | None = None,
+    width: int | None = None,
 ) -> Table:
     """The same as `markdown_table`, as a ``rich.table.Table`` for the terminal.
+
+    Args:
+        results: The layout above.
+        subsets: Also a row for each subset.
+        measures: Which correlations a cell shows, in this order.
+        title: Above.
+        width: Columns of text there are; the terminal's when None. Where the table is wider, the
+            measures of a cell stand one below the other.
 
     Example:
         >>> scores = {"pairs": 1379, "spearman": 47.286, "pearson": 45.0}
@@ -191,7 +112,12 @@ def rich_table(
     from rich.table import Table
 
     header, rows, legend = _grid(results, subsets, measures)
-    table = Table(title=title, caption=legend, box=box.SIMPLE_HEAD)
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    room = get_terminal_size().columns if width is None else width
+    if sum(widths) + 2 * len(widths) > room:  # numbers that are cut short would be wrong
+        rows = [[cell.replace(" / ", "\n") for cell in row] for row in rows]
+    table = Table(title=title, caption=legend, box=box.SIMPLE_HEAD, pad_edge=False)
+    table.collapse_padding = True
     for position, name in enumerate(header):
         table.add_column(name, justify="left" if position < 3 else "right", no_wrap=True)
     previous = None

@@ -66,10 +66,9 @@ def test_sts_year_without_gold(tmp_path):
     write(tmp_path / "STS.input.y.txt", "a\tb\n")
     write(tmp_path / "STS.gs.y.txt", "3\n")
     subsets, notes = read_sts_year(tmp_path)
-    assert (list(subsets), notes) == (
-        ["y"],
-        ["x: 1 of 1 pairs have no gold score and are skipped"],
-    )
+    assert list(subsets) == ["y"]
+    assert notes == ["x: 1 of 1 pairs have no gold score and are skipped"]
+
     write(tmp_path / "STS.input.x.txt", "a b\n")
     write(tmp_path / "STS.gs.x.txt", "1\n")
     with pytest.raises(ValueError, match="line 1: expected two sentences with a tab between"):

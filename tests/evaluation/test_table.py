@@ -68,10 +68,22 @@ def test_markdown(results):
 
 def test_rich_table_prints_the_same_numbers(results):
     console = Console(width=120, record=True, file=io.StringIO())
-    console.print(rich_table(results, title="minibert"))
+    console.print(rich_table(results, title="minibert", width=120))
     text = console.export_text()
     for part in ("minibert", "wmean", "32.00 / 31.00", "AUC 76.00", "Spearman / Pearson"):
         assert part in text
+
+
+def test_rich_table_on_a_narrow_terminal_stacks_and_cuts_nothing(results):
+    for task in results["results"].values():
+        for kinds in task.values():
+            kinds.update({"standardize": kinds["plain"], "whitening": kinds["plain"]})
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(rich_table(results, width=80))
+    text = console.export_text()
+    assert "…" not in text
+    assert text.count("40.00") == 3
+    assert "standardize" in text
 
 
 def test_average_needs_an_aggregation(results):
@@ -95,6 +107,7 @@ def test_seeds(results, rng):
     for shift in shifts:
         run = json.loads(json.dumps(results))
         run["results"]["stsb"]["test"]["glow"]["spearman"] += shift
+        run["model"] = {"seed": len(runs)}
         runs.append(run)
     summary = summarize_seeds(runs)
     cell = summary["results"]["stsb"]["test"]["glow"]
