@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 
+from flowjax.encoder.tokenizer import FILES as TOKENIZER_FILES
+from flowjax.encoder.weights.formats import FORMATS, shard_names
+
 EMBEDDED = ("minibert",)
-_WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
 
 
 def resolve(name: str | Path) -> Path:
@@ -14,48 +17,70 @@ def resolve(name: str | Path) -> Path:
 
     Args:
         name: `"minibert"` (embedded in the package), a local folder, or a name on the hub, which
-            is fetched into Hugging Face's own cache.
+            is fetched into Hugging Face's own cache: the config, the tokenizer and the weights in
+            the first of `weights.FORMATS` that it has.
 
     Raises:
         ValueError: there is no such folder, and the hub does not know the name or cannot be
             reached.
+
+    Example:
+        >>> resolve("minibert").name
+        'minibert'
     """
     if str(name) in EMBEDDED:
         return Path(str(files("flowjax") / "assets" / str(name)))
     folder = Path(name).expanduser()
     if folder.is_dir():
         return folder
-    if folder.exists() or str(name).startswith((".", "/", "~")) or str(name).count("/") > 1:
+    if not str(name):
+        raise ValueError(f"encoder: expected {_expected()}, got an empty name")
+    if folder.exists():
+        raise ValueError(f"encoder {str(name)!r}: expected a folder with config.json, got a file")
+    if str(name).startswith((".", "/", "~")) or str(name).count("/") > 1:
         raise ValueError(f"encoder {str(name)!r}: expected a folder with config.json, found none")
     return _from_hub(str(name))
 
 
+def _expected() -> str:
+    return f"an embedded name ({', '.join(EMBEDDED)}), a folder, or a name on the Hugging Face hub"
+
+
 def _from_hub(name: str) -> Path:
-    import json
-
-    # transformers knows the cache, the tokens, the mirrors and the offline switch.
-    from transformers.utils import cached_file
-
-    def fetch(file: str, needed: bool) -> Path | None:
-        found = cached_file(name, file, _raise_exceptions_for_missing_entries=needed)
-        return Path(found) if found else None
-
     try:
+        # transformers knows the cache, the tokens, the mirrors and the offline switch.
+        from transformers.utils import cached_file
+
+        def fetch(file: str, needed: bool = False) -> Path | None:
+            found = cached_file(name, file, _raise_exceptions_for_missing_entries=needed)
+            return Path(found) if found else None
+
         config = fetch("config.json", needed=True)
-        for file in ("tokenizer.json", "tokenizer_config.json", "vocab.txt"):
-            fetch(file, needed=False)
-        for file in _WEIGHTS:
-            if (found := fetch(file, needed=False)) is not None:
-                if file.endswith("index.json"):
-                    for shard in set(json.loads(found.read_text("utf-8"))["weight_map"].values()):
-                        fetch(shard, needed=True)
-                break
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
+        for file in TOKENIZER_FILES:
+            fetch(file)
+        weights = _fetch_weights(fetch)
+    except Exception as error:  # the hub's client raises its HTTP library's errors too
+        reason = " ".join((str(error).strip() or type(error).__name__).split())
         raise ValueError(
-            f"encoder {name!r}: expected an embedded name ({', '.join(EMBEDDED)}), a folder, or a "
-            f"name on the Hugging Face hub; no such folder, and the hub said: {reason}"
-        ) from None
-    if config is None:
-        raise ValueError(f"encoder {name!r}: the Hugging Face hub has no config.json of that name")
+            f"encoder {name!r}: expected {_expected()}; there is no such folder, and the hub "
+            f"said: {reason}"
+        ) from error
+    if config is None or weights is None:
+        missing = "config.json" if config is None else f"weights ({', '.join(FORMATS)})"
+        raise ValueError(
+            f"encoder {name!r}: expected {missing} under that name on the Hugging Face hub, got "
+            f"none"
+        )
     return config.parent
+
+
+def _fetch_weights(fetch: Callable[..., Path | None]) -> Path | None:
+    """Fetches the first format there is, whole or in shards."""
+    for file in FORMATS:
+        if (found := fetch(file)) is not None:
+            return found
+        if (index := fetch(f"{file}.index.json")) is not None:
+            for shard in shard_names(index):
+                fetch(shard, needed=True)
+            return index
+    return None

@@ -72,7 +72,14 @@ _KNOWN: dict[tuple[str, str], Any] = {
 
 
 class _Unpickler(pickle.Unpickler):
-    """Reads descriptions of tensors and refuses everything else."""
+    """Reads descriptions of tensors and refuses everything else.
+
+    `dtypes` collects the storages that were met: key -> dtype.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        super().__init__(file)
+        self.dtypes: dict[str, np.dtype] = {}
 
     def find_class(self, module: str, name: str) -> Any:
         """Looks a name up in the list; nothing is ever imported."""
@@ -90,6 +97,7 @@ class _Unpickler(pickle.Unpickler):
             raise ValueError(f"expected a reference to a storage, got {pid!r}")
         # Older files may have storages that are views into others: (key, offset, size).
         start = view[0][1] if view and view[0] is not None else 0
+        self.dtypes[str(key)] = _dtype(dtype)
         return _Storage(dtype, str(key), int(start))
 
 
@@ -134,13 +142,14 @@ def _read_legacy(opened: IO[bytes]) -> dict[str, np.ndarray]:
     _Unpickler(opened).load()  # the protocol's version
     if not _Unpickler(opened).load().get("little_endian", True):
         raise ValueError("expected little-endian numbers; save it again on such a machine")
-    tensors = dict(_tensors(_Unpickler(opened).load()))
-    dtypes = {t.storage.key: _dtype(t.storage.dtype) for t in tensors.values()}
+    unpickler = _Unpickler(opened)
+    tensors = dict(_tensors(unpickler.load()))
+    dtypes = unpickler.dtypes
     storages: dict[str, bytes] = {}
     for key in _Unpickler(opened).load():
         (count,) = struct.unpack("<Q", opened.read(8))
         if key not in dtypes:
-            raise ValueError(f"storage {key!r}: expected a tensor that uses it, found none")
+            raise ValueError(f"storage {key!r}: expected one that a tensor uses")
         size = count * dtypes[key].itemsize
         if size > os.fstat(opened.fileno()).st_size - opened.tell():
             raise ValueError(f"storage {key!r}: expected {size} bytes; the file is cut short")
