@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -69,7 +70,7 @@ def compare(
 
 def _closed_form(name: str, model: BertFlow) -> Calibration:
     flow = flows.make(name, model.encoder.dim, moments=model.moments)
-    params = flow.init(None, jnp.zeros((2, model.encoder.dim)))
+    params = flow.init(jax.random.key(0), jnp.zeros((2, model.encoder.dim)))
 
     def transform(x: np.ndarray) -> np.ndarray:
         return np.asarray(flow.forward(params, jnp.asarray(x))[0])

@@ -221,16 +221,18 @@ class _Run:
 
     def on_chunk(self, chunk: training.Chunk, state: training.TrainState) -> bool:
         nll = float(chunk.metrics["loss"].mean())
+        bits = 1 / (math.log(2) * self._flow.dim)
         row = {
             "step": chunk.stop,
             "nll_nats": nll,
-            "bits_per_dim": nll / (math.log(2) * self._flow.dim),
+            "bits_per_dim": nll * bits,
             "grad_norm": float(chunk.metrics["grad_norm"].mean()),
             "rows_per_s": (chunk.stop - chunk.start) * self._batch_size / chunk.seconds,
         }
         enough = False
         if self._held is not None and self.every and chunk.stop % self.every == 0:
-            row["validation_nll_nats"] = self._validate(_to_host(state).params)
+            held = self._validate(_to_host(state).params)
+            row |= {"validation_nll_nats": held, "validation_bits_per_dim": held * bits}
             enough = self._patience is not None and self._waited >= self._patience
         self.metrics.append(row)
         return bool(self._on_step(row) if self._on_step else False) or enough

@@ -69,7 +69,7 @@ def run(args: Args) -> None:
 def draw(model: Any, out: Path) -> list[Path]:
     """The demo's pictures: similarity against gold, projection, spectrum, training curve."""
     from flowjax import plots
-    from flowjax.commands.plot import read_metrics
+    from flowjax.commands.plot import curves, read_metrics
     from flowjax.evaluation import Lookup, load_pairs
     from flowjax.sample import pairs_file
 
@@ -87,7 +87,7 @@ def draw(model: Any, out: Path) -> list[Path]:
     }
     rows = read_metrics(out)
     if rows:
-        figures["curves"] = plots.loss_curves(rows)
+        figures["curves"] = curves(rows)
     return [plots.save(figure, out / f"{name}.png") for name, figure in figures.items()]
 
 

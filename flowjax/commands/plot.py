@@ -24,8 +24,22 @@ def run(args: Args) -> None:
     """Runs the command."""
     from flowjax import plots
 
-    path = plots.save(plots.loss_curves(read_metrics(args.run)), args.out or args.run / "curves.png")
-    print(path)
+    figure = curves(read_metrics(args.run))
+    print(plots.save(figure, args.out or args.run / "curves.png"))
+
+
+def curves(rows: list[dict[str, Any]]) -> Any:
+    """The figure of a flow's run (bits per dimension) or of a pretraining (nats).
+
+    Raises:
+        ValueError: there is no row, or none with a loss.
+    """
+    from flowjax import plots
+
+    flow = any("bits_per_dim" in row for row in rows)
+    names = ("bits_per_dim", "validation_bits_per_dim") if flow else ("loss", "heldout_loss")
+    keys = [name for name in names if any(name in row for row in rows)]
+    return plots.loss_curves(rows, keys=keys, unit="" if flow else "nats")
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
