@@ -17,6 +17,8 @@ from typing import Annotated, Any, TypeVar
 from tyro.conf import arg
 
 T = TypeVar("T")
+# How a field without a value is written where leaving it out would mean its default.
+NONE = "none"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -215,43 +217,63 @@ def read_config(path: str | Path, kind: type[T]) -> T:
         raise ValueError(f"{path}: no such file; expected a config in TOML") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ValueError(f"{path}: expected a config in TOML: {error}") from None
-    return _fill(kind, values, str(path), "")
+    return _fill(kind(), values, str(path), "")
 
 
 def write_config(config: Any, path: str | Path, head: str = "") -> None:
-    """Writes a config as TOML, `head` as comment lines before it; fields that are None are left."""
+    """Writes a config as TOML, `head` as comment lines before it.
+
+    TOML has no None: such a field is left out, or is `"none"` where its default is something else.
+    """
     import tomli_w
 
-    def clean(value: Any) -> Any:
-        if not isinstance(value, dict):
-            return value
-        return {k: clean(v) for k, v in value.items() if v is not None}
-
     comment = "".join(f"# {line}\n" for line in head.splitlines())
-    text = comment + tomli_w.dumps(clean(dataclasses.asdict(config)))
+    text = comment + tomli_w.dumps(_values(config))
     Path(path).write_text(text, "utf-8")
 
 
-def _fill(kind: type[T], values: Mapping[str, Any], file: str, table: str) -> T:
-    hints = typing.get_type_hints(kind)
+def _values(config: Any) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            values[field.name] = _values(value)
+        elif value is not None:
+            values[field.name] = value
+        elif field.default is not None:
+            values[field.name] = NONE
+    return values
+
+
+def _fill(config: T, values: Mapping[str, Any], file: str, table: str) -> T:
+    """`config` with these values; a table's own defaults stay, e.g. batch_size of `fit-array`."""
+    hints = typing.get_type_hints(type(config))
     filled: dict[str, Any] = {}
     for name, value in values.items():
         where = f"{file}: {table}{name}"
         if name not in hints:
             known = ", ".join(hints)
             raise ValueError(f"{where}: no such {'field' if table else 'table'}; expected {known}")
-        wanted = hints[name]
-        if dataclasses.is_dataclass(wanted):
+        if dataclasses.is_dataclass(hints[name]):
             if not isinstance(value, Mapping):
                 raise ValueError(f"{where}: expected a table [{name}], got {value!r}")
-            filled[name] = _fill(typing.cast(type, wanted), value, file, f"{table}{name}.")
-            continue
-        union = isinstance(wanted, types.UnionType)
-        allowed = [t for t in (typing.get_args(wanted) if union else [wanted]) if t is not type(None)]
-        if float in allowed and type(value) is int:
-            value = float(value)
-        if type(value) not in allowed:
-            expected = " or ".join(t.__name__ for t in allowed)
-            raise ValueError(f"{where}: expected {expected}, got {value!r}")
-        filled[name] = value
-    return kind(**filled)
+            filled[name] = _fill(getattr(config, name), value, file, f"{table}{name}.")
+        else:
+            filled[name] = _check(value, hints[name], where)
+    return dataclasses.replace(config, **filled)  # type: ignore[type-var]
+
+
+def _check(value: Any, wanted: Any, where: str) -> Any:
+    """A field's value, or a ValueError that names it with the types it may have."""
+    kinds = typing.get_args(wanted) if isinstance(wanted, types.UnionType) else (wanted,)
+    allowed = [kind for kind in kinds if kind is not type(None)]
+    may_be_none = len(allowed) < len(kinds) and str not in allowed
+    if value == NONE and may_be_none:
+        return None
+    if float in allowed and type(value) is int:
+        value = float(value)
+    if type(value) not in allowed:
+        expected = " or ".join(kind.__name__ for kind in allowed)
+        expected += f' or "{NONE}"' if may_be_none else ""
+        raise ValueError(f"{where}: expected {expected}, got {value!r}")
+    return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,36 @@ import numpy as np
 
 
 def save_params(params: Any, path: str | Path) -> None:
-    """Writes each leaf under its path, e.g. `layers/0/bias`."""
+    """Writes each leaf under its path, e.g. `layers/0/bias`; the whole file or none.
+
+    Args:
+        params: a pytree of arrays.
+        path: the file; what is there is replaced.
+
+    Raises:
+        ValueError: two leaves of the same name, such as `{"a/b": x}` beside `{"a": {"b": y}}`.
+
+    Example:
+        >>> import tempfile
+        >>> file = Path(tempfile.mkdtemp()) / "params.safetensors"
+        >>> save_params({"bias": np.zeros(3)}, file)
+        >>> load_params(file, {"bias": np.ones(3)})["bias"].tolist()
+        [0.0, 0.0, 0.0]
+    """
     from safetensors.numpy import save_file
 
-    leaves = jax.tree_util.tree_flatten_with_path(params)[0]
-    save_file({_name(p): np.ascontiguousarray(np.asarray(v)) for p, v in leaves}, str(path))
+    tensors: dict[str, np.ndarray] = {}
+    for place, leaf in jax.tree_util.tree_flatten_with_path(params)[0]:
+        name = _name(place)
+        if name in tensors:
+            raise ValueError(f"{path}: expected leaves of different names, got {name!r} twice")
+        tensors[name] = np.asarray(leaf, order="C")  # ascontiguousarray would make scalars (1,)
+    partial = Path(path).with_name(f".{Path(path).name}.partial")
+    try:
+        save_file(tensors, str(partial))
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def load_params(path: str | Path, like: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import numpy as np
 
 # Larger data stays on the host and is read a batch at a time.
 RESIDENT_BYTES = 2 << 30
+# Mapped pages that were read count as this process's memory until they are given back.
+_MAPPED_BYTES = 256 << 20
 
 
 class ArraySource:
@@ -16,6 +19,11 @@ class ArraySource:
 
     A `resident` source keeps its rows on every device, and a batch is a list of row numbers;
     another one is read from (mapped) host memory while the devices compute.
+
+    Example:
+        >>> source = ArraySource(np.arange(6).reshape(3, 2), resident=False)
+        >>> source.read(np.array([2, 0]))["x"].tolist()
+        [[4.0, 5.0], [0.0, 1.0]]
     """
 
     def __init__(
@@ -29,20 +37,31 @@ class ArraySource:
         """Takes rows as they are; `resident=None` decides by size.
 
         Raises:
-            ValueError: not two-dimensional, empty, not numbers, or not finite (the first such row
-                and column are named).
+            ValueError: not two-dimensional, empty, not numbers, or not finite in float32 (the
+                first such row and column are named); a context of another length.
         """
         rows = check_rows(rows, name)
-        if context is not None and len(context) != len(rows):
-            raise ValueError(f"context: expected {len(rows)} rows, got {len(context)}")
+        if context is not None:
+            context = check_rows(context, "context")
+            if len(context) != len(rows):
+                raise ValueError(f"context: expected {len(rows)} rows, got {len(context)}")
         self.size, self.dim = rows.shape
         self.rows, self.context = rows, context
+        self._read_bytes = 0
         small = rows.size * 4 <= RESIDENT_BYTES if resident is None else resident
         self.resident: Any = self._take(slice(None)) if small else None
 
     def read(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         """The vectors of these rows; nothing where they are resident."""
-        return {} if self.resident is not None else self._take(rows)
+        if self.resident is not None:
+            return {}
+        taken = self._take(rows)
+        # A row touches at least a page, however short it is.
+        self._read_bytes += len(rows) * max(mmap.PAGESIZE, self.dim * self.rows.itemsize)
+        if self._read_bytes > _MAPPED_BYTES:
+            release(self.rows)
+            self._read_bytes = 0
+        return taken
 
     def _take(self, rows: Any) -> dict[str, np.ndarray]:
         taken = {"x": np.asarray(self.rows[rows], np.float32)}
@@ -52,26 +71,39 @@ class ArraySource:
 
 
 def open_rows(data: Any, name: str = "data") -> np.ndarray:
-    """Opens an array, a path to `.npy`, or a folder with an embedding store's `vectors.npy`.
+    """Opens an array, a path to `.npy`, or a folder with an embedding store.
+
+    Returns:
+        The array; that of a file or store is memory-mapped.
 
     Raises:
-        ValueError: no such file, or not an array.
+        ValueError: no such file, not an array, or a store that is not finished.
     """
-    if isinstance(data, (str, Path)):
-        path = Path(data)
-        if path.is_dir():
-            path = path / "vectors.npy"
-        if not path.exists():
-            raise ValueError(f"{data}: expected a .npy file or an embedding store, found none")
+    if not isinstance(data, (str, Path)):
         try:
-            return np.load(path, mmap_mode="r", allow_pickle=False)
-        except (ValueError, OSError, EOFError) as error:
-            raise ValueError(f"{path}: expected a .npy array: {error}") from None
-    return np.asarray(data)
+            return np.asarray(data)
+        except ValueError as error:  # rows of different lengths
+            raise ValueError(f"{name}: expected rows of shape (n, d): {error}") from None
+    path = Path(data)
+    if path.is_dir():
+        path = path / "vectors.npy"
+    if not path.exists():
+        raise ValueError(f"{data}: expected a .npy file or an embedding store, found none")
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise ValueError(f"{path}: expected a .npy array: {error}") from None
 
 
 def check_rows(rows: Any, name: str = "data") -> np.ndarray:
     """Refuses what no flow can be fitted on, a block at a time so that mapped data stays on disk.
+
+    Args:
+        rows: `(n, d)` real numbers; integers are taken as such.
+        name: what errors call them.
+
+    Returns:
+        The rows as they came, as a numpy array.
 
     Raises:
         ValueError: see `ArraySource`.
@@ -81,18 +113,38 @@ def check_rows(rows: Any, name: str = "data") -> np.ndarray:
         Traceback (most recent call last):
         ValueError: data: expected finite numbers, got nan at row 0, column 1
     """
-    rows = rows if isinstance(rows, np.ndarray) else np.asarray(rows)
+    rows = rows if isinstance(rows, np.ndarray) else open_rows(rows, name)
     if rows.ndim != 2 or 0 in rows.shape:
         raise ValueError(f"{name}: expected rows of shape (n, d), got {rows.shape}")
-    if not np.issubdtype(rows.dtype, np.number) or np.iscomplexobj(rows):
+    if rows.dtype.name != "bfloat16" and rows.dtype.kind not in "iuf":
         raise ValueError(f"{name}: expected real numbers, got dtype {rows.dtype}")
-    step = max(1, (1 << 24) // rows.shape[1])
+    if rows.dtype.kind in "iu":
+        return rows
+    step = max(1, (1 << 22) // rows.shape[1])
     for start in range(0, len(rows), step):
-        finite = np.isfinite(rows[start : start + step])
+        with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and named below
+            finite = np.isfinite(np.asarray(rows[start : start + step], np.float32))
         if not finite.all():
             row, column = np.argwhere(~finite)[0]
             value = rows[start + row, column]
+            limit = " in float32" if np.isfinite(value) else ""
             raise ValueError(
-                f"{name}: expected finite numbers, got {value} at row {start + row}, column {column}"
+                f"{name}: expected finite numbers{limit}, got {value} at row {start + row}, "
+                f"column {column}"
             )
+        release(rows)
     return rows
+
+
+def release(rows: np.ndarray) -> None:
+    """Gives the mapped pages of an array back; they stay in the system's cache of the file.
+
+    Without it a pass over a large file makes this process look (and, where memory is limited by
+    a container, be) as large as the file. Does nothing to an array in memory.
+    """
+    base: Any = rows
+    while isinstance(base, np.ndarray) and base.base is not None:
+        base = base.base
+    # A writable private mapping may hold changes, which this would throw away.
+    if isinstance(base, mmap.mmap) and not rows.flags.writeable and hasattr(mmap, "MADV_DONTNEED"):
+        base.madvise(mmap.MADV_DONTNEED)

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import json
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
+from flowjax.data.formats import read_csv, read_jsonl, read_parquet
 from flowjax.data.text import decode_lines, open_binary
 
 _COMPRESSED = {".gz", ".xz", ".bz2"}
-# The columns tried when none is named, in this order.
-COLUMNS = ("sentence", "text")
+_KINDS = (".txt", ".jsonl", ".csv", ".tsv", ".parquet")
 
 
 class SentenceFile:
-    """A file of sentences that can be read again and again, one at a time.
+    r"""A file of sentences that can be read again and again, one at a time.
 
     Example:
         >>> import tempfile, pathlib
         >>> path = pathlib.Path(tempfile.mkdtemp()) / "a.jsonl"
-        >>> _ = path.write_text('{"text": "One."}\\n{"text": "Two."}\\n')
+        >>> _ = path.write_text('{"text": "One."}\n{"text": "Two."}\n')
         >>> list(SentenceFile(path))
         ['One.', 'Two.']
     """
@@ -41,101 +38,70 @@ class SentenceFile:
             ValueError: no such file, or of a kind that is not known.
         """
         self.path, self.column = Path(path), column
-        self.name = "standard input" if str(path) == "-" else str(path)
-        suffixes = [s.lower() for s in self.path.suffixes if s.lower() not in _COMPRESSED]
-        self.kind = suffixes[-1] if suffixes else ".txt"
-        if str(path) == "-":
-            self.kind = "-"
-        elif self.kind not in (".txt", ".jsonl", ".csv", ".tsv", ".parquet"):
-            raise ValueError(
-                f"{path}: expected .txt, .jsonl, .csv, .tsv or .parquet (or those as .gz, .xz, "
-                f".bz2), got {self.kind!r}"
-            )
-        elif not self.path.is_file():
+        self.is_stream = str(path) == "-"
+        self.name = "standard input" if self.is_stream else str(path)
+        self._begun = False
+        suffixes = [s.lower() for s in self.path.suffixes]
+        packed = bool(suffixes) and suffixes[-1] in _COMPRESSED
+        plain = suffixes[:-1] if packed else suffixes
+        self.kind = plain[-1] if plain else ".txt"
+        if self.is_stream:
+            return
+        if not self.path.is_file():
             what = "is a folder" if self.path.is_dir() else "no such file"
             raise ValueError(f"{path}: {what}; expected a file of sentences")
+        if self.kind not in _KINDS or (packed and self.kind == ".parquet"):
+            raise ValueError(
+                f"{path}: expected .txt, .jsonl, .csv, .tsv (or those as .gz, .xz, .bz2) or "
+                f".parquet, got {''.join(suffixes[-2:])!r}"
+            )
 
     def __iter__(self) -> Iterator[str]:
-        if self.kind == "-":
+        if self.is_stream:
+            if self._begun:
+                raise ValueError("standard input: expected one reading, got a second")
+            self._begun = True
             return decode_lines(sys.stdin.buffer, self.name)
         if self.kind == ".parquet":
-            return self._parquet()
-        lines = decode_lines(open_binary(self.path), self.name)
-        return {".txt": self._text, ".jsonl": self._jsonl}.get(self.kind, self._csv)(lines)
+            return read_parquet(self.path, self.column)
+        return self._lines()
 
-    def fingerprint(self) -> str:
-        """A hash of the file's bytes and the column, for manifests."""
-        if self.kind == "-":
-            return "standard input"
+    def fingerprint(self) -> str | None:
+        """A hash of the file's bytes and the column, for manifests; None for standard input."""
+        if self.is_stream:
+            return None
         digest = hashlib.sha256((self.column or "").encode())
         with self.path.open("rb") as file:
             while block := file.read(1 << 20):
                 digest.update(block)
         return digest.hexdigest()[:16]
 
-    def _text(self, lines: Iterator[str]) -> Iterator[str]:
-        return lines
-
-    def _jsonl(self, lines: Iterator[str]) -> Iterator[str]:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except ValueError as error:
-                raise ValueError(f"{self.name}: line {number} is not JSON: {error}") from None
-            if isinstance(row, str):
-                yield row
-            elif isinstance(row, dict):
-                yield self._field(row, self._column(row), f"line {number}")
+    def _lines(self) -> Iterator[str]:
+        with open_binary(self.path) as file:
+            lines = decode_lines(file, self.name)
+            if self.kind == ".txt":
+                yield from lines
+            elif self.kind == ".jsonl":
+                yield from read_jsonl(lines, self.name, self.column)
             else:
-                raise ValueError(f"{self.name}: line {number}: expected an object or a string")
+                yield from read_csv(lines, self.name, self.column, tabs=self.kind == ".tsv")
 
-    def _csv(self, lines: Iterator[str]) -> Iterator[str]:
-        csv.field_size_limit(1 << 30)
-        delimiter = "\t" if self.kind == ".tsv" else ","
-        reader = csv.DictReader((line + "\n" for line in lines), delimiter=delimiter)
-        column = self._column(reader.fieldnames or [])
-        for row in reader:
-            yield self._field(row, column, f"line {reader.line_num}")
 
-    def _parquet(self) -> Iterator[str]:
-        try:
-            import pyarrow.parquet as parquet
-        except ImportError:
-            raise ValueError(
-                f"{self.path}: reading Parquet needs pyarrow: pip install 'bert-flowjax[parquet]'"
-            ) from None
-        try:
-            with parquet.ParquetFile(self.path) as file:
-                column = self._column(file.schema_arrow.names)
-                number = 0
-                for batch in file.iter_batches(columns=[column]):
-                    for value in batch.column(0).to_pylist():
-                        number += 1
-                        yield self._field({column: value}, column, f"row {number}")
-        except OSError as error:  # pyarrow's ArrowInvalid is a ValueError already
-            raise ValueError(f"{self.path}: cannot be read: {error}") from None
+def checked(sentences: Iterable[str]) -> Iterator[str]:
+    """Passes strings on and refuses anything else.
 
-    def _column(self, names: Iterable[str]) -> str:
-        names = list(names)
-        wanted = (self.column,) if self.column else COLUMNS
-        for name in wanted:
-            if name in names:
-                return name
-        raise ValueError(
-            f"{self.name}: expected a column {' or '.join(map(repr, wanted))}, got "
-            f"{', '.join(map(repr, names)) or 'none'}"
-        )
+    Raises:
+        ValueError: naming the type and the place of the first that is not a string.
 
-    def _field(self, row: dict[str, Any], column: str, where: str) -> str:
-        value = row.get(column)
-        if value is None:
-            return ""  # an empty cell is an empty sentence; it is counted by whoever reads it
-        if not isinstance(value, str):
-            kind = type(value).__name__
-            raise ValueError(f"{self.name}: {where}: expected text in {column!r}, got {kind}")
-        return value
+    Example:
+        >>> list(checked(["One.", 2]))
+        Traceback (most recent call last):
+        ValueError: sentences: expected strings, got int at 1
+    """
+    for i, sentence in enumerate(sentences):
+        if not isinstance(sentence, str):
+            raise ValueError(f"sentences: expected strings, got {type(sentence).__name__} at {i}")
+        yield sentence
 
 
 def read_sentences(
@@ -153,20 +119,22 @@ def read_sentences(
         >>> read_sentences(["One.", " ", "Two."])
         (['One.', 'Two.'], 1)
     """
-    is_file = isinstance(source, (str, Path))
-    rows = SentenceFile(source, column) if is_file else source  # type: ignore[arg-type]
+    rows = SentenceFile(source, column) if isinstance(source, (str, Path)) else source
     sentences, empty = [], 0
-    for i, sentence in enumerate(rows):
-        if not isinstance(sentence, str):
-            raise ValueError(f"sentences: expected strings, got {type(sentence).__name__} at {i}")
+    for sentence in checked(rows):
         if sentence.strip():
             sentences.append(sentence)
         else:
             empty += 1
     if not sentences:
-        name = rows.name if isinstance(rows, SentenceFile) else "sentences"
-        raise ValueError(f"{name}: expected sentences, found {empty} empty lines and no other")
+        raise ValueError(none_found(rows, empty))
     return sentences, empty
+
+
+def none_found(source: Iterable[str], empty: int) -> str:
+    """What to say of a source without sentences."""
+    name = getattr(source, "name", "sentences")
+    return f"{name}: expected sentences, found {empty} empty lines and no other"
 
 
 def fingerprint(sentences: Iterable[str]) -> str:
@@ -176,4 +144,3 @@ def fingerprint(sentences: Iterable[str]) -> str:
         digest.update(sentence.encode("utf-8", "surrogatepass"))
         digest.update(b"\n")
     return digest.hexdigest()[:16]
-

@@ -23,21 +23,29 @@ def shuffled(positions: np.ndarray, n: int, *, seed: int, epoch: int = 0) -> np.
         epoch: each epoch has its own order.
 
     Returns:
-        int64 rows in `[0, n)`, distinct for distinct positions.
+        int64 rows in `[0, n)`, distinct for distinct positions; the shape of `positions`.
+
+    Raises:
+        ValueError: no rows, or a position that is not one of theirs.
 
     Example:
         >>> sorted(shuffled(np.arange(6), 6, seed=1).tolist())
         [0, 1, 2, 3, 4, 5]
     """
+    if n < 1:
+        raise ValueError(f"n: expected at least 1 row, got {n}")
+    places = np.asarray(positions, np.int64)
+    if places.size and (places.min() < 0 or places.max() >= n):
+        raise ValueError(f"positions: expected 0 to {n - 1}, got {places.min()} to {places.max()}")
     half = max(1, (int(n - 1).bit_length() + 1) // 2)
     mask = np.uint64((1 << half) - 1)
     keys = np.random.SeedSequence([seed, epoch]).generate_state(_ROUNDS, np.uint64)
-    rows = _feistel(np.asarray(positions, np.uint64), keys, half, mask)
+    rows = _feistel(places.ravel().astype(np.uint64), keys, half, mask)
     outside = rows >= n
     while outside.any():
         rows[outside] = _feistel(rows[outside], keys, half, mask)
         outside = rows >= n
-    return rows.astype(np.int64)
+    return rows.astype(np.int64).reshape(places.shape)
 
 
 def batch_rows(step: int, batch_size: int, n: int, *, seed: int) -> np.ndarray:
@@ -45,6 +53,11 @@ def batch_rows(step: int, batch_size: int, n: int, *, seed: int) -> np.ndarray:
 
     Epochs follow each other without a gap: a batch may end one epoch and begin the next, so no row
     is left out and every batch is full, also where `batch_size > n`.
+
+    Example:
+        >>> rows = [batch_rows(step, 4, 6, seed=0) for step in range(3)]
+        >>> sorted(np.concatenate(rows).tolist())
+        [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
     """
     place = np.arange(step * batch_size, (step + 1) * batch_size, dtype=np.int64)
     epochs, positions = place // n, place % n

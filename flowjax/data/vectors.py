@@ -51,9 +51,7 @@ def write_vectors(
         partial.unlink(missing_ok=True)
 
 
-def _write_parquet(
-    path: Path, vectors: np.ndarray, sentences: Sequence[str] | None
-) -> None:
+def _write_parquet(path: Path, vectors: np.ndarray, sentences: Sequence[str] | None) -> None:
     try:
         import pyarrow
         import pyarrow.parquet

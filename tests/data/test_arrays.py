@@ -1,0 +1,131 @@
+"""Rows come out of a source as they went in, resident or read; bad ones are named."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from flowjax.data.arrays import ArraySource, check_rows, open_rows, release
+
+MATRIX = hnp.arrays(
+    st.sampled_from([np.float32, np.float64, np.float16, np.int32, np.uint8]),
+    hnp.array_shapes(min_dims=2, max_dims=2),
+    elements={"allow_nan": False, "allow_infinity": False},
+)
+
+
+def matrices():
+    return MATRIX.filter(lambda x: np.isfinite(x.astype(np.float32)).all())
+
+
+@given(st.data())
+def test_resident_and_read_give_the_same_rows(data):
+    with np.errstate(over="ignore"):
+        rows = data.draw(matrices())
+    wanted = data.draw(hnp.arrays(np.int64, 5, elements=st.integers(0, len(rows) - 1)))
+    kept, read = ArraySource(rows, resident=True), ArraySource(rows, resident=False)
+    assert kept.read(wanted) == {} and read.resident is None
+    assert kept.resident["x"].dtype == read.read(wanted)["x"].dtype == np.float32
+    assert np.array_equal(kept.resident["x"][wanted], read.read(wanted)["x"])
+    assert (kept.size, kept.dim) == rows.shape
+
+
+@given(st.integers(1, 50), st.integers(1, 5), st.data())
+def test_the_first_bad_number_is_named(n, d, data):
+    rows = np.zeros((n, d))
+    place = st.tuples(st.integers(0, n - 1), st.integers(0, d - 1))
+    places = data.draw(st.sets(place, min_size=1))
+    for place in places:
+        rows[place] = data.draw(st.sampled_from([np.nan, np.inf, -np.inf]))
+    row, column = min(places)
+    with pytest.raises(ValueError, match=f"at row {row}, column {column}$"):
+        ArraySource(rows)
+
+
+def test_bad_number_beyond_the_first_block():
+    rows = np.zeros((5, 1 << 22), np.float32)
+    rows[3, 7] = np.inf
+    with pytest.raises(ValueError, match="got inf at row 3, column 7"):
+        check_rows(rows)
+
+
+def test_float64_beyond_float32():
+    with pytest.raises(ValueError, match=r"numbers in float32, got 1e\+39 at row 1, column 0"):
+        check_rows(np.array([[1.0], [1e39]]))
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (np.zeros(3), r"shape \(n, d\), got \(3,\)"),
+        (np.zeros((0, 3)), r"got \(0, 3\)"),
+        (np.zeros((2, 3, 4)), r"got \(2, 3, 4\)"),
+        (np.zeros((2, 2), complex), "real numbers, got dtype complex128"),
+        (np.array([["a"]]), "real numbers, got dtype"),
+        (np.array([[None]]), "real numbers, got dtype object"),
+        (np.array([[True]]), "real numbers, got dtype bool"),
+        ([[1, 2], [3]], "inhomogeneous"),
+    ],
+)
+def test_refused(rows, said):
+    with pytest.raises(ValueError, match=f"mine: expected .*{said}"):
+        ArraySource(rows, name="mine")
+
+
+def test_bfloat16_is_taken():
+    import jax.numpy as jnp
+
+    source = ArraySource(jnp.ones((2, 3), jnp.bfloat16), resident=False)
+    assert source.read(np.array([1]))["x"].tolist() == [[1.0, 1.0, 1.0]]
+
+
+def test_context():
+    source = ArraySource(np.zeros((3, 2)), np.arange(3)[:, None], resident=False)
+    assert source.read(np.array([2, 0]))["context"].tolist() == [[2.0], [0.0]]
+    with pytest.raises(ValueError, match="context: expected 3 rows, got 2"):
+        ArraySource(np.zeros((3, 2)), np.zeros((2, 1)))
+    with pytest.raises(ValueError, match=r"context: expected rows of shape \(n, d\), got \(3,\)"):
+        ArraySource(np.zeros((3, 2)), np.zeros(3))
+
+
+def test_mapped_files(tmp_path):
+    rows = np.random.default_rng(0).normal(size=(1000, 7)).astype(np.float32)
+    np.save(tmp_path / "a.npy", rows)
+    mapped = open_rows(tmp_path / "a.npy")
+    assert isinstance(mapped, np.memmap)
+    source = ArraySource(mapped, resident=False)
+    where = np.random.default_rng(1).integers(0, 1000, 64)
+    assert np.array_equal(source.read(where)["x"], rows[where])
+    release(mapped)  # the pages only: the numbers stay
+    release(mapped[5:10])
+    assert np.array_equal(mapped, rows)
+
+
+def test_release_leaves_memory_and_changes_alone(tmp_path):
+    rows = np.ones((4, 4))
+    release(rows)
+    np.save(tmp_path / "a.npy", rows)
+    private = np.load(tmp_path / "a.npy", mmap_mode="c")
+    private[0] = 5
+    release(private)
+    assert private[0, 0] == 5 and rows[0, 0] == 1
+
+
+def test_files_that_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"none\.npy: expected a \.npy file or an embedding"):
+        open_rows(tmp_path / "none.npy")
+    with pytest.raises(ValueError, match="embedding store, found none"):
+        open_rows(tmp_path)
+    path = tmp_path / "a.npy"
+    np.save(path, np.array([{"a": 1}], object), allow_pickle=True)
+    with pytest.raises(ValueError, match=r"a\.npy: expected a \.npy array"):
+        open_rows(path)
+    for raw in (b"", b"text", b"\x93NUMPY\x01\x00v\x00{'descr': '<f4', 'fortran_order': False"):
+        path.write_bytes(raw)
+        with pytest.raises(ValueError, match=r"a\.npy: expected a \.npy array"):
+            open_rows(path)
+    np.save(path, np.zeros((100, 10)))
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ValueError, match=r"a\.npy: expected a \.npy array"):
+        open_rows(path)

@@ -1,0 +1,113 @@
+"""Lines come out of text files as they went in, whatever the packing; damage is named."""
+
+import bz2
+import gzip
+import io
+import lzma
+import os
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flowjax.data.text import decode_lines, expand_paths, open_binary, read_lines
+
+PACK = {"": bytes, ".gz": gzip.compress, ".xz": lzma.compress, ".bz2": bz2.compress}
+LINE = st.text(st.characters(exclude_characters="\n\r", exclude_categories=["Cs"]), max_size=20)
+
+
+@given(st.lists(LINE, min_size=1), st.sampled_from(["\n", "\r\n"]), st.booleans(), st.booleans())
+def test_any_lines(lines, end, mark, last_end):
+    if not last_end and not lines[-1]:
+        last_end = True  # an empty last line without an end is none
+    if lines[0].startswith("\ufeff"):
+        mark = True
+    data = end.join(lines) + (end if last_end else "")
+    raw = (b"\xef\xbb\xbf" if mark else b"") + data.encode()
+    assert list(decode_lines(io.BytesIO(raw), "x")) == lines
+
+
+@pytest.mark.parametrize("suffix", PACK)
+def test_packed_files(tmp_path, suffix):
+    path = tmp_path / f"a.txt{suffix}"
+    path.write_bytes(PACK[suffix]("\ufeffone\r\n\ntwo\u2028three\r\r\nvier".encode()))
+    assert list(read_lines(path)) == ["one", "", "two\u2028three\r", "vier"]
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".xz", ".bz2"])
+def test_cut_compression(tmp_path, suffix):
+    path = tmp_path / f"a.txt{suffix}"
+    whole = PACK[suffix](os.urandom(50_000).hex().encode() + b"\n")
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match=r"a\.txt\..*: cannot read on after line 0"):
+        list(read_lines(path))
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".xz", ".bz2"])
+def test_damaged_compression(tmp_path, suffix):
+    """Wherever the damage lies, the lines are right or an error names the file."""
+    lines = [os.urandom(30).hex() for _ in range(400)]
+    whole = PACK[suffix]("\n".join(lines).encode())
+    path = tmp_path / f"a.txt{suffix}"
+    refused = 0
+    for place in range(0, len(whole), len(whole) // 40):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 255]) + whole[place + 1 :])
+        try:
+            assert list(read_lines(path)) == lines
+        except ValueError as error:
+            refused += 1
+            assert "a.txt" in str(error)
+    assert refused > 20
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".xz", ".bz2"])
+def test_not_compressed(tmp_path, suffix):
+    path = tmp_path / f"a.txt{suffix}"
+    path.write_bytes(b"just text\n")
+    with pytest.raises(ValueError, match="cannot read on after line 0"):
+        list(read_lines(path))
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_not_utf8_names_line_and_byte(tmp_path, mark):
+    path = tmp_path / "a.txt"
+    path.write_bytes(mark + b"fine\nna\xefve\n")
+    with pytest.raises(ValueError, match=r"a\.txt: .* line 2 has byte 0xef at position 3$"):
+        list(read_lines(path))
+    path.write_bytes(mark + b"na\xefve\n")
+    where = 3 + len(mark)
+    with pytest.raises(ValueError, match=f"line 1 has byte 0xef at position {where}$"):
+        list(read_lines(path))
+
+
+def test_utf16_is_named(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("one\ntwo\n", "utf-16")
+    with pytest.raises(ValueError, match="line 1 has byte 0xff at position 1"):
+        list(read_lines(path))
+
+
+def test_missing_folder_and_forbidden(tmp_path):
+    with pytest.raises(ValueError, match="no such file"):
+        open_binary(tmp_path / "none.txt")
+    with pytest.raises(ValueError, match="expected a file, got a folder"):
+        open_binary(tmp_path)
+    path = tmp_path / "a.txt"
+    path.write_text("x")
+    path.chmod(0)
+    if not os.access(path, os.R_OK):  # root may read all
+        with pytest.raises(ValueError, match="expected a readable file"):
+            open_binary(path)
+
+
+def test_expand_paths(tmp_path):
+    for name in ("b.txt", "a.txt.xz", "c[1].txt", "d.tsv"):
+        (tmp_path / name).write_text("x")
+    assert [p.name for p in expand_paths([tmp_path])] == ["a.txt.xz", "b.txt", "c[1].txt"]
+    assert [p.name for p in expand_paths([tmp_path / "c[1].txt"])] == ["c[1].txt"]
+    assert [p.name for p in expand_paths([tmp_path / "*.tsv", tmp_path / "b.txt"])] == [
+        "d.tsv",
+        "b.txt",
+    ]
+    with pytest.raises(ValueError, match="nothing-\\*"):
+        expand_paths([tmp_path / "nothing-*"])

@@ -1,0 +1,105 @@
+"""Configs: every value survives the file, and a mistake is named with its table and field."""
+
+import dataclasses
+import types
+import typing
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flowjax.config import (
+    FitArrayConfig,
+    FitConfig,
+    PretrainConfig,
+    TrainConfig,
+    read_config,
+    write_config,
+)
+
+KINDS = [FitConfig, FitArrayConfig, PretrainConfig]
+VALUES = {
+    str: st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=10),
+    int: st.integers(-(2**63), 2**63 - 1),
+    float: st.floats(allow_nan=False, allow_infinity=False),
+    bool: st.booleans(),
+    type(None): st.none(),
+}
+
+
+def configs(kind):
+    fields = {}
+    for name, hint in typing.get_type_hints(kind).items():
+        if dataclasses.is_dataclass(hint):
+            fields[name] = configs(hint)
+        else:
+            parts = typing.get_args(hint) if isinstance(hint, types.UnionType) else [hint]
+            fields[name] = st.one_of([VALUES[part] for part in parts])
+    return st.builds(kind, **fields)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_round_trip(kind, tmp_path_factory):
+    path = tmp_path_factory.mktemp("config") / "config.toml"
+
+    @given(configs(kind))
+    def check(config):
+        write_config(config, path, "flowjax fit\nof two lines")
+        assert read_config(path, kind) == config
+        assert path.read_text("utf-8").startswith("# flowjax fit\n# of two lines\n")
+
+    check()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_empty_file_is_the_defaults(kind, tmp_path):
+    (tmp_path / "c.toml").write_text("")
+    assert read_config(tmp_path / "c.toml", kind) == kind()
+
+
+def test_a_tables_own_defaults_stay(tmp_path):
+    (tmp_path / "c.toml").write_text("[train]\nsteps = 5\n")
+    config = read_config(tmp_path / "c.toml", FitArrayConfig)
+    assert config.train == TrainConfig(steps=5, batch_size=256)
+
+
+def test_int_for_float_and_none(tmp_path):
+    (tmp_path / "c.toml").write_text('[train]\nlearning_rate = 1\nclip_norm = "none"\n')
+    train = read_config(tmp_path / "c.toml", FitConfig).train
+    assert train.learning_rate == 1.0 and type(train.learning_rate) is float
+    assert train.clip_norm is None
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[trian]\nsteps = 1", r"trian: no such table; expected encoder, data, flow, train"),
+        ("steps = 1", "steps: no such table"),
+        ("[train]\nstep = 1", r"train\.step: no such field; expected steps, epochs, "),
+        ("train = 3", r"train: expected a table \[train\], got 3"),
+        ("[train]\nsteps = 1.5", r"train\.steps: expected int or \"none\", got 1.5"),
+        ("[train]\nsteps = true", r"train\.steps: expected int or \"none\", got True"),
+        ('[train]\nlearning_rate = "1e-3"', r"train\.learning_rate: expected float, got '1e-3'"),
+        ("[train]\nlearning_rate = true", r"train\.learning_rate: expected float, got True"),
+        ('[train]\nlearning_rate = "none"', r"train\.learning_rate: expected float, got 'none'"),
+        ("[encoder]\nspecial_tokens = 1", r"encoder\.special_tokens: expected bool, got 1"),
+        ("[data]\nfit = [1]", r"data\.fit: expected str, got \[1\]"),
+        ("[flow]\nshrinkage = true", r"flow\.shrinkage: expected float or str, got True"),
+        ("[train", "expected a config in TOML"),
+        ("[train]\nsteps = 1\nsteps = 2", "expected a config in TOML"),
+    ],
+)
+def test_mistakes_are_named(tmp_path, text, said):
+    (tmp_path / "c.toml").write_text(text)
+    with pytest.raises(ValueError, match=rf"c\.toml: {said}"):
+        read_config(tmp_path / "c.toml", FitConfig)
+
+
+def test_files_that_cannot_be_read(tmp_path):
+    with pytest.raises(ValueError, match=r"none\.toml: no such file; expected a config in TOML"):
+        read_config(tmp_path / "none.toml", FitConfig)
+    with pytest.raises(ValueError, match="expected a config in TOML"):
+        read_config(tmp_path, FitConfig)
+    (tmp_path / "c.toml").write_bytes(b'name = "caf\xe9"')
+    with pytest.raises(ValueError, match=r"c\.toml: expected a config in TOML"):
+        read_config(tmp_path / "c.toml", FitConfig)
