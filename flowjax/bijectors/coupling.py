@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import jax
@@ -17,15 +18,16 @@ from flowjax.types import Array, Bijector, FlowjaxError, Params, PRNGKey
 Move = Callable[[Array, Array], tuple[Array, Array | None]]
 
 
-def _tanh_bounded(raw: Array) -> Array:
+def _tanh(raw: Array) -> Array:
     return 2 * jnp.tanh(raw / 2)
 
 
-def _log_sigmoid(raw: Array) -> Array:
-    return jax.nn.log_sigmoid(raw + 2)
+def _sigmoid(raw: Array) -> Array:
+    # log(e^-3 + (1 - e^-3) sigmoid(raw + 2)): a bare sigmoid goes to 0, and then nothing inverts
+    return jnp.logaddexp(-3.0, math.log1p(-math.exp(-3)) + jax.nn.log_sigmoid(raw + 2))
 
 
-LOG_SCALES: dict[str, Callable[[Array], Array]] = {"tanh": _tanh_bounded, "sigmoid": _log_sigmoid}
+LOG_SCALES: dict[str, Callable[[Array], Array]] = {"tanh": _tanh, "sigmoid": _sigmoid}
 
 
 def half(dim: int) -> int:
@@ -171,8 +173,8 @@ def affine_coupling(
     Args:
         conditioner: factory `out_features -> flax.linen.Module`; None is `mlp()`. Its output is
             the shifts, then the raw scales.
-        scale: "tanh", log_scale = 2 tanh(raw / 2), in (-2, 2); or "sigmoid", log_scale =
-            log_sigmoid(raw + 2) as in Glow, which only shrinks.
+        scale: "tanh", log_scale = 2 tanh(raw / 2), in (-2, 2); or "sigmoid", scale =
+            sigmoid(raw + 2) as in Glow, but raised to lie in (e^-3, 1).
         mask: "half" or "checkerboard".
         swap: let the second part condition and the first move.
 

@@ -22,7 +22,7 @@ from flowjax.types import Array, Bijector, FlowjaxError, Params, PRNGKey
 
 @lru_cache(maxsize=16)
 def _rotation(dim: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns (order, packed LU, diagonal): a random rotation R with R[order] = L U, float64."""
+    """Returns (order, L and U packed, D): R[order] = L D U for a random rotation R, in float64."""
     rotation, _ = np.linalg.qr(np.random.default_rng(seed).standard_normal((dim, dim)))
     lu, order = rotation.copy(), np.arange(dim)
     for k in range(dim - 1):  # elimination with partial pivoting, which NumPy does not offer
@@ -30,15 +30,19 @@ def _rotation(dim: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         lu[[k, pivot]], order[[k, pivot]] = lu[[pivot, k]], order[[pivot, k]]
         lu[k + 1 :, k] /= lu[k, k]
         lu[k + 1 :, k + 1 :] -= np.outer(lu[k + 1 :, k], lu[k, k + 1 :])
-    return order, lu, np.diag(lu).copy()
+    diagonal = np.diag(lu).copy()
+    unit = np.triu(lu, 1) / diagonal[:, None]
+    return order, np.tril(lu, -1) + unit, diagonal
 
 
 def linear_lu(*, init: str = "rotation", seed: int = 0) -> Bijector:
-    """Returns `z = P L U x + bias`, with L unit lower and U upper triangular, both learned.
+    """Returns `z = P L D U x + bias`: L unit lower and U unit upper triangular, D diagonal.
 
-    The permutation P and the signs of U's diagonal are fixed by `init`, `seed` and the dim;
-    what is learned is the packed triangles, the diagonal's logarithm and the bias. log_det is
-    that logarithm's sum, and inverting solves two triangular systems.
+    The permutation P and the signs of D are fixed by `init`, `seed` and the dim; what is learned
+    is the triangles (packed in one matrix), the logarithm of |D|, and the bias. log_det is that
+    logarithm's sum, and inverting solves two triangular systems. (Glow's code keeps D inside U;
+    apart from it the triangles have no scale, so that a step or weight decay means the same
+    whatever the data's scale.)
 
     Args:
         init: "rotation", a random one from `seed` as in Glow; "identity"; or "pca", the first
@@ -75,49 +79,52 @@ def linear_lu(*, init: str = "rotation", seed: int = 0) -> Bijector:
         if rotated:
             _, packed, diagonal = _rotation(dim, seed)
             return {
-                "lu": jnp.asarray(packed - np.diag(diagonal), x.dtype),
+                "triangles": jnp.asarray(packed, x.dtype),
                 "log_diagonal": jnp.asarray(np.log(np.abs(diagonal)), x.dtype),
                 "bias": bias,
             }
         if init == "identity":
-            return {"lu": jnp.zeros((dim, dim), x.dtype), "log_diagonal": bias, "bias": bias}
+            zeros = jnp.zeros((dim, dim), x.dtype)
+            return {"triangles": zeros, "log_diagonal": bias, "bias": bias}
         mean = x.mean(axis=0)
         centred = x - mean
         values, vectors = jnp.linalg.eigh(product(centred.T, centred) / len(x))
         values = jnp.maximum(values, jnp.where(values[-1] > 0, 1e-6 * values[-1], 1))
         matrix = product(vectors * values**-0.5, vectors.T)
-        lower = jnp.linalg.cholesky(matrix)  # matrix = C C^T = (C / d) (d C^T), d = diag(C)
+        lower = jnp.linalg.cholesky(matrix)  # matrix = C C^T = (C / d) d^2 (C / d)^T, d = diag C
         root = jnp.diag(lower)
-        unit = lower / root
-        lu = jnp.tril(unit, -1) + jnp.triu(lower.T * root[:, None], 1)
-        bias = -product(mean, matrix)
-        return {"lu": lu, "log_diagonal": 2 * jnp.log(root), "bias": bias}
+        unit = jnp.tril(lower / root, -1)
+        return {
+            "triangles": unit + unit.T,
+            "log_diagonal": 2 * jnp.log(root),
+            "bias": -product(mean, matrix),
+        }
 
-    def factors(params: Params, x: Array) -> tuple[Array, Array]:
+    def factors(params: Params, x: Array) -> tuple[Array, Array, Array]:
         dim = params["bias"].shape[0]
         check_dim("x", x, dim)
         diagonal = jnp.exp(params["log_diagonal"])
         if rotated:
             diagonal = diagonal * np.sign(_rotation(dim, seed)[2]).astype(diagonal.dtype)
-        lower = jnp.tril(params["lu"], -1) + jnp.eye(dim, dtype=x.dtype)
-        return lower, jnp.triu(params["lu"], 1) + jnp.diag(diagonal)
+        triangles, one = params["triangles"], jnp.eye(dim, dtype=params["triangles"].dtype)
+        return jnp.tril(triangles, -1) + one, diagonal, jnp.triu(triangles, 1) + one
 
     def forward(params: Params, x: Array, context: Array | None = None) -> tuple[Array, Array]:
         x = as_float(x)
-        lower, upper = factors(params, x)
-        z = product(product(x, upper.T), lower.T)
+        lower, diagonal, upper = factors(params, x)
+        z = product(product(x, upper.T) * diagonal, lower.T)
         if rotated:
             z = take_columns(z, np.argsort(_rotation(z.shape[-1], seed)[0]))
         return z + params["bias"], constant_log_det(x, total(params["log_diagonal"]))
 
     def inverse(params: Params, z: Array, context: Array | None = None) -> tuple[Array, Array]:
         z = as_float(z)
-        lower, upper = factors(params, z)
+        lower, diagonal, upper = factors(params, z)
         rows = (z - params["bias"]).reshape(-1, z.shape[-1])
         if rotated:
             rows = take_columns(rows, _rotation(z.shape[-1], seed)[0])
         columns = solve_triangular(lower, rows.T, lower=True, unit_diagonal=True)
-        x = solve_triangular(upper, columns, lower=False).T.reshape(z.shape)
-        return x, constant_log_det(z, -total(params["log_diagonal"]))
+        columns = solve_triangular(upper, columns / diagonal[:, None], unit_diagonal=True)
+        return columns.T.reshape(z.shape), constant_log_det(z, -total(params["log_diagonal"]))
 
     return Bijector(start, forward, inverse, (f"linear_lu(init={init!r})",))

@@ -1,0 +1,101 @@
+"""The optimizer of BERT-flow's released code: Adam whose moments are not corrected for bias."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+
+class UncorrectedMoments(NamedTuple):
+    """First and second moments of the gradients, as they are."""
+
+    mu: Any
+    nu: Any
+
+
+def scale_by_uncorrected_adam(
+    b1: float = 0.9, b2: float = 0.999, eps: float = 1e-6
+) -> optax.GradientTransformation:
+    """Returns the scaling `mu / (sqrt(nu) + eps)`, with both moments starting at zero.
+
+    `optax.scale_by_adam` divides them by `1 - b**t` first. Without that, the step t is larger by
+    `(1 - b1**t) / sqrt(1 - b2**t)`: 3.2 times at t = 1, 6.5 times around t = 13.
+
+    Args:
+        b1: decay of the first moment.
+        b2: decay of the second moment.
+        eps: added to the root.
+
+    Returns:
+        An optax gradient transformation.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> scale = scale_by_uncorrected_adam()
+        >>> step, _ = scale.update(jnp.array([2.0]), scale.init(jnp.zeros(1)))
+        >>> round(float(step[0]), 3)  # 0.1 / sqrt(0.001)
+        3.162
+    """
+
+    def init(params: optax.Params) -> UncorrectedMoments:
+        zeros = jax.tree.map(jnp.zeros_like, params)
+        return UncorrectedMoments(zeros, zeros)
+
+    def update(
+        updates: optax.Updates, state: UncorrectedMoments, params: optax.Params | None = None
+    ) -> tuple[optax.Updates, UncorrectedMoments]:
+        mu = jax.tree.map(lambda m, g: b1 * m + (1 - b1) * g, state.mu, updates)
+        nu = jax.tree.map(lambda v, g: b2 * v + (1 - b2) * g * g, state.nu, updates)
+        steps = jax.tree.map(lambda m, v: m / (jnp.sqrt(v) + eps), mu, nu)
+        return steps, UncorrectedMoments(mu, nu)
+
+    return optax.GradientTransformation(init, update)  # type: ignore[arg-type]
+
+
+def adam_uncorrected(
+    learning_rate: optax.ScalarOrSchedule,
+    *,
+    b1: float = 0.9,
+    b2: float = 0.999,
+    eps: float = 1e-6,
+    weight_decay: float = 0.01,
+    clip_norm: float | None = 1.0,
+    mask: Any = None,
+) -> optax.GradientTransformation:
+    """Returns BERT's AdamWeightDecay as BERT-flow's released code runs it on the flow.
+
+    Gradients clipped to a global norm, then `p -= lr * (mu / (sqrt(nu) + eps) + decay * p)`,
+    with no bias correction and the decay on every variable.
+
+    Args:
+        learning_rate: a number or a schedule; the code's is constant, 1e-3 on the target set.
+        b1: decay of the first moment.
+        b2: decay of the second moment.
+        eps: added to the root.
+        weight_decay: decoupled, not part of the moments.
+        clip_norm: global norm the gradients are clipped to; None does not clip.
+        mask: a pytree of bools, or a function of the params, that says what decays, such as
+            `flowjax.types.trainable_mask`; None decays all.
+
+    Returns:
+        An optax gradient transformation; `update` needs the params.
+
+    References:
+        BERT, https://arxiv.org/abs/1810.04805; BERT-flow, https://arxiv.org/abs/2011.05864.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> params, optimizer = jnp.array([1.0]), adam_uncorrected(0.001)
+        >>> step, _ = optimizer.update(jnp.array([0.5]), optimizer.init(params), params)
+        >>> round(float(step[0]), 6)  # -0.001 * (3.162 + 0.01)
+        -0.003172
+    """
+    return optax.chain(
+        optax.identity() if clip_norm is None else optax.clip_by_global_norm(clip_norm),
+        scale_by_uncorrected_adam(b1, b2, eps),
+        optax.add_decayed_weights(weight_decay, mask),
+        optax.scale_by_learning_rate(learning_rate),
+    )

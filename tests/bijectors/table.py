@@ -1,0 +1,115 @@
+"""The table every part joins with one line: name -> a function that makes the bijector."""
+
+from __future__ import annotations
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from flowjax import bijectors as b
+from flowjax.types import trainable_mask
+
+NET = b.mlp(5, 1, activation="tanh")
+
+BIJECTORS = {
+    "actnorm": b.actnorm,
+    "actnorm_glorot": lambda: b.actnorm(init="glorot", logscale_factor=3.0),
+    "identity": b.identity,
+    "permutation": lambda: b.permutation(seed=1),
+    "reverse": b.reverse,
+    "linear_lu": b.linear_lu,
+    "linear_lu_identity": lambda: b.linear_lu(init="identity"),
+    "linear_lu_pca": lambda: b.linear_lu(init="pca"),
+    "additive": lambda: b.additive_coupling(conditioner=NET),
+    "additive_checkerboard_swap": lambda: b.additive_coupling(
+        conditioner=NET, mask="checkerboard", swap=True
+    ),
+    "affine": lambda: b.affine_coupling(conditioner=NET),
+    "affine_swap": lambda: b.affine_coupling(conditioner=NET, swap=True),
+    "affine_sigmoid_checkerboard": lambda: b.affine_coupling(
+        conditioner=b.residual(5, 1, activation="gelu"), scale="sigmoid", mask="checkerboard"
+    ),
+    "affine_glow_net": lambda: b.affine_coupling(conditioner=b.glow_net(5)),
+    "spline": lambda: b.spline_coupling(conditioner=NET, bins=4),
+    "spline_swap": lambda: b.spline_coupling(conditioner=NET, bins=5, bound=2.0, swap=True),
+    "split": lambda: b.split(b.actnorm()),
+    "split_conditional": lambda: b.split(b.actnorm(), conditional=True, conditioner=NET),
+    "chain": lambda: b.chain(b.actnorm(), b.reverse(), b.affine_coupling(conditioner=NET)),
+    "chain_of_none": b.chain,
+    "repeat": lambda: b.repeat(
+        b.chain(b.actnorm(), b.permutation(), b.additive_coupling(conditioner=NET)), 3
+    ),
+    "repeat_scan": lambda: b.repeat(
+        b.chain(b.actnorm(), b.permutation(), b.affine_coupling(conditioner=NET)), 3, unroll=1
+    ),
+    "repeat_scan_checkpoint": lambda: b.repeat(
+        b.affine_coupling(conditioner=NET), 4, unroll=2, checkpoint=True
+    ),
+    "invert": lambda: b.invert(b.affine_coupling(conditioner=NET)),
+    "whitening": b.whitening,
+    "whitening_soft": lambda: b.whitening(beta=0.5, shrinkage=0.1),
+    "standardize": b.standardize,
+}
+
+# Where a context conditions the map: name -> a function that makes the bijector.
+CONTEXTUAL = {
+    name: BIJECTORS[name]
+    for name in ("additive", "affine_swap", "spline", "split_conditional", "repeat", "repeat_scan")
+}
+
+# Where `init` looks at the batch's numbers and not only at its shape.
+DATA_DEPENDENT = (
+    "actnorm",
+    "linear_lu_pca",
+    "affine_glow_net",
+    "repeat",
+    "whitening",
+    "standardize",
+)
+
+
+def data(dim: int, *, rows: int = 7, scale: float = 1.0, seed: int = 0, dtype=np.float32):
+    """Returns skewed, correlated rows `(rows, dim)`, off centre."""
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((rows, dim)) @ (np.eye(dim) + 0.3 * rng.standard_normal((dim, dim)))
+    return jnp.asarray(scale * (x + 0.1 * x**2 + 0.5), dtype)
+
+
+def noisy(params, *, size: float = 0.2, seed: int = 0):
+    """Returns params with every trainable leaf moved, so that no part is at its easy start."""
+    leaves, structure = jax.tree.flatten(params)
+    mask = jax.tree.leaves(trainable_mask(params))
+    rng = np.random.default_rng(seed)
+    moved = [
+        leaf + jnp.asarray(size * rng.standard_normal(leaf.shape), leaf.dtype) if trains else leaf
+        for leaf, trains in zip(leaves, mask, strict=True)
+    ]
+    return jax.tree.unflatten(structure, moved)
+
+
+# The suite's time is nearly all XLA's: it is asked for correct programs, not for fast ones.
+QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+
+
+def key(seed: int = 0):
+    """Returns a random key of the kind that compiles fastest."""
+    return jax.random.key(seed, impl="unsafe_rbg")
+
+
+@functools.cache
+def compiled(name: str):
+    """Returns (bijector, init, forward, inverse, singles) of a row, jitted; the tests share them.
+
+    singles(params, x) is per row, by vmap: the Jacobian dz/dx, z and log_det.
+    """
+    part = BIJECTORS[name]()
+    jit = functools.partial(jax.jit, compiler_options=QUICK)
+
+    def single(params, row):
+        z, log_det = part.forward(params, row)
+        return z, (z, log_det)
+
+    singles = jax.vmap(jax.jacrev(single, argnums=1, has_aux=True), in_axes=(None, 0))
+    return part, jit(part.init), jit(part.forward), jit(part.inverse), jit(singles)
