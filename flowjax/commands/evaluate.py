@@ -40,8 +40,8 @@ def run(args: Args) -> None:
 
     if args.json is not None:
         common.new_file(args.json, args.overwrite, (".json",))
-    tasks = load_tasks(args.tasks, args.data_dir)
     model = BertFlow.load(args.run)
+    tasks = load_tasks(args.tasks, args.data_dir)
     report = compare(model, tasks)
     for task, notes in report["notes"].items():
         for note in notes:
