@@ -82,11 +82,11 @@ class RelativeBias(nn.Module):
         buckets = c.relative_attention_num_buckets
         apart = positions[:, None, :] - positions[:, :, None]
         table = jnp.asarray(distance_buckets(buckets))
-        index = table[jnp.minimum(jnp.abs(apart), len(table) - 1)]
+        index = jnp.take(table, jnp.minimum(jnp.abs(apart), len(table) - 1))
         index += jnp.where(apart > 0, buckets // 2, 0)
         init = nn.initializers.normal(c.initializer_range)
         values = self.param("embedding", init, (buckets, c.num_attention_heads))
-        return jnp.moveaxis(values.astype(jnp.float32)[index], -1, 1)
+        return jnp.moveaxis(jnp.take(values.astype(jnp.float32), index, axis=0), -1, 1)
 
 
 class Layer(nn.Module):

@@ -108,7 +108,7 @@ def _from_vocab(file: Path) -> Tokenizer:
     vocab = {entry: i for i, entry in enumerate(entries)}
     options = _read_options(file.parent)
     special = {
-        kind: _content(options.get(f"{kind}_token", default))
+        kind: _content(options.get(f"{kind}_token") or default)
         for kind, default in zip(("pad", "unk", "cls", "sep", "mask"), SPECIAL_TOKENS, strict=True)
     }
     for kind in ("unk", "cls", "sep"):
@@ -141,7 +141,7 @@ def _frame(tokenizer: Tokenizer, first: str, last: str) -> None:
 
 
 def _read_options(folder: Path) -> dict[str, Any]:
-    """`special_tokens_map.json` and, before it, `tokenizer_config.json`, where they are."""
+    """`tokenizer_config.json` over `special_tokens_map.json`, each where it is there."""
     options: dict[str, Any] = {}
     for name in ("special_tokens_map.json", "tokenizer_config.json"):
         file = folder / name

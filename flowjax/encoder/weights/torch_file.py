@@ -71,10 +71,12 @@ _KNOWN: dict[tuple[str, str], Any] = {
 }
 
 
-class _Unpickler(pickle.Unpickler):
+class _Unpickler(pickle._Unpickler):  # type: ignore[name-defined, misc]
     """Reads descriptions of tensors and refuses everything else.
 
-    `dtypes` collects the storages that were met: key -> dtype.
+    The one in Python, because the one in C allocates gigabytes where a damaged file gives a large
+    memo index; a model's description is a few kilobytes. `dtypes` collects the storages that were
+    met: key -> dtype.
     """
 
     def __init__(self, file: IO[bytes]) -> None:
