@@ -101,7 +101,7 @@ def repeat(
             params = bijector.init(key, x, context)
             return bijector.forward(params, x, context)[0], params
 
-        # checked here, where outside of jit the numbers can still be seen: a scan traces its inside
+        # checked here: outside of jit the numbers can be seen now, but not inside of the scan
         x = check_batch("x", x)
         _, params = jax.lax.scan(turn, x, jax.random.split(key, n))
         return params

@@ -90,9 +90,11 @@ class _GlowNet(nn.Module):
     @nn.compact
     def __call__(self, x: Array) -> Array:
         normal = nn.initializers.normal(0.05)
-        for _ in range(2):
-            x = nn.relu(_ScaledDense(self.width, normal, self.begin, self.factor)(x))
-        return _ScaledDense(self.out, nn.initializers.zeros, "identity", self.factor)(x)
+        for i in range(2):
+            layer = _ScaledDense(self.width, normal, self.begin, self.factor, name=f"hidden_{i}")
+            x = nn.relu(layer(x))
+        zeros = nn.initializers.zeros
+        return _ScaledDense(self.out, zeros, "identity", self.factor, name="output")(x)
 
 
 def mlp(

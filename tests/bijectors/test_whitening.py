@@ -1,0 +1,189 @@
+"""Whitening, its options, and the moments it can be made of."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import multivariate_normal
+
+from flowjax import bijectors as b
+from flowjax import flows
+
+
+def rows(n=400, dim=5, seed=0, dtype=np.float32):
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((n, dim)) @ rng.standard_normal((dim, dim)) + 3
+    return x.astype(dtype)
+
+
+def whiten(x, **options):
+    part = b.whitening(**options)
+    params = part.init(jax.random.key(0), x)
+    return part, params, *part.forward(params, x)
+
+
+def test_output_has_covariance_one():
+    _, params, z, _ = whiten(rows())
+    np.testing.assert_allclose(np.cov(np.asarray(z).T, bias=True), np.eye(5), atol=1e-4)
+    np.testing.assert_allclose(z.mean(axis=0), 0, atol=1e-5)
+    assert list(params) == ["frozen"]
+
+
+def test_order_and_signs_are_fixed():
+    """Largest variance first; each direction's largest entry positive: rows' order is nothing."""
+    x = rows()
+    a, c = whiten(x)[1], whiten(x[::-1])[1]
+    np.testing.assert_allclose(a["frozen"]["matrix"], c["frozen"]["matrix"], atol=1e-5)
+    scaled = np.asarray(a["frozen"]["inverse"])
+    assert (np.diff((scaled**2).sum(axis=1)) < 0).all()
+
+
+@settings(max_examples=20, deadline=None)
+@given(cuts=st.lists(st.integers(0, 60), max_size=5), shift=st.sampled_from([0.0, 1e6]))
+def test_streamed_moments_are_the_whole_batchs(cuts, shift):
+    x = rows(60, dtype=np.float64) + shift
+    parts = np.split(x, sorted(cuts))
+    whole = np.cov(x.T, bias=True)
+    one_by_one = b.moments_of(parts, dim=5)
+    np.testing.assert_allclose(one_by_one.mean, x.mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(b.covariance(one_by_one), whole, rtol=1e-7)
+    shards = [b.moments_of([part], dim=5) for part in parts]
+    merged = shards[-1]
+    for shard in shards[:-1]:
+        merged = b.merge(merged, shard)
+    assert merged.count == 60
+    np.testing.assert_allclose(b.covariance(merged), whole, rtol=1e-7)
+
+
+def test_moments_give_what_the_batch_gives():
+    x = rows()
+    moments = b.moments_of(np.split(x, 4), dim=5)
+    for options in ({}, {"components": 3}, {"beta": 0.5}, {"shrinkage": "auto"}):
+        _, params, _, _ = whiten(x, **options)
+        from_moments = b.whitening_from_moments(moments, **options)
+        also = whiten(x[:3], moments=moments, **options)[1]
+        for p in (from_moments, also):
+            jax.tree.map(lambda u, v: np.testing.assert_allclose(u, v, atol=2e-4), p, params)
+    _, std, _, _ = (lambda s: (s, s.init(jax.random.key(0), x), 0, 0))(b.standardize())
+    also = b.standardize(moments=moments).init(jax.random.key(0), x[:3])
+    jax.tree.map(lambda u, v: np.testing.assert_allclose(u, v, atol=1e-5), also, std)
+
+
+def test_fewer_components_are_probabilistic_pca():
+    """log_prob is scipy's Gaussian with covariance U diag(l) U^T + s (I - U U^T)."""
+    x = rows(300)
+    values, vectors = np.linalg.eigh(np.cov(x.T.astype(np.float64), bias=True))
+    keep, noise = vectors[:, -2:], values[:3].mean()
+    model = keep @ np.diag(values[-2:] - noise) @ keep.T + noise * np.eye(5)
+    flow = flows.whitening(5, components=2)
+    params = flow.init(jax.random.key(0), x)
+    wanted = multivariate_normal(x.mean(axis=0), model).logpdf(x)
+    np.testing.assert_allclose(flow.log_prob(params, x), wanted, atol=1e-2, rtol=1e-4)
+    samples = flow.sample(params, jax.random.key(1), 100_000)
+    np.testing.assert_allclose(np.cov(samples.T), model, atol=0.03 * values.max())
+    z, _ = flow.forward(params, x)
+    back, log_det = flow.inverse(params, z)
+    again, minus = flow.forward(params, back)
+    np.testing.assert_allclose(again, z, atol=1e-4)
+    np.testing.assert_allclose(log_det, -minus, atol=1e-3)
+    assert z.shape == (300, 2) and flow.latent_dim == 2 and flow.dim == 5
+
+
+def test_soft_whitening():
+    _, _, z, _ = whiten(rows(), beta=0.5)
+    cov = np.cov(np.asarray(z).T, bias=True)
+    values = np.linalg.eigvalsh(np.cov(rows().T, bias=True))[::-1]
+    np.testing.assert_allclose(np.diag(cov), np.sqrt(values), rtol=1e-3)
+    np.testing.assert_allclose(cov - np.diag(np.diag(cov)), 0, atol=1e-3)
+
+
+def test_shrinkage_mixes_with_the_round_covariance():
+    x = rows(dtype=np.float64)
+    cov = np.cov(x.T, bias=True)
+    mixed = 0.7 * cov + 0.3 * np.trace(cov) / 5 * np.eye(5)
+    matrix = np.asarray(whiten(x, shrinkage=0.3)[1]["frozen"]["matrix"])
+    np.testing.assert_allclose(matrix.T @ mixed @ matrix, np.eye(5), atol=1e-4)
+
+
+@pytest.mark.parametrize("shrinkage", ["auto", "ledoit_wolf"])
+def test_chosen_shrinkage_helps_where_rows_are_few(shrinkage):
+    """20 rows in 30 dims: closer to the truth than the sample covariance, and finite; and with
+    many rows it fades."""
+    rng = np.random.default_rng(0)
+    few, many = rng.standard_normal((20, 30)), rng.standard_normal((20_000, 4)) * [1, 2, 3, 4]
+    flow = flows.whitening(30, shrinkage=shrinkage)
+    test = rng.standard_normal((200, 30))
+    got = flow.log_prob(flow.init(jax.random.key(0), few), test).mean()
+    plain = flows.whitening(30)
+    assert got > plain.log_prob(plain.init(jax.random.key(0), few), test).mean() + 100
+    faded, sample = (whiten(many, shrinkage=s)[1] for s in (shrinkage, 0.0))
+    jax.tree.map(lambda u, v: np.testing.assert_allclose(u, v, atol=5e-2), faded, sample)
+    inside = jax.jit(b.whitening(shrinkage=shrinkage).init)(jax.random.key(0), few)
+    outside = b.whitening(shrinkage=shrinkage).init(jax.random.key(0), few)
+    logs = [float(p["frozen"]["log_det"]) for p in (inside, outside)]
+    np.testing.assert_allclose(*logs, atol=1e-2)
+
+
+@pytest.mark.parametrize("name", ["constant", "repeated", "few", "one", "huge", "tiny"])
+def test_degenerate_data_stay_finite(name):
+    x = rows(50).astype(np.float64)
+    x = {
+        "constant": np.concatenate([x, np.full((50, 1), 7.0)], axis=1),
+        "repeated": np.concatenate([x, x[:, :2]], axis=1),
+        "few": x[:3],
+        "one": x[:1],
+        "huge": x + 1e6,
+        "tiny": x * 1e-12,
+    }[name].astype(np.float32)
+    for part in (b.whitening(), b.standardize(), b.actnorm()):
+        for init in (part.init, jax.jit(part.init)):
+            params = init(jax.random.key(0), x)
+            z, log_det = part.forward(params, x)
+            back, _ = part.inverse(params, z)
+            assert np.isfinite(z).all() and np.isfinite(log_det).all()
+            np.testing.assert_allclose(back, x, atol=2e-4 * np.abs(x).max())
+            if name == "constant":
+                assert np.abs(np.asarray(z)).max() < 20
+
+
+def test_standardize_inputs_of_a_million():
+    x = rows(200) + np.float32(1e6)
+    part = b.standardize()
+    z, _ = part.forward(part.init(jax.random.key(0), x), x)
+    np.testing.assert_allclose(z.mean(axis=0), 0, atol=0.06)  # the spacing of floats there
+    np.testing.assert_allclose(z.std(axis=0), 1, atol=1e-2)
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (lambda: b.whitening(components=0), "components: expected a positive integer"),
+        (lambda: whiten(rows(), components=6), "components: expected at most dim = 5, got 6"),
+        (lambda: b.whitening(beta=2), "beta: expected a number in"),
+        (lambda: b.whitening(shrinkage="lots"), "shrinkage: expected a number, 'auto'"),
+        (lambda: b.whitening(shrinkage=1.5), "shrinkage: expected a number in"),
+        (lambda: b.whitening(eigenvalue_floor=0), "eigenvalue_floor: expected"),
+        (lambda: b.whitening_from_moments(b.no_moments(3)), "at least one row"),
+        (
+            lambda: b.whitening_from_moments(b.no_moments(3), shrinkage="ledoit_wolf"),
+            "needs the rows themselves",
+        ),
+        (lambda: b.update(b.no_moments(3), np.ones((4, 2))), r"expected \(n, 3\), got \(4, 2\)"),
+        (
+            lambda: b.update(b.no_moments(2), np.array([[0, 1], [2, np.nan]])),
+            "got nan at row 1, column 1",
+        ),
+        (lambda: b.merge(b.no_moments(3), b.no_moments(2)), "expected dim 3, got 2"),
+        (
+            lambda: b.whitening(moments=b.moments_of([rows()], 5)).init(None, jnp.ones((2, 3))),
+            r"x: expected \(n, 5\), got \(2, 3\)",
+        ),
+    ],
+)
+def test_what_is_wrong_is_said(call, text):
+    with pytest.raises(ValueError, match=text):
+        call()

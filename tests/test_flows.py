@@ -1,0 +1,256 @@
+"""Flows: densities that integrate to one, samples that follow them, recipes, errors."""
+
+from __future__ import annotations
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from flowjax import bijectors, flows
+from flowjax.types import FlowjaxError, describe, trainable_mask
+
+# The tests' time is nearly all XLA's: it is asked for correct programs, not for fast ones.
+quick = functools.partial(
+    jax.jit,
+    compiler_options={
+        "xla_backend_optimization_level": 0,
+        "xla_llvm_disable_expensive_passes": True,
+    },
+)
+NET = {"width": 8, "hidden_layers": 1}
+
+# name -> a flow of two dimensions, for the grid
+FLOWS = {
+    "glow": lambda: flows.glow(2, levels=1, depth=2, **NET),
+    "glow_affine_lu": lambda: flows.glow(
+        2, levels=1, depth=2, coupling="affine", permutation="lu", **NET
+    ),
+    "glow_as_released": lambda: flows.glow_as_released(2, levels=1, depth=2, width=8),
+    "realnvp": lambda: flows.realnvp(2, depth=4, **NET),
+    "realnvp_student": lambda: flows.realnvp(2, depth=2, base="student_t", **NET),
+    "neural_spline": lambda: flows.neural_spline(2, depth=2, bins=4, **NET),
+    "whitening": lambda: flows.whitening(2),
+    "whitening_one_component": lambda: flows.whitening(2, components=1),
+    "standardize": lambda: flows.standardize(2),
+    "whitening_glow": lambda: flows.whitening_glow(2, levels=1, depth=2, **NET),
+    "none": lambda: flows.none(2),
+}
+
+
+def data(n=200, dim=2, seed=0):
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((n, dim)) @ (np.eye(dim) + 0.5 * rng.standard_normal((dim, dim)))
+    return jnp.asarray(x + 0.2 * x**2, jnp.float32)
+
+
+def noisy(params, size=0.15, seed=0):
+    rng = np.random.default_rng(seed)
+    return jax.tree.map(
+        lambda leaf, trains: leaf + size * trains * rng.standard_normal(leaf.shape).astype("f4"),
+        params,
+        trainable_mask(params),
+    )
+
+
+def start(flow, x, context=None):
+    return quick(flow.init)(jax.random.key(0, impl="unsafe_rbg"), x, context)
+
+
+@pytest.mark.parametrize("name", FLOWS)
+def test_density_integrates_to_one_and_samples_follow_it(name):
+    """On the grid x = sinh(u), fine in the middle and far out: mass 1, the samples' moments."""
+    flow = FLOWS[name]()
+    params = noisy(start(flow, data()))
+    edge, step = np.linspace(-6, 6, 501, retstep=True)
+    axis, weight = np.sinh(edge), np.cosh(edge) * step
+    grid = np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1).reshape(-1, 2)
+    log_prob = quick(flow.log_prob)(params, jnp.asarray(grid, jnp.float32))
+    mass = np.exp(np.asarray(log_prob, np.float64)) * np.outer(weight, weight).reshape(-1)
+    np.testing.assert_allclose(mass.sum(), 1, atol=5e-3)
+
+    sample = quick(flow.sample_and_log_prob, static_argnums=2)
+    x, at_x = sample(params, jax.random.key(1), 40_000)
+    assert x.shape == (40_000, 2) and at_x.shape == (40_000,)
+    np.testing.assert_allclose(at_x[:100], flow.log_prob(params, x[:100]), atol=2e-3)
+    alone = quick(flow.sample, static_argnums=2)(params, jax.random.key(1), 40_000)
+    np.testing.assert_allclose(x, alone, atol=1e-4)
+    mean, seen = mass @ grid, np.asarray(x, np.float64)
+    spread = np.sqrt(mass @ (grid - mean) ** 2)
+    np.testing.assert_allclose(seen.mean(axis=0), mean, atol=0.05 * spread.max())
+    inner = np.clip(
+        grid, mean - 2 * spread, mean + 2 * spread
+    )  # heavy tails have no fourth moment
+    wanted = np.cov(inner.T, aweights=mass)
+    got = np.cov(np.clip(seen, mean - 2 * spread, mean + 2 * spread).T)
+    np.testing.assert_allclose(got, wanted, atol=0.04 * spread.max() ** 2)
+
+
+@pytest.mark.parametrize("name", flows.RECIPES)
+def test_every_recipe_by_name(name):
+    flow, x = flows.make(name, 12), data(30, 12)
+    params = start(flow, x)
+    z, log_det = quick(flow.forward)(params, x)
+    back, minus = quick(flow.inverse)(params, z)
+    np.testing.assert_allclose(back, x, atol=1e-3)
+    np.testing.assert_allclose(minus, -log_det, atol=1e-3)
+    log_prob = quick(flow.log_prob)
+    assert log_prob(params, x).shape == (30,) and log_prob(params, x[0]).shape == ()
+    assert flow.name == name and flow.dim == 12 and flow.latent_dim == 12
+    assert describe(flow, params).startswith(f"{name}: dim 12, ")
+    dtypes = {leaf.dtype for leaf in jax.tree.leaves(params)}
+    assert dtypes <= {jnp.dtype(jnp.float32)}
+    with pytest.raises(ValueError, match=r"x: expected \(n, 12\), got \(3, 5\)"):
+        flow.log_prob(params, jnp.ones((3, 5)))
+    with pytest.raises(ValueError, match=r"z: expected \(n, 12\), got \(3, 5\)"):
+        flow.inverse(params, jnp.ones((3, 5)))
+    with pytest.raises(ValueError, match="got nan at row 7, column 3"):
+        flow.init(jax.random.key(0), x.at[7, 3].set(jnp.nan))
+
+
+def test_glow_latents_in_the_papers_order():
+    """concat(eps level 1, eps level 2, top): level 2 does not touch what left after level 1."""
+    flow, x = flows.glow(8, levels=3, depth=1, **NET), data(20, 8)
+    params = start(flow, x)
+    z, _ = flow.forward(params, x)
+    deeper = jax.tree.map(lambda leaf: leaf, params)
+    first, rest = deeper["bijector"]
+    deeper["bijector"] = (first, noisy(rest, size=0.5))
+    moved, _ = flow.forward(deeper, x)
+    changed = np.abs(np.asarray(moved - z)).max(axis=0) > 1e-4
+    np.testing.assert_array_equal(changed, [False] * 4 + [True] * 4)
+
+
+@pytest.mark.parametrize("name", ["glow", "realnvp", "neural_spline"])
+def test_actnorm_starts_from_the_batch(name):
+    options = {} if name == "realnvp" else {"permutation": "random"}
+    flow, x = flows.make(name, 6, depth=2, **options), 50 * data(100, 6) + 7
+    z, _ = flow.forward(start(flow, x), x)
+    np.testing.assert_allclose(z.mean(axis=0), 0, atol=1e-3)
+    np.testing.assert_allclose(z.std(axis=0), 1, atol=1e-3)
+
+
+def test_whitening_glow_starts_as_the_whitening_on_any_data():
+    x, other = data(100, 6), 3 * data(100, 6, seed=1)
+    x = jnp.concatenate([x, x[:, :1], jnp.ones((100, 1))], axis=1)  # rank-deficient, constant
+    other = jnp.concatenate([other, other[:, :1], jnp.ones((100, 1))], axis=1)
+    alone = flows.whitening(8)
+    wanted = alone.log_prob(start(alone, x), other)
+    for permutation in ("random", "lu"):
+        flow = flows.whitening_glow(8, permutation=permutation, depth=2)
+        params = start(flow, x)
+        np.testing.assert_allclose(flow.log_prob(params, other), wanted, rtol=1e-4)
+    gradient = quick(jax.grad(lambda p: flow.log_prob(p, other).mean()))(params)
+    frozen = gradient["bijector"][0]["frozen"]
+    assert not any(leaf.any() for leaf in jax.tree.leaves(frozen))
+
+
+def test_context_conditions_flow_and_base():
+    x, context = data(50, 4), data(50, 3, seed=2)
+    flow = flows.realnvp(4, depth=2, base="conditional", **NET)
+    params = noisy(start(flow, x, context))
+    base_only = flows.build(bijectors.identity(), 4, base="conditional")
+    base_params = noisy(start(base_only, x, context))
+    for f, p in ((flow, params), (base_only, base_params)):
+        gap = f.log_prob(p, x, context) - f.log_prob(p, x, context + 1)
+        assert float(jnp.abs(gap).max()) > 1e-2
+        samples, at = f.sample_and_log_prob(p, jax.random.key(1), 50, context)
+        np.testing.assert_allclose(at, f.log_prob(p, samples, context), atol=1e-3)
+        same = f.sample(p, jax.random.key(1), 50, context[0])
+        np.testing.assert_allclose(same[0], samples[0], atol=1e-5)
+    drawn = base_only.sample(base_params, jax.random.key(3), 20_000, context[0])
+    mass = base_only.log_prob(base_params, drawn, context[0]).mean()
+    entropy = -0.5 * 4 * (1 + np.log(2 * np.pi)) - jnp.log(drawn.std(axis=0)).sum()
+    np.testing.assert_allclose(mass, entropy, atol=0.03)
+    with pytest.raises(ValueError, match="context: expected"):
+        flow.log_prob(params, x)
+    with pytest.raises(ValueError, match=r"context: expected \(50, width\) or \(width,\)"):
+        flow.log_prob(params, x, context[:7])
+
+
+def test_log_prob_is_float64_where_x64_is_on():
+    flow, x = flows.realnvp(3, depth=2, **NET), data(10, 3)
+    params = start(flow, x)
+    assert flow.log_prob(params, x.astype(jnp.bfloat16)).dtype == jnp.float32
+    with jax.enable_x64(True):
+        assert flow.log_prob(params, x).dtype == jnp.float64
+
+
+def test_transforms_compose():
+    """jit, vmap over rows and over parameters, grad of everything."""
+    flow, x = flows.glow(6, levels=1, depth=2, **NET), data(10, 6)
+    params = noisy(start(flow, x))
+    rows = quick(jax.vmap(flow.log_prob, in_axes=(None, 0)))(params, x)
+    np.testing.assert_allclose(rows, flow.log_prob(params, x), atol=1e-4)
+    several = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf * 1.1]), params)
+    assert quick(jax.vmap(flow.log_prob, in_axes=(0, None)))(several, x).shape == (2, 10)
+    keys = jax.random.split(jax.random.key(0))
+    inits = quick(jax.vmap(flow.init, in_axes=(0, None)))(keys, x)
+    assert jax.tree.leaves(inits)[0].shape[0] == 2
+    gradient = quick(jax.grad(lambda p: flow.log_prob(p, x).mean()))(params)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
+
+
+def test_deep_and_wide_inverts_and_compiles_as_shallow():
+    """64 steps at dim 768 invert to 1e-3 in float32, and their program is not longer than 9's."""
+    x = data(4, 768) / 20
+    shallow, deep = (
+        flows.glow(768, levels=1, depth=depth, coupling="affine", width=16) for depth in (9, 64)
+    )
+    params = noisy(quick(deep.init)(jax.random.key(0, impl="unsafe_rbg"), x), size=0.02)
+    z, _ = quick(deep.forward)(params, x)
+    back, _ = quick(deep.inverse)(params, z)
+    assert float(jnp.abs(z - x).max()) > 0.1
+    np.testing.assert_allclose(back, x, atol=1e-3)
+
+    def length(flow):
+        shapes = jax.eval_shape(flow.init, jax.random.key(0), x)
+        loss = jax.grad(lambda p: flow.log_prob(p, x).sum())
+        return len(jax.jit(loss).lower(shapes).as_text().splitlines())
+
+    assert length(deep) == length(shallow)
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (lambda: flows.make("glo", 4), "flow: expected one of glow, glow_as_released"),
+        (lambda: flows.make("glow", 4, levles=2), "glow: no option 'levles'; it has levels"),
+        (lambda: flows.glow(2), "levels: expected 1 to 1 for dim 2, got 2"),
+        (lambda: flows.glow(1), "levels: expected dim >= 2 for dim 1"),
+        (lambda: flows.glow(8, depth=0), "expected a positive integer n, got 0"),
+        (lambda: flows.glow(8, unroll=0), "expected a positive integer unroll, got 0"),
+        (lambda: flows.glow(8, coupling="cubic"), "coupling: expected one of additive"),
+        (lambda: flows.glow(8, permutation="odd"), "permutation: expected one of random"),
+        (lambda: flows.glow(8, mask="third"), "mask: expected 'half' or 'checkerboard'"),
+        (lambda: flows.glow(8, base="cauchy"), "base: expected one of normal, student_t"),
+        (lambda: flows.realnvp(8, depth=3), "depth: expected an even"),
+        (lambda: flows.neural_spline(8, bins=1), "bins: expected an integer from 2"),
+        (lambda: flows.neural_spline(8, bound=0), "bound: expected a positive"),
+        (lambda: flows.none(0), "dim: expected a positive integer, got 0"),
+        (lambda: flows.student_t(0), "df: expected a positive"),
+        (lambda: bijectors.affine_coupling(scale="exp"), "scale: expected one of tanh"),
+        (lambda: bijectors.linear_lu(init="qr"), "init: expected"),
+        (lambda: bijectors.actnorm(init="qr"), "init: expected one of data"),
+        (lambda: bijectors.glow_net(init="qr"), "init: expected one of data"),
+        (lambda: bijectors.mlp(activation="step"), "activation: expected one of relu"),
+        (lambda: flows.glow(4, **NET).init(jax.random.key(0), jnp.ones(4)), "n, dim"),
+        (
+            lambda: bijectors.additive_coupling().init(jax.random.key(0), jnp.ones((3, 1))),
+            "a coupling needs dim >= 2",
+        ),
+        (
+            lambda: bijectors.split(bijectors.actnorm()).init(None, jnp.ones((3, 1))),
+            "a split needs dim >= 2",
+        ),
+        (
+            lambda: flows.none(2, base="conditional").init(jax.random.key(0), jnp.ones((3, 2))),
+            "for a conditional base, got None",
+        ),
+    ],
+)
+def test_what_is_wrong_is_said(call, text):
+    with pytest.raises(FlowjaxError, match=text):
+        call()
