@@ -14,8 +14,8 @@ import numpy as np
 from flowjax import flows
 from flowjax.bijectors.moments import Moments, moments_of
 from flowjax.data.arrays import ArraySource
-from flowjax.data.sentences import fingerprint, read_sentences
-from flowjax.data.store import EmbeddingStore
+from flowjax.data.sentences import Source, open_source
+from flowjax.embeddings import embed_in_memory, embed_in_store
 from flowjax.encoder.embed import SentenceEncoder, check_sentences
 from flowjax.fitting import FitResult, default_optimizer, fit
 from flowjax.types import Flow, FlowjaxError, Params
@@ -111,8 +111,9 @@ class BertFlow:
         """Embeds sentences, once, and fits the flow on their vectors; the encoder stays frozen.
 
         Args:
-            sentences: a list or other iterable, or a path to `.txt`, `.jsonl`, `.csv`, `.tsv` or
-                `.parquet`. Empty ones are left out and counted.
+            sentences: a list or other iterable, a path to `.txt`, `.jsonl`, `.csv`, `.tsv` or
+                `.parquet`, or `tfds:NAME[/SPLIT][:COLUMN]`. Empty ones are left out and counted.
+                A file is never in memory as a whole; with `out` its vectors are not either.
             column: the file's column.
             name: what the data is called in the model card.
             out: a run folder: vectors and checkpoints are kept there, and an interrupted fit goes
@@ -132,24 +133,22 @@ class BertFlow:
         Raises:
             ValueError: no sentences, or a file that cannot be read.
         """
-        texts, empty = read_sentences(sentences, column)
-        if empty:
-            logger.warning("fit: left out %d empty sentences of %d", empty, empty + len(texts))
+        source = open_source(sentences, column)
         if name is None:
-            name = str(sentences) if isinstance(sentences, (str, Path)) else "a list of sentences"
-        self.fitted_on = {
-            "data": name,
-            "sentences": len(texts),
-            "empty": empty,
-            "hash": fingerprint(texts),
-        }
-        vectors = self._embed(texts, out, show_progress_bar)
-        if self.encoder.report.cut:
-            self.fitted_on["cut"] = self.encoder.report.cut
+            name = source.name
+        vectors, facts = self._embed(source, out, show_progress_bar)
+        self.fitted_on = {"data": name, **facts}
+        if facts["empty"]:
+            logger.warning(
+                "fit: left out %d empty sentences of %d",
+                facts["empty"],
+                facts["empty"] + facts["sentences"],
+            )
+        if facts["cut"]:
             logger.warning(
                 "fit: cut %d of %d sentences at max_length %d",
-                self.encoder.report.cut,
-                len(texts),
+                facts["cut"],
+                facts["sentences"],
                 self.encoder.max_length,
             )
         if steps is None and epochs is None:
@@ -260,22 +259,13 @@ class BertFlow:
         return load(folder, flow=flow)
 
     def _embed(
-        self, texts: list[str], out: str | Path | None, progress: bool | None
-    ) -> np.ndarray:
+        self, source: Source, out: str | Path | None, progress: bool | None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
         if out is None:
-            return self.encoder.encode(texts, show_progress_bar=progress)
-        manifest = {**self.encoder.describe(), "source": self.fitted_on["hash"]}
-        store = EmbeddingStore(
-            Path(out) / "embeddings", manifest, rows=len(texts), dim=self.encoder.dim
-        )
-
-        def produce(start: int) -> Iterable[np.ndarray]:
-            return self.encoder.encode_stream(
-                texts[start:], total=len(texts) - start, progress=progress
-            )
-
-        store.fill(produce)
-        return store.vectors
+            return embed_in_memory(self.encoder, source, progress=progress)
+        folder = Path(out) / "embeddings"
+        store, facts = embed_in_store(self.encoder, source, folder, progress=progress)
+        return store.vectors, facts
 
     def _through(self, call: str, vectors: np.ndarray, tail: tuple[int, ...]) -> np.ndarray:
         params = self._fitted()

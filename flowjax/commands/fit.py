@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flowjax.commands import common
 from flowjax.config import FitConfig, TrainConfig
+
+if TYPE_CHECKING:
+    from flowjax.data.sentences import Source
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +36,9 @@ def run(args: Args) -> None:
     """Runs the command."""
     config = FitConfig(args.encoder, args.data, args.flow, args.train)
     model = fit_run(config, args.out, overwrite=args.overwrite)
-    print(f"fitted {model.flow_name} on {model.fitted_on['sentences']} sentences: {args.out}/model")
+    print(
+        f"fitted {model.flow_name} on {model.fitted_on['sentences']} sentences: {args.out}/model"
+    )
 
 
 def fit_run(config: FitConfig, out: Path, *, overwrite: bool = False) -> Any:
@@ -54,13 +59,15 @@ def fit_run(config: FitConfig, out: Path, *, overwrite: bool = False) -> Any:
         seed=train.seed,
         **config.encoder.options(),
     )
-    sentences, name = load_sentences(config)
+    source, name = load_sentences(config)
+    steps = train.steps
+    if not source.is_stream:  # read once before anything is made: a mistake in it shows now
+        count = sum(1 for sentence in source if sentence.strip())
+        if not count:
+            raise ValueError(f"{source.name}: expected sentences, found none")
+        steps = steps or max(1, round((train.epochs or 1.0) * count / train.batch_size))
     common.open_run(out, config, command="fit", overwrite=overwrite)
     write = common.MetricsFile(out / "metrics.jsonl")
-    per_epoch = max(1, len(sentences)) if isinstance(sentences, list) else None
-    steps = train.steps
-    if steps is None and per_epoch:
-        steps = max(1, round((train.epochs or 1.0) * per_epoch / train.batch_size))
     with common.watched(), track("fitting", steps, unit="steps") as advance:
         seen = 0
 
@@ -71,8 +78,7 @@ def fit_run(config: FitConfig, out: Path, *, overwrite: bool = False) -> Any:
             seen = int(row["step"])
 
         model.fit(
-            sentences,
-            column=config.data.column,
+            source,
             name=name,
             out=out,
             on_step=on_step,
@@ -122,9 +128,7 @@ def make_optimizer(train: TrainConfig, steps: int | None) -> Any:
     else:
         raise ValueError(f"train.schedule: expected constant or cosine, got {train.schedule!r}")
     if train.optimizer == "adam":
-        return default_optimizer(
-            rate, weight_decay=train.weight_decay, clip_norm=train.clip_norm
-        )
+        return default_optimizer(rate, weight_decay=train.weight_decay, clip_norm=train.clip_norm)
     if train.optimizer == "adam_uncorrected":
         from flowjax.optimizers import adam_uncorrected
 
@@ -134,29 +138,26 @@ def make_optimizer(train: TrainConfig, steps: int | None) -> Any:
     )
 
 
-def load_sentences(config: FitConfig) -> tuple[Any, str]:
+def load_sentences(config: FitConfig) -> tuple[Source, str]:
     """The sentences to fit on, and what they are called: a file, tasks, or the embedded sample.
 
     Raises:
         ValueError: none of these.
     """
-    from flowjax.data.sentences import read_sentences
+    from flowjax.data.sentences import open_source
     from flowjax.evaluation import TASKS, load_task
 
     wanted = config.data.fit
     if wanted == "sample":
         from flowjax.sample import sentences_file
 
-        texts, empty = read_sentences(sentences_file())
-        return texts, "the embedded sample"
+        return open_source(sentences_file()), "the embedded sample"
     names = wanted.split(",")
     if not Path(wanted).exists() and all(name in TASKS for name in names):
         if not config.data.dir:
             raise ValueError(f"data.fit {wanted}: expected --data-dir, the folder of its files")
         tasks = [load_task(name, config.data.dir) for name in names]
         texts = [s for task in tasks for s in task.sentences()]
-        return texts, f"{wanted}, all splits, labels unseen"
-    texts, empty = read_sentences(wanted, config.data.column)
-    if empty:
-        common.say(f"flowjax fit: left out {empty} empty of {empty + len(texts)} sentences")
-    return texts, Path(wanted).name
+        return open_source(texts), f"{wanted}, all splits, labels unseen"
+    source = open_source(wanted, config.data.column)
+    return source, wanted if wanted.startswith("tfds:") else Path(source.name).name

@@ -85,9 +85,11 @@ def open_rows(data: Any, name: str = "data") -> np.ndarray:
         except ValueError as error:  # rows of different lengths
             raise ValueError(f"{name}: expected rows of shape (n, d): {error}") from None
     path = Path(data)
-    if path.is_dir():
-        path = path / "vectors.npy"
-    if not path.exists():
+    if (path / "manifest.json").exists():
+        from flowjax.data.store import EmbeddingStore
+
+        return EmbeddingStore.open(path).vectors
+    if not path.is_file():
         raise ValueError(f"{data}: expected a .npy file or an embedding store, found none")
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)

@@ -4,14 +4,33 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Protocol, cast
 
 from flowjax.data.formats import read_csv, read_jsonl, read_parquet
 from flowjax.data.text import decode_lines, open_binary
 
 _COMPRESSED = {".gz", ".xz", ".bz2"}
 _KINDS = (".txt", ".jsonl", ".csv", ".tsv", ".parquet")
+
+
+class Source(Protocol):
+    """Sentences that can be read one at a time, as often as wanted unless `is_stream`.
+
+    Attributes:
+        name: what errors and model cards call it.
+        is_stream: it can be read only once.
+    """
+
+    name: str
+    is_stream: bool
+
+    def __iter__(self) -> Iterator[str]: ...
+
+    def fingerprint(self) -> str | None:
+        """A hash that changes with the sentences; None where that takes reading a stream."""
+        ...
 
 
 class SentenceFile:
@@ -87,6 +106,53 @@ class SentenceFile:
                 yield from read_csv(lines, self.name, self.column, tabs=self.kind == ".tsv")
 
 
+class SentenceList:
+    """Sentences in memory, or any other iterable, as a source with a name and a hash.
+
+    Example:
+        >>> source = SentenceList(["One.", "Two."])
+        >>> source.name, len(list(source)), source.is_stream
+        ('a list of sentences', 2, False)
+    """
+
+    def __init__(self, sentences: Iterable[str]) -> None:
+        """Takes sentences; an iterator that can be read only once is a stream."""
+        self._sentences = sentences
+        self.is_stream = not isinstance(sentences, Sequence)
+        self.name = "a stream of sentences" if self.is_stream else "a list of sentences"
+
+    def __iter__(self) -> Iterator[str]:
+        return checked(self._sentences)
+
+    def fingerprint(self) -> str | None:
+        """A hash of the sentences; None for a stream."""
+        return None if self.is_stream else fingerprint(self)
+
+
+def open_source(source: str | Path | Iterable[str], column: str | None = None) -> Source:
+    """What sentences come from: a file, standard input, a TFDS data set, or sentences themselves.
+
+    Args:
+        source: a path, `"-"`, `tfds:NAME[/SPLIT][:COLUMN]`, or an iterable of strings.
+        column: the field that holds the sentence.
+
+    Raises:
+        ValueError: nothing of that name, or of a kind that is not known.
+
+    Example:
+        >>> list(open_source(["One."]))
+        ['One.']
+    """
+    if isinstance(source, str) and source.startswith("tfds:"):
+        from flowjax.data.tfds.source import TfdsSource
+
+        return TfdsSource(source, column)
+    if isinstance(source, (str, Path)):
+        return SentenceFile(source, column)
+    known = all(hasattr(source, name) for name in ("name", "is_stream", "fingerprint"))
+    return cast(Source, source) if known else SentenceList(source)
+
+
 def checked(sentences: Iterable[str]) -> Iterator[str]:
     """Passes strings on and refuses anything else.
 
@@ -119,7 +185,7 @@ def read_sentences(
         >>> read_sentences(["One.", " ", "Two."])
         (['One.', 'Two.'], 1)
     """
-    rows = SentenceFile(source, column) if isinstance(source, (str, Path)) else source
+    rows = open_source(source, column)
     sentences, empty = [], 0
     for sentence in checked(rows):
         if sentence.strip():
@@ -127,14 +193,10 @@ def read_sentences(
         else:
             empty += 1
     if not sentences:
-        raise ValueError(none_found(rows, empty))
+        raise ValueError(
+            f"{rows.name}: expected sentences, found {empty} empty lines and no other"
+        )
     return sentences, empty
-
-
-def none_found(source: Iterable[str], empty: int) -> str:
-    """What to say of a source without sentences."""
-    name = getattr(source, "name", "sentences")
-    return f"{name}: expected sentences, found {empty} empty lines and no other"
 
 
 def fingerprint(sentences: Iterable[str]) -> str:

@@ -1,29 +1,38 @@
-"""Vectors to files: `.npy`, `.parquet`, `.safetensors`; whole or not at all."""
+"""Vectors to `.npy`, `.parquet` or `.safetensors`: whole or not at all, in constant memory."""
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
+from flowjax.data.arrays import release
+from flowjax.data.formats import need_pyarrow
+from flowjax.data.npy import float32_bytes, npy_header
+
 SUFFIXES = (".npy", ".parquet", ".safetensors")
+# Rows that are copied at a time, and those of a Parquet row group.
+_ROWS = 8192
 
 
 def write_vectors(
-    path: str | Path, vectors: np.ndarray, sentences: Sequence[str] | None = None
+    path: str | Path, vectors: np.ndarray, sentences: Iterable[str] | None = None
 ) -> None:
     """Writes `(n, d)` vectors in the format that the name says.
 
     Args:
         path: `.npy`; `.parquet` with the columns `sentence` (where given) and `embedding`; or
-            `.safetensors` with one tensor, `embeddings`.
-        vectors: float32.
+            `.safetensors` with one tensor, `embeddings`. What is there is replaced.
+        vectors: written as float32; memory-mapped ones are read a block at a time.
         sentences: n of them, for Parquet.
 
     Raises:
-        ValueError: another suffix, or Parquet without pyarrow.
+        ValueError: another suffix, vectors of another shape, as many sentences as there are not
+            vectors, or Parquet without pyarrow.
 
     Example:
         >>> import tempfile
@@ -33,34 +42,66 @@ def write_vectors(
         (2, 3)
     """
     path = Path(path)
+    write = _WRITERS.get(path.suffix)
+    if write is None:
+        raise ValueError(f"{path}: expected a name ending in {', '.join(SUFFIXES)}")
+    if vectors.ndim != 2:
+        raise ValueError(f"vectors: expected shape (n, d), got {vectors.shape}")
     partial = path.with_name(f".{path.name}.partial")
     try:
-        if path.suffix == ".npy":
-            with partial.open("wb") as file:
-                np.save(file, vectors)
-        elif path.suffix == ".safetensors":
-            from safetensors.numpy import save_file
-
-            save_file({"embeddings": np.ascontiguousarray(vectors)}, partial)
-        elif path.suffix == ".parquet":
-            _write_parquet(partial, vectors, sentences)
-        else:
-            raise ValueError(f"{path}: expected a name ending in {', '.join(SUFFIXES)}")
+        write(partial, vectors, sentences)
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
 
 
-def _write_parquet(path: Path, vectors: np.ndarray, sentences: Sequence[str] | None) -> None:
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError:
-        raise ValueError(
-            f"{path.name}: writing Parquet needs pyarrow: pip install 'bert-flowjax[parquet]'"
-        ) from None
-    flat = pyarrow.array(np.ascontiguousarray(vectors).ravel())
-    columns = {"embedding": pyarrow.FixedSizeListArray.from_arrays(flat, vectors.shape[1])}
+def _blocks(vectors: np.ndarray) -> Iterator[np.ndarray]:
+    for start in range(0, len(vectors), _ROWS):
+        yield vectors[start : start + _ROWS]
+        release(vectors)
+
+
+def _write_npy(path: Path, vectors: np.ndarray, _: Iterable[str] | None) -> None:
+    with path.open("wb") as file:
+        file.write(npy_header(*vectors.shape))
+        for block in _blocks(vectors):
+            file.write(float32_bytes(block))
+
+
+def _write_safetensors(path: Path, vectors: np.ndarray, _: Iterable[str] | None) -> None:
+    """A header in JSON behind its length in 8 bytes, then the numbers."""
+    tensor = {"dtype": "F32", "shape": vectors.shape, "data_offsets": [0, vectors.size * 4]}
+    header = json.dumps({"embeddings": tensor}).encode()
+    header = header.ljust(-(-len(header) // 8) * 8)
+    with path.open("wb") as file:
+        file.write(len(header).to_bytes(8, "little") + header)
+        for block in _blocks(vectors):
+            file.write(float32_bytes(block))
+
+
+def _write_parquet(path: Path, vectors: np.ndarray, sentences: Iterable[str] | None) -> None:
+    arrow, parquet = need_pyarrow("writing")
+    fields = [("embedding", arrow.list_(arrow.float32(), vectors.shape[1]))]
     if sentences is not None:
-        columns = {"sentence": pyarrow.array(list(sentences)), **columns}
-    pyarrow.parquet.write_table(pyarrow.table(columns), path)
+        fields.insert(0, ("sentence", arrow.string()))
+    schema = arrow.schema(fields)
+    texts = iter(sentences if sentences is not None else ())
+    with parquet.ParquetWriter(path, schema) as writer:
+        for block in _blocks(vectors):
+            flat = arrow.array(np.ascontiguousarray(block, np.float32).ravel())
+            columns = [arrow.FixedSizeListArray.from_arrays(flat, vectors.shape[1])]
+            if sentences is not None:
+                rows = list(islice(texts, len(block)))
+                if len(rows) != len(block):
+                    raise ValueError(f"sentences: expected {len(vectors)}, got fewer")
+                columns.insert(0, arrow.array(rows, arrow.string()))
+            writer.write_table(arrow.Table.from_arrays(columns, schema=schema))
+    if next(texts, None) is not None:
+        raise ValueError(f"sentences: expected {len(vectors)}, got more")
+
+
+_WRITERS: dict[str, Callable[[Path, np.ndarray, Iterable[str] | None], None]] = {
+    ".npy": _write_npy,
+    ".parquet": _write_parquet,
+    ".safetensors": _write_safetensors,
+}
