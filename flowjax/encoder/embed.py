@@ -88,10 +88,10 @@ class SentenceEncoder:
         layers = layers_of(pooling)
         if "pooler" in layers and "pooler" not in params:
             raise ValueError(f"pooling: encoder {name!r} has no pooler weights, expected another")
-        if not 3 <= max_length <= config.max_position_embeddings:
+        if not 3 <= max_length <= config.max_length:
             raise ValueError(
-                f"max_length: expected 3 to {config.max_position_embeddings} (the encoder's "
-                f"positions), got {max_length}"
+                f"max_length: expected 3 to {config.max_length} (the encoder's positions), got "
+                f"{max_length}"
             )
         if batch_size < 1:
             raise ValueError(f"batch_size: expected at least 1, got {batch_size}")

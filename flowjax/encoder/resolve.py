@@ -28,13 +28,13 @@ def resolve(name: str | Path) -> Path:
         >>> resolve("minibert").name
         'minibert'
     """
+    if not str(name):  # which Path would take for the current folder
+        raise ValueError(f"encoder: expected {_expected()}, got an empty name")
     if str(name) in EMBEDDED:
         return Path(str(files("flowjax") / "assets" / str(name)))
     folder = Path(name).expanduser()
     if folder.is_dir():
         return folder
-    if not str(name):
-        raise ValueError(f"encoder: expected {_expected()}, got an empty name")
     if folder.exists():
         raise ValueError(f"encoder {str(name)!r}: expected a folder with config.json, got a file")
     if str(name).startswith((".", "/", "~")) or str(name).count("/") > 1:

@@ -76,7 +76,7 @@ def test_the_order_of_preference(formats):
     for name in order:
         assert read_tensors(folder)[1].name == name
         (folder / name).unlink()
-    with pytest.raises(ValueError, match="expected weights in model.safetensors") as error:
+    with pytest.raises(ValueError, match=r"expected weights in model\.safe") as error:
         load_pretrained(folder)
     assert all(name in str(error.value) for name in FORMATS)
 
@@ -206,5 +206,5 @@ def test_a_folder_written_here_has_only_known_names(reference, tmp_path):
     tensors = load_file(tmp_path / "model.safetensors")
     del tensors["encoder.layer.0.output.dense.bias"]
     save_file(tensors, tmp_path / "model.safetensors")
-    with pytest.raises(ValueError, match=r"1 are missing.*got 38, the first 'embeddings.LayerNorm"):
+    with pytest.raises(ValueError, match=r"1 are missing.*got 38, the first 'embed"):
         load_pretrained(tmp_path)

@@ -1,0 +1,134 @@
+"""From a name to a folder: embedded, local, or a hub that may be away."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from flowjax.encoder.resolve import resolve
+from flowjax.encoder.weights import load_pretrained
+
+
+def test_embedded_and_local(goldens, tmp_path, monkeypatch):
+    assert resolve("minibert").name == "minibert"
+    assert resolve(goldens / "bert") == goldens / "bert"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "model").mkdir()
+    assert resolve("~/model") == tmp_path / "model"
+
+
+@pytest.mark.parametrize("name", ["/no/such", "./no", "../no", "~/no", "a/b/c", "here/a.txt", ""])
+def test_what_cannot_be_a_hub_s_name_never_asks_the_hub(name, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "transformers.utils", None)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "a.txt").write_text("")
+    with pytest.raises(ValueError, match=r"^encoder.*expected") as error:
+        resolve(name)
+    assert "\n" not in str(error.value)
+
+
+class Hub:
+    """Stands in for transformers' `cached_file`: serves a folder, or fails as the hub does."""
+
+    def __init__(self, folder, fail=None):
+        self.folder, self.fail, self.asked = folder, fail or {}, []
+
+    def __call__(self, name, file, _raise_exceptions_for_missing_entries=True):
+        self.asked.append(file)
+        if file in self.fail:
+            raise self.fail[file]
+        if (self.folder / file).exists():
+            return str(self.folder / file)
+        if _raise_exceptions_for_missing_entries and file != "config.json":
+            raise OSError(f"{name} does not appear to have a file named {file}.")
+        return None
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    def make(folder, fail=None):
+        made = Hub(folder, fail)
+        monkeypatch.setattr("transformers.utils.cached_file", made)
+        return made
+
+    return make
+
+
+@pytest.mark.parametrize(
+    "name", ["safetensors", "safetensors_sharded", "flax", "torch_zip", "torch_sharded_bfloat16"]
+)
+def test_any_format_comes_from_the_hub(goldens, hub, name):
+    served = hub(goldens / "formats" / name)
+    folder = resolve("someone/some-bert")
+    load_pretrained(folder)
+    needed = {p.name for p in folder.iterdir() if p.name != "config.json"}
+    assert needed <= set(served.asked)
+    assert len(served.asked) == len(set(served.asked))
+
+
+def test_only_the_preferred_weights_are_fetched(goldens, hub, tmp_path):
+    for name in ("safetensors", "flax", "torch_zip"):
+        shutil.copytree(goldens / "formats" / name, tmp_path, dirs_exist_ok=True)
+    served = hub(tmp_path)
+    resolve("some-bert")
+    assert "flax_model.msgpack" not in served.asked
+    assert "pytorch_model.bin" not in served.asked
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError("We couldn't connect to the hub.\nCheck your internet connection."),
+        ValueError("bad name"),
+        ConnectionError("[Errno -3] Temporary failure in name resolution"),
+        RuntimeError(""),
+    ],
+)
+@pytest.mark.parametrize("file", ["config.json", "tokenizer.json", "model.safetensors"])
+def test_a_network_that_fails_is_one_line(goldens, hub, error, file):
+    hub(goldens / "formats" / "safetensors", {file: error})
+    with pytest.raises(ValueError) as raised:
+        resolve("bert-base-uncased")
+    text = str(raised.value)
+    assert "\n" not in text
+    assert text.startswith("encoder 'bert-base-uncased': expected an embedded name (minibert), a")
+    assert (str(error).split("\n")[0] or "RuntimeError") in text
+
+
+def test_a_hub_without_config_or_weights(goldens, hub, tmp_path):
+    hub(tmp_path)
+    with pytest.raises(ValueError, match=r"expected config\.json under that name"):
+        resolve("nobody/nothing")
+    shutil.copy(goldens / "bert" / "config.json", tmp_path)
+    with pytest.raises(ValueError, match=r"expected weights \(model\.safetensors, flax"):
+        resolve("nobody/nothing")
+
+
+def test_a_shard_that_the_hub_lacks(goldens, hub, tmp_path):
+    shutil.copytree(goldens / "formats" / "safetensors_sharded", tmp_path, dirs_exist_ok=True)
+    index = json.loads((tmp_path / "model.safetensors.index.json").read_text())
+    (tmp_path / sorted(set(index["weight_map"].values()))[1]).unlink()
+    hub(tmp_path)
+    with pytest.raises(ValueError, match=r"file named model-00002-of-00002\.safetensors"):
+        resolve("someone/some-bert")
+
+
+def test_offline_with_the_real_client(tmp_path):
+    """transformers itself, told to stay offline, with an empty cache."""
+    code = (
+        "from flowjax.encoder.resolve import resolve\n"
+        "try: resolve('bert-base-uncased')\n"
+        "except ValueError as error: print(str(error))\n"
+    )
+    env = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True
+    )
+    lines = done.stdout.splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("encoder 'bert-base-uncased': expected an embedded name (minibert)")
+    assert "offline" in lines[0].lower()

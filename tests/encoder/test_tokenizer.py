@@ -1,0 +1,159 @@
+"""Tokenizers from `tokenizer.json`, from `vocab.txt`, and of our own."""
+
+import json
+
+import pytest
+from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
+
+from flowjax.encoder.tokenizer import load_tokenizer, train_wordpiece
+
+SENTENCES = [
+    "A man plays the guitar.",
+    "The Dog, the cat; and IT ran!",
+    "Café naïve ÉCOLE",
+    "混ぜ mixed 漢字 text",
+    "tab\there\u2028line separator",
+    "unbelievably zzz 1234",
+    "[MASK] and [SEP] in the text",
+    "",
+    "   ",
+]
+
+
+def ids(tokenizer):
+    return [encoding.ids for encoding in tokenizer.encode_batch(SENTENCES)]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"do_lower_case": True},
+        {"do_lower_case": False},
+        {"do_lower_case": True, "strip_accents": False},
+        {"do_lower_case": False, "tokenize_chinese_chars": False},
+    ],
+)
+def test_vocab_txt_and_tokenizer_json_agree(encoder_folder, tmp_path, options):
+    """`tokenizer.json` as transformers itself makes it from the same vocabulary and options."""
+    from transformers import BertTokenizer
+
+    vocab = (encoder_folder / "vocab.txt").read_text("utf-8").split()
+    theirs = BertTokenizer(vocab={token: i for i, token in enumerate(vocab)}, **options)
+    theirs.save_pretrained(tmp_path / "json")
+    assert (tmp_path / "json" / "tokenizer.json").exists()
+    (tmp_path / "txt").mkdir()
+    (tmp_path / "txt" / "vocab.txt").write_text("\n".join(vocab), "utf-8")
+    (tmp_path / "txt" / "tokenizer_config.json").write_text(json.dumps(options))
+    ours = ids(load_tokenizer(tmp_path / "txt"))
+    assert ours == ids(load_tokenizer(tmp_path / "json"))
+    assert ours == theirs(SENTENCES)["input_ids"]
+
+
+def test_words_are_not_all_unknown(encoder_folder):
+    """The pitfall: a vocabulary that was not understood still gives ids, all of them [UNK]."""
+    tokens = load_tokenizer(encoder_folder).encode("A man plays the guitar.").tokens
+    assert tokens == ["[CLS]", "a", "man", "plays", "the", "guitar", ".", "[SEP]"]
+    assert load_tokenizer(encoder_folder).encode("xy漢").tokens[1:-1] == ["x", "##y", "[UNK]"]
+
+
+@pytest.mark.parametrize("end", ["\r\n", "\n\n\n"])
+def test_line_ends_do_not_matter(encoder_folder, tmp_path, end):
+    text = (encoder_folder / "vocab.txt").read_text("utf-8")
+    text = text.replace("\n", end) if "\r" in end else text + end
+    (tmp_path / "vocab.txt").write_bytes(text.encode())
+    (tmp_path / "tokenizer_config.json").write_text('{"do_lower_case": true}')
+    assert ids(load_tokenizer(tmp_path)) == ids(load_tokenizer(encoder_folder))
+
+
+def test_a_line_separator_may_be_an_entry(tmp_path):
+    entries = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "\u2028", "\x85", "cat"]
+    (tmp_path / "vocab.txt").write_bytes("\n".join(entries).encode())
+    assert load_tokenizer(tmp_path).encode("cat").ids == [2, 7, 3]
+
+
+@pytest.mark.parametrize(("word", "tokens"), [("Cat", ["Cat"]), ("bat", ["[UNK]"])])
+def test_google_s_folders_are_cased_if_the_vocabulary_is(tmp_path, word, tokens):
+    entries = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "cat", "Cat"]
+    (tmp_path / "vocab.txt").write_text("\n".join(entries))
+    assert load_tokenizer(tmp_path).encode(word).tokens[1:-1] == tokens
+    (tmp_path / "vocab.txt").write_text("\n".join(entries[:-1]))
+    assert load_tokenizer(tmp_path).encode("CAT").tokens[1:-1] == ["cat"]
+
+
+def test_mpnet_s_special_tokens(tmp_path):
+    entries = ["<s>", "<pad>", "</s>", "[UNK]", "<mask>", "cat"]
+    (tmp_path / "vocab.txt").write_text("\n".join(entries))
+    with pytest.raises(ValueError, match=r"expected an entry \[CLS\] \(cls_token\), got none"):
+        load_tokenizer(tmp_path)
+    options = {"cls_token": "<s>", "sep_token": {"content": "</s>"}, "pad_token": "<pad>"}
+    (tmp_path / "special_tokens_map.json").write_text(json.dumps(options))
+    assert load_tokenizer(tmp_path).encode("cat cat").ids == [0, 5, 5, 2]
+
+
+@pytest.mark.parametrize("kind", ["BPE", "Unigram"])
+def test_other_kinds_load_from_tokenizer_json(tmp_path, kind):
+    special = ["<s>", "<pad>", "</s>", "<unk>"]
+    if kind == "BPE":
+        made = Tokenizer(models.BPE())
+        made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        alphabet = pre_tokenizers.ByteLevel.alphabet()
+        trainer = trainers.BpeTrainer(
+            vocab_size=300, special_tokens=special, initial_alphabet=alphabet, show_progress=False
+        )
+    else:
+        made = Tokenizer(models.Unigram())
+        made.pre_tokenizer = pre_tokenizers.Metaspace()
+        trainer = trainers.UnigramTrainer(
+            vocab_size=60, special_tokens=special, unk_token="<unk>", show_progress=False
+        )
+    made.train_from_iterator(SENTENCES * 3, trainer)
+    made.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+    )
+    made.enable_padding(pad_id=1, pad_token="<pad>", length=40)
+    made.enable_truncation(7)
+    made.save(str(tmp_path / "tokenizer.json"))
+    loaded = load_tokenizer(tmp_path)
+    made.no_padding()
+    made.no_truncation()
+    assert ids(loaded) == ids(made)
+    assert all(row[0] == 0 and row[-1] == 2 for row in ids(loaded))
+    assert 3 not in loaded.encode("the cat").ids  # <unk>
+
+
+def test_padding_and_truncation_of_the_file_are_off(encoder_folder, tmp_path):
+    tokenizer = load_tokenizer(encoder_folder)
+    tokenizer.enable_padding(length=50)
+    tokenizer.enable_truncation(4)
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    assert ids(load_tokenizer(tmp_path)) == ids(load_tokenizer(encoder_folder))
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({}, "expected tokenizer.json or vocab.txt, found neither"),
+        ({"sentencepiece.bpe.model": b"x"}, "found neither"),
+        ({"tokenizer.json": b"{"}, "tokenizer.json: cannot be read as a tokenizer"),
+        ({"tokenizer.json": b"{}"}, "tokenizer.json: cannot be read as a tokenizer"),
+        ({"vocab.txt": b""}, r"vocab.txt: expected an entry \[UNK\]"),
+        ({"vocab.txt": b"\xff\xfe"}, "vocab.txt: expected UTF-8"),
+        ({"vocab.txt": b"a", "tokenizer_config.json": b"["}, "tokenizer_config.json: expected a"),
+    ],
+)
+def test_damaged_files(tmp_path, files, message):
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=message) as error:
+        load_tokenizer(tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def test_a_tokenizer_of_our_own(tmp_path):
+    tokenizer = train_wordpiece(SENTENCES * 5, 80)
+    assert [tokenizer.token_to_id(t) for t in ("[PAD]", "[UNK]", "[CLS]", "[SEP]")] == [0, 1, 2, 3]
+    assert tokenizer.get_vocab_size() <= 80
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    assert ids(load_tokenizer(tmp_path)) == ids(tokenizer)
+    pair = tokenizer.encode("the", "cat")
+    assert pair.type_ids == [0, 0, 0, *([1] * (len(pair.ids) - 3))]
