@@ -1,0 +1,47 @@
+"""A process that fills a store with a fast fake encoder; the tests kill it."""
+
+import hashlib
+import sys
+import time
+
+import numpy as np
+
+from flowjax.data.sentences import open_source
+from flowjax.data.store import EmbeddingStore
+
+DIM, BLOCK = 16, 64
+
+
+def vector(sentence):
+    """A sentence's own vector, so that a misplaced row is found out."""
+    return np.frombuffer(hashlib.sha256(sentence.encode()).digest(), np.uint16).astype(np.float32)
+
+
+def embed(blocks, pause=0.0):
+    """Sorted by length inside a block, as the encoder does, and back in order."""
+    for block in blocks:
+        order = np.argsort([-len(s) for s in block], kind="stable")
+        vectors = np.empty((len(block), DIM), np.float32)
+        for i in order:
+            vectors[i] = vector(block[i])
+        time.sleep(pause)
+        yield vectors, {"cut": sum(len(s) > 20 for s in block)}
+
+
+def open_store(folder, source_hash, block=BLOCK):
+    return EmbeddingStore(
+        folder, {"encoder": "fake", "source_hash": source_hash}, dim=DIM, block=block
+    )
+
+
+if __name__ == "__main__":
+    folder, path, index, count, pause = sys.argv[1:]
+    source = open_source(path)
+    print("ready", flush=True)
+    store = open_store(folder, source.fingerprint())
+    store.fill(
+        source,
+        lambda blocks: embed(blocks, float(pause)),
+        share=(int(index), int(count)),
+        skip_empty=True,
+    )

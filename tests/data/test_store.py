@@ -1,0 +1,369 @@
+"""The store: rows at their place whatever happens, each once, and never those of another job."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import embed_worker
+import numpy as np
+import pytest
+from embed_worker import BLOCK, DIM, embed, open_store, vector
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flowjax.data.arrays import ArraySource, open_rows
+from flowjax.data.blocks import Blocks
+from flowjax.data.journal import Journal, read_journals
+from flowjax.data.npy import HEADER_BYTES, npy_header
+from flowjax.data.sentences import fingerprint
+from flowjax.data.store import EmbeddingStore, OtherStore
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def sentences(n, seed=0):
+    rng = random.Random(seed)
+    return ["w" * rng.randint(0, 30) + f" {i}" for i in range(n)]
+
+
+def expected(texts):
+    return np.array([vector(s) for s in texts], np.float32).reshape(-1, DIM)
+
+
+class Killed(Exception):
+    """Stands for kill -9 inside one process."""
+
+
+def until(k):
+    """An encoder that dies after k blocks."""
+
+    def die(blocks):
+        for i, result in enumerate(embed(blocks)):
+            if i == k:
+                raise Killed
+            yield result
+
+    return die
+
+
+@settings(max_examples=40)
+@given(
+    st.lists(st.text("abc ", max_size=4), max_size=30),
+    st.integers(1, 7),
+    st.booleans(),
+    st.lists(st.integers(0, 4), max_size=4),
+)
+def test_any_source_any_interruptions(tmp_path_factory, texts, block, skip, deaths):
+    folder = tmp_path_factory.mktemp("store")
+    for k in deaths:
+        try:
+            open_store(folder, None, block).fill(texts, until(k), skip_empty=skip)
+        except Killed:
+            assert not open_store(folder, None, block).complete
+            with pytest.raises(ValueError, match="expected a complete store"):
+                _ = open_store(folder, None, block).vectors
+    store = open_store(folder, None, block)
+    store.fill(iter(texts), embed, skip_empty=skip)
+    kept = [s for s in texts if s.strip()] if skip else texts
+    assert np.array_equal(store.vectors, expected(kept))
+    assert store.counts["rows"] == len(kept)
+    assert store.counts["empty"] == len(texts) - len(kept)
+    assert store.hash == fingerprint(kept)
+
+
+@settings(max_examples=25)
+@given(st.integers(0, 40), st.integers(1, 6), st.integers(1, 4), st.randoms())
+def test_shares_in_any_order(tmp_path_factory, n, block, count, rng):
+    folder, texts = tmp_path_factory.mktemp("store"), sentences(n)
+    shares = list(range(count))
+    rng.shuffle(shares)
+    for i in shares:
+        store = open_store(folder, "h", block)
+        store.fill(texts, embed, share=(i, count))
+        assert store.complete or i != shares[-1]
+    assert store.complete and open_store(folder, "h", block).complete
+    assert np.array_equal(store.vectors, expected(texts))
+
+
+def test_another_number_of_writers_goes_on(tmp_path):
+    texts = sentences(500)
+    for i in range(3):
+        with pytest.raises(Killed):
+            open_store(tmp_path, "h").fill(texts, until(1), share=(i, 3))
+    assert len(read_journals(tmp_path).blocks) == 3
+    for i in range(2):
+        open_store(tmp_path, "h").fill(texts, embed, share=(i, 2))
+    assert np.array_equal(open_store(tmp_path, "h").vectors, expected(texts))
+
+
+def test_nothing_is_embedded_twice(tmp_path):
+    texts, seen = sentences(300), []
+
+    def watch(blocks):
+        def spy():
+            for block in blocks:
+                seen.extend(block)
+                yield block
+
+        return embed(spy())
+
+    with pytest.raises(Killed):
+        open_store(tmp_path, "h").fill(texts, until(2))
+    open_store(tmp_path, "h").fill(texts, watch)
+    assert seen == texts[2 * BLOCK :]
+    open_store(tmp_path, "h").fill(texts, watch)  # complete: not even read
+    assert len(seen) == 300 - 2 * BLOCK
+
+
+def test_counts_persist(tmp_path):
+    texts = ["", *sentences(200), " ", "", *sentences(100, seed=1), ""]
+    kept = [s for s in texts if s.strip()]
+    for k in (1, 1, 2):
+        with pytest.raises(Killed):
+            open_store(tmp_path, None).fill(texts, until(k), skip_empty=True)
+    open_store(tmp_path, None).fill(texts, embed, skip_empty=True)
+    found = json.loads((tmp_path / "manifest.json").read_text())["result"]
+    assert (found["rows"], found["empty"]) == (len(kept), 4)
+    assert found["cut"] == sum(len(s) > 20 for s in kept)
+    assert EmbeddingStore.open(tmp_path).counts == {k: v for k, v in found.items() if k != "hash"}
+
+
+def test_a_mismatch_is_refused(tmp_path):
+    def make(**changes):
+        made = {"encoder": "bert", "pooling": "mean", "max_length": 64, "source_hash": "h"}
+        return EmbeddingStore(tmp_path, {**made, **changes}, dim=DIM, notes={"source": "a.txt"})
+
+    make().fill(sentences(3), embed)
+    assert make().complete
+    for name, value in [("encoder", "other"), ("pooling", "cls"), ("max_length", 32)]:
+        with pytest.raises(OtherStore, match=f"holds vectors of {name} .*, expected {value!r}"):
+            make(**{name: value})
+    with pytest.raises(OtherStore, match="source_hash 'h', expected 'i'; use another folder"):
+        make(source_hash="i")
+    with pytest.raises(OtherStore, match="extra None, expected 1"):
+        make(extra=1)
+    with pytest.raises(OtherStore, match="dim 16, expected 8"):
+        EmbeddingStore(tmp_path, {}, dim=8)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda t: [*t[:10], "another", *t[11:]], "rows 0 to 64 differ"),
+        (lambda t: [t[70], *t[1:70], t[0], *t[71:]], "rows 0 to 64 differ"),
+        (lambda t: t[:60], "rows 0 to 64 differ"),
+        (lambda t: t[:64], "it ends elsewhere"),
+        (lambda t: [*t, "more"], "rows 256 to 300 differ"),
+    ],
+)
+def test_another_stream_is_refused(tmp_path, change, said):
+    texts = sentences(300)
+    whole = tmp_path / "whole"
+    open_store(whole, None).fill(texts, embed)
+    with pytest.raises(OtherStore, match="expected the source it was begun with, got another"):
+        open_store(whole, None).fill(change(texts), embed)
+    part = tmp_path / "part"
+    with pytest.raises(Killed):
+        open_store(part, None).fill(texts, until(3))
+    if said.startswith("rows 0") or said == "it ends elsewhere":
+        with pytest.raises(OtherStore, match=said):
+            open_store(part, None).fill(change(texts), embed)
+    open_store(whole, None).fill(texts, embed)  # the right one still is
+    assert np.array_equal(open_store(whole, None).vectors, expected(texts))
+
+
+def test_writers_of_different_sources_do_not_finish(tmp_path):
+    open_store(tmp_path, None).fill(sentences(200), embed, share=(0, 2))
+    with pytest.raises(OtherStore, match="ends elsewhere"):
+        open_store(tmp_path, None).fill(sentences(199), embed, share=(1, 2))
+    assert not open_store(tmp_path, None).complete
+
+
+def test_bad_vectors_are_refused(tmp_path):
+    def shape(blocks):
+        return ((np.zeros((len(b), DIM + 1)), {}) for b in blocks)
+
+    def nan(blocks):
+        for i, (vectors, counts) in enumerate(embed(blocks)):
+            vectors[3] = np.nan if i == 1 else 0
+            yield vectors, counts
+
+    with pytest.raises(ValueError, match=r"embed: expected vectors \(64, 16\), got \(64, 17\)"):
+        open_store(tmp_path / "a", "h").fill(sentences(100), shape)
+    with pytest.raises(ValueError, match="embed: expected finite vectors, got others at row 67"):
+        open_store(tmp_path / "b", "h").fill(sentences(100), nan)
+    with pytest.raises(ValueError, match="expected vectors of 1 more blocks, got none"):
+        open_store(tmp_path / "c", "h").fill(sentences(100), lambda b: (next(b), iter(()))[1])
+    with pytest.raises(ValueError, match=r"share: expected \(i, k\)"):
+        open_store(tmp_path / "c", "h").fill(sentences(100), embed, share=(2, 2))
+
+
+def test_cut_journal_lines(tmp_path):
+    """A journal cut at any byte: its blocks are those of whole lines, and writing goes on."""
+    with Journal(tmp_path, 0) as journal:
+        for k in range(3):
+            journal.write({"block": k, "rows": 1, "hash": "x", "counts": {}})
+    file = tmp_path / "journal-0.jsonl"
+    whole = file.read_bytes()
+    ends = [i + 1 for i, byte in enumerate(whole) if byte == 10]
+    for cut in range(len(whole)):
+        file.write_bytes(whole[:cut])
+        lines = sum(end - 1 <= cut for end in ends)  # a line that lacks only its end is whole
+        assert len(read_journals(tmp_path).blocks) == lines
+        with Journal(tmp_path, 0) as journal:
+            journal.write({"block": 9, "rows": 1, "hash": "x", "counts": {}})
+        assert len(read_journals(tmp_path).blocks) == lines + 1
+
+
+def test_damage_is_named(tmp_path):
+    texts = sentences(200)
+    store = open_store(tmp_path, "h")
+    with pytest.raises(Killed):
+        store.fill(texts, until(2))
+    vectors = tmp_path / "vectors.npy"
+    whole = vectors.read_bytes()
+    vectors.write_bytes(whole[:-1])
+    with pytest.raises(ValueError, match="expected more rows; it is damaged"):
+        store.fill(texts, embed)
+    vectors.write_bytes(whole)
+    store.fill(texts, embed)
+    vectors.write_bytes(vectors.read_bytes()[:-4])
+    with pytest.raises(ValueError, match=r"vectors\.npy: expected \d+ bytes, got \d+; .* damaged"):
+        _ = store.vectors
+    (tmp_path / "manifest.json").write_text("{")
+    with pytest.raises(
+        ValueError, match=r"manifest\.json: expected an embedding store's manifest"
+    ):
+        EmbeddingStore.open(tmp_path)
+
+
+def test_the_file_is_plain_npy_and_a_training_source(tmp_path):
+    texts = sentences(150)
+    store = open_store(tmp_path, "h")
+    with pytest.raises(Killed):
+        store.fill(texts, until(1))
+    with pytest.raises(ValueError, match="1 blocks of 64 rows, an unknown number to come"):
+        open_rows(tmp_path)
+    store.fill(texts, embed)
+    assert np.array_equal(np.load(tmp_path / "vectors.npy"), expected(texts))
+    assert isinstance(store.vectors, np.memmap) and not store.vectors.flags.writeable
+    assert store.vectors.offset % HEADER_BYTES == 0
+    source = ArraySource(open_rows(tmp_path), resident=False)
+    assert np.array_equal(source.read(np.array([149, 0]))["x"], expected(texts)[[149, 0]])
+
+
+@given(st.integers(0, 10**12), st.integers(0, 10**6))
+def test_npy_header(rows, dim):
+    import io
+
+    raw = io.BytesIO(npy_header(rows, dim))
+    assert np.lib.format.read_magic(raw) == (1, 0)
+    assert np.lib.format.read_array_header_1_0(raw) == ((rows, dim), False, np.dtype("<f4"))
+    assert raw.tell() == HEADER_BYTES
+
+
+@given(st.lists(st.text(max_size=3)), st.integers(1, 5), st.booleans())
+def test_blocks(texts, size, skip):
+    blocks = Blocks(texts, size, skip_empty=skip)
+    parts = list(blocks)
+    kept = [s for s in texts if s.strip()] if skip else texts
+    assert [s for part in parts for s in part] == kept
+    assert all(len(part) == size for part in parts[:-1])
+    assert (blocks.rows, blocks.empty) == (len(kept), len(texts) - len(kept))
+    assert str(blocks.hash) == fingerprint(kept)
+
+
+def test_blocks_refuse_other_things():
+    with pytest.raises(ValueError, match="expected strings, got NoneType at 1"):
+        list(Blocks(["a", None], 5))
+
+
+def test_waiting(tmp_path):
+    store = open_store(tmp_path, "h")
+    store.fill(sentences(200), embed, share=(0, 2))
+    with pytest.raises(TimeoutError, match="not complete after"):
+        store.wait(timeout=0.1)
+    open_store(tmp_path, "h").fill(sentences(200), embed, share=(1, 2))
+    store.wait(timeout=0.1)
+    assert store.complete
+
+
+# Real processes
+
+
+def start(folder, path, index=0, count=1, pause=0.01):
+    arguments = [folder, path, index, count, pause]
+    command = [sys.executable, embed_worker.__file__, *map(str, arguments)]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
+
+
+def write_corpus(path, n):
+    texts = sentences(n)
+    lines = []
+    for i, text in enumerate(texts):
+        lines += [text, ""] if i % 10 == 0 else [text]
+    path.write_text("\n".join(lines) + "\n")
+    return texts
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("count", [1, 2])
+def test_kill_a_process_twenty_times(tmp_path, count):
+    """kill -9 at random moments; then every row is there, once and at its place."""
+    texts = write_corpus(tmp_path / "a.txt", 200 * BLOCK + 17)
+    folder, rng = tmp_path / "store", random.Random(count)
+    kills, progress = 0, [0]
+    while kills < 20:
+        workers = [start(folder, tmp_path / "a.txt", i, count) for i in range(count)]
+        for worker in workers:
+            worker.stdout.readline()
+        time.sleep(rng.uniform(0, 0.15))
+        for worker in workers:
+            worker.send_signal(signal.SIGKILL)
+            assert worker.wait() == -signal.SIGKILL, "finished before it was killed"
+            worker.stdout.close()
+            kills += 1
+        progress.append(len(read_journals(folder).blocks))
+    assert 0 < progress[-1] < 201 and progress == sorted(progress)
+    workers = [start(folder, tmp_path / "a.txt", i, count, 0) for i in range(count)]
+    for worker in workers:
+        assert worker.wait(60) == 0
+        worker.stdout.close()
+    store = EmbeddingStore.open(folder)
+    assert np.array_equal(store.vectors, expected(texts))
+    assert store.counts["empty"] == len(range(0, len(texts), 10))
+    assert store.counts["cut"] == sum(len(s) > 20 for s in texts)
+    assert store.hash == fingerprint(texts)
+
+
+@pytest.mark.faults
+def test_memory_is_flat(tmp_path):
+    """Thirty times the sentences, the same memory."""
+    code = (
+        "import resource, sys, numpy as np\n"
+        "from flowjax.data.store import EmbeddingStore\n"
+        "from flowjax.data.vectors import write_vectors\n"
+        "n, folder = int(sys.argv[1]), sys.argv[2]\n"
+        "def embed(blocks):\n"
+        "    for block in blocks:\n"
+        "        yield np.full((len(block), 64), len(block), np.float32), {}\n"
+        "store = EmbeddingStore(folder, {}, dim=64)\n"
+        "store.fill((f'This is sentence number {i}.' for i in range(n)), embed)\n"
+        "write_vectors(folder + '/out.npy', store.vectors)\n"
+        "print(store.counts['rows'], resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)\n"
+    )
+    peaks = []
+    for n in (20_000, 600_000):
+        command = [sys.executable, "-c", code, str(n), str(tmp_path / str(n))]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+        rows, peak = map(int, done.stdout.split())
+        assert rows == n
+        peaks.append(peak)
+    assert peaks[1] - peaks[0] < 20, f"{peaks} MiB for 5 and 146 MiB of vectors"
