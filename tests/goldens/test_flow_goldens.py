@@ -1,0 +1,117 @@
+"""Same parameters, same numbers as zuko, nflows, normflows and distrax (see make_*.py here)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from flowjax import bijectors as b
+from flowjax.bijectors.spline import MIN_SLOPE, MIN_WIDTH, rational_quadratic_spline
+
+BOUND = 3.0
+
+
+def golden(peer):
+    return np.load(Path(__file__).parent / f"{peer}.npz")
+
+
+def same(part, params, x, z, log_det, near=1e-10):
+    """Raises unless forward gives the golden, and inverse takes it back."""
+    with jax.enable_x64(True):
+        params = jax.tree.map(lambda a: jnp.asarray(a, jnp.float64), params)
+        got, got_log_det = part.forward(params, jnp.asarray(x))
+        back, minus = part.inverse(params, jnp.asarray(z))
+        assert got.dtype == jnp.float64
+        np.testing.assert_allclose(got, z, atol=near)
+        np.testing.assert_allclose(got_log_det, log_det, atol=near)
+        np.testing.assert_allclose(back, x, atol=near)
+        np.testing.assert_allclose(minus, -log_det, atol=near)
+
+
+@pytest.mark.parametrize("peer", ["zuko", "nflows", "distrax"])
+def test_lu_linear(peer):
+    g = golden(peer)
+    if peer == "zuko":  # the diagonal is L's, and there is no bias
+        diagonal = np.diag(g["lu"])
+        lower, upper = np.tril(g["lu"]) / diagonal, np.triu(g["lu"], 1)
+        bias = np.zeros_like(diagonal)
+    else:  # the diagonal is U's
+        diagonal = np.diag(g["lu_upper"])
+        lower, upper = g["lu_lower"], g["lu_upper"] / diagonal[:, None]
+        bias = g["lu_bias"]
+    triangles = np.tril(lower, -1) + np.triu(upper, 1)
+    params = {"triangles": triangles, "log_diagonal": np.log(diagonal), "bias": bias}
+    same(b.linear_lu(init="identity"), params, g["x"], g["lu_z"], g["lu_log_det"])
+
+
+@pytest.mark.parametrize("peer", ["nflows", "normflows"])
+def test_actnorm(peer):
+    g = golden(peer)
+    bias = g["actnorm_shift"] / np.exp(g["actnorm_log_scale"])  # theirs is added after scaling
+    params = {"bias": bias, "log_scale": g["actnorm_log_scale"]}
+    same(b.actnorm(), params, g["x"], g["actnorm_z"], g["actnorm_log_det"])
+
+
+@pytest.mark.parametrize("peer", ["zuko", "normflows", "distrax"])
+def test_affine_coupling(peer):
+    g = golden(peer)
+    params = {"Dense_0": {"kernel": g["affine_weight"].T, "bias": g["affine_bias"]}}
+    part = b.affine_coupling(conditioner=b.mlp(depth=0))
+    same(part, params, g["x"], g["affine_z"], g["affine_log_det"])
+
+
+def test_additive_coupling():
+    g = golden("nflows")
+    params = {"Dense_0": {"kernel": g["additive_weight"].T, "bias": g["additive_bias"]}}
+    part = b.additive_coupling(conditioner=b.mlp(depth=0))
+    same(part, params, g["x"], g["additive_z"], g["additive_log_det"])
+
+
+def spline(x, raw, inverse=False):
+    """Returns our spline of raw numbers whose bins are the last axis, as the peers have them."""
+    with jax.enable_x64(True):
+        widths, heights, slopes = (jnp.asarray(np.swapaxes(a, -1, -2)) for a in raw)
+        return rational_quadratic_spline(
+            jnp.asarray(x), widths, heights, slopes, bound=BOUND, inverse=inverse
+        )
+
+
+def test_spline_of_raw_numbers_against_nflows():
+    g = golden("nflows")
+    raw = [g[f"spline_{name}"] for name in ("widths", "heights", "slopes")]
+    for name, inverse in (("z", False), ("inverse", True)):
+        value, log_slope = spline(g["spline_x"], raw, inverse)
+        np.testing.assert_allclose(value, g[f"spline_{name}"], atol=1e-9)
+        np.testing.assert_allclose(log_slope, g[f"spline_{name}_log_slope"], atol=1e-9)
+    assert (np.abs(g["spline_x"]) > BOUND).any()  # the tails are in it
+
+
+@pytest.mark.parametrize("peer", ["zuko", "distrax"])
+def test_spline_of_knots(peer):
+    """Where raw numbers mean other things, through the knots they come to."""
+    g = golden(peer)
+
+    def raw_sizes(knots):
+        part = np.diff(knots, axis=-1) / (2 * BOUND)
+        return np.log((part - MIN_WIDTH) / (1 - MIN_WIDTH * part.shape[-1]))
+
+    raw = [
+        raw_sizes(g["spline_horizontal"]),
+        raw_sizes(g["spline_vertical"]),
+        np.log(np.expm1(g["spline_slopes"][..., 1:-1] - MIN_SLOPE)),
+    ]
+    value, log_slope = spline(g["spline_x"], raw)
+    np.testing.assert_allclose(value, g["spline_z"], atol=1e-8)
+    np.testing.assert_allclose(log_slope, g["spline_log_slope"], atol=1e-8)
+    inverse, _ = spline(g["spline_x"], raw, inverse=True)
+    np.testing.assert_allclose(inverse, g["spline_inverse"], atol=1e-7)
+    assert (np.abs(g["spline_x"]) > BOUND).any()
+
+
+@pytest.mark.parametrize("peer", ["zuko", "nflows", "normflows", "distrax"])
+def test_a_golden_says_what_made_it(peer):
+    assert str(golden(peer)["versions"][0]).startswith(f"{peer} ")
