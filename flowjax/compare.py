@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from typing import Any
 
 import jax
@@ -40,6 +40,7 @@ def compare(
     *,
     extra: Mapping[str, Calibration] | None = None,
     show_progress_bar: bool | None = None,
+    keep: MutableMapping[str, np.ndarray] | None = None,
 ) -> dict[str, Any]:
     """Evaluates a model's calibrations on tasks, each sentence encoded once.
 
@@ -48,6 +49,7 @@ def compare(
         tasks: from `evaluation.load_task` or `load_pairs`.
         extra: more maps from plain vectors, by name.
         show_progress_bar: None shows it on a terminal.
+        keep: filled with the plain vectors of each task's distinct sentences, by its name.
 
     Returns:
         `{"results": {TASK: {SPLIT: {VECTORS: scores}}}, "model": {...}, "notes": {TASK: [...]}}`.
@@ -57,6 +59,8 @@ def compare(
     for task in tasks:
         sentences = task.sentences(unique=True)
         plain = model.encoder.encode(sentences, show_progress_bar=show_progress_bar)
+        if keep is not None:
+            keep[task.name] = plain
         results[task.name] = by_vectors(
             {name: evaluate_vectors(task, sentences, map_(plain)) for name, map_ in maps.items()}
         )

@@ -6,6 +6,7 @@ import ctypes
 import dataclasses
 import json
 import os
+import shlex
 import shutil
 import signal
 import sys
@@ -184,3 +185,15 @@ class MetricsFile:
 def say(text: str) -> None:
     """A line for the person at the terminal, on standard error."""
     print(text, file=sys.stderr, flush=True)
+
+
+def typed(name: str, args: Any) -> str:
+    """The command as a line to repeat it with: the flags that are not at their defaults."""
+    words = ["flowjax", name, str(args.run)]
+    for field in dataclasses.fields(args):
+        value = getattr(args, field.name)
+        if field.name == "run" or value == field.default:
+            continue
+        flag = "--" + field.name.replace("_", "-")
+        words += [flag] if value is True else [flag, str(value)]
+    return shlex.join(words)

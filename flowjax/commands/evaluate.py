@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from tyro.conf import Positional
 
@@ -24,10 +26,12 @@ class Args:
     """Where the tasks' files are."""
     json: Path | None = None
     """A file to write the results to."""
+    report: Path | None = None
+    """A folder to write a web page with tables and pictures to."""
     subsets: bool = False
     """Also a row for each subset of STS12 to STS16."""
     overwrite: bool = False
-    """Replace the file of --json."""
+    """Replace the file of --json and the report of --report."""
 
 
 def run(args: Args) -> None:
@@ -40,9 +44,14 @@ def run(args: Args) -> None:
 
     if args.json is not None:
         common.new_file(args.json, args.overwrite, (".json",))
+    if args.report is not None:
+        from flowjax.report import check_folder
+
+        check_folder(args.report, overwrite=args.overwrite, flag="--report")
     model = BertFlow.load(args.run)
     tasks = load_tasks(args.tasks, args.data_dir)
-    report = compare(model, tasks)
+    plain: dict[str, Any] = {}
+    report = compare(model, tasks, keep=plain)
     for task, notes in report["notes"].items():
         for note in notes:
             common.say(f"flowjax evaluate: {task}: {note}")
@@ -53,6 +62,29 @@ def run(args: Args) -> None:
     console.print(rich_table(report, subsets=args.subsets, title=title))
     if args.json is not None:
         args.json.write_text(json.dumps(report, indent=2) + "\n", "utf-8")
+    if args.report is not None:
+        print(write_page(args, model, report, tasks, plain))
+
+
+def write_page(
+    args: Args, model: Any, results: Mapping[str, Any], tasks: list, plain: Mapping[str, Any]
+) -> Path:
+    """Writes the report of --report and returns the path of its page."""
+    from flowjax.commands.plot import curves, read_metrics
+    from flowjax.report import write_report
+    from flowjax.report.inputs import task_vectors
+    from flowjax.report.pages import evaluation_page
+
+    metrics = Path(args.run) / "metrics.jsonl"
+    rows = read_metrics(metrics.parent) if metrics.exists() else []
+    page = evaluation_page(
+        model,
+        results,
+        task_vectors(model, tasks, plain),
+        command=common.typed("evaluate", args),
+        curves=curves(rows) if rows else None,
+    )
+    return write_report(page, args.report, overwrite=args.overwrite, flag="--report")  # type: ignore[arg-type]
 
 
 def load_tasks(names: str, data_dir: Path | None) -> list:
@@ -78,4 +110,7 @@ def load_tasks(names: str, data_dir: Path | None) -> list:
             raise ValueError(f"--tasks {name}: expected {', '.join(TASKS)}, sample or a file")
     if not tasks:
         raise ValueError(f"--tasks {names!r}: expected at least one task")
+    known = [task.name for task in tasks]
+    if twice := sorted({name for name in known if known.count(name) > 1}):
+        raise ValueError(f"--tasks {names}: expected different names, got {twice} twice")
     return tasks

@@ -12,6 +12,7 @@ from flowjax.plots._style import (
     AFTER,
     BEFORE,
     CYCLE,
+    GREEN,
     INK,
     NAMES,
     dress,
@@ -143,7 +144,8 @@ def lexical_scatter(
     """
     distances = sample("distances", distances)
     figure, axes = new_figure(1, len(measures), size=(3.9, 3.7), share_y=True, title=title)
-    for panel, (name, given), colour in zip(axes, measures.items(), CYCLE, strict=False):
+    colours = (GREEN, BEFORE, AFTER, *CYCLE[3:])  # gold, plain, flow: as in the other pictures
+    for panel, (name, given), colour in zip(axes, measures.items(), colours, strict=False):
         values = sample(name, given, distances.size)
         percent = 100.0 * (average_ranks(values) - 0.5) / values.size
         _cloud(panel, distances, percent, colour)
