@@ -139,7 +139,10 @@ class BertConfig:
         Raises:
             ValueError: another family, or a field that would change what is computed.
         """
-        kind = values.get("model_type", "bert")
+        kind = values.get("model_type")
+        if kind is None:  # Google's files and very old ones; never take another family for BERT
+            made = values.get("architectures") or ["Bert"]
+            kind = "bert" if str(made[0]).startswith("Bert") else made[0]
         if kind not in FAMILIES:
             raise ValueError(f"config: model_type {kind!r}, expected one of {', '.join(FAMILIES)}")
         for field, only in _ONLY.items():

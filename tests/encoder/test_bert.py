@@ -207,6 +207,7 @@ def test_resolve_layer():
     ("values", "message"),
     [
         (dict(model_type="gpt2"), "model_type 'gpt2', expected one of bert, roberta"),
+        (dict(architectures=["RobertaModel"]), "model_type 'RobertaModel', expected one of bert"),
         (dict(position_embedding_type="relative_key"), "expected 'absolute'"),
         (dict(is_decoder=True), "is_decoder True, expected False"),
         (dict(hidden_size=10, num_attention_heads=4), "divisible by num_attention_heads"),
