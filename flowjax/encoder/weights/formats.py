@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
@@ -85,5 +86,5 @@ def _guarded(module: str, file: Path) -> dict[str, np.ndarray]:
         return read(file)
     except Exception as error:  # damaged bytes raise anything, from struct.error to MemoryError
         kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
-        reason = " ".join(str(error).split())
+        reason = textwrap.shorten(str(error), 400)  # one line, also where it quotes the file
         raise ValueError(f"{file}: cannot be read: {kind}{reason}") from error
