@@ -166,7 +166,8 @@ class PretrainModel:
     """Size of the vocabulary, where one is trained."""
     dropout: float = 0.0
     ppmi_rows: int = 400_000
-    """Rows whose co-occurrences start the word embeddings; 0 starts them at random."""
+    """Rows whose co-occurrences start the word embeddings, beside heads that look at neighbours; 0
+    starts everything at random."""
     ppmi_std: float = 0.05
 
 
@@ -174,15 +175,15 @@ class PretrainModel:
 class PretrainTrain:
     """The masked-LM training."""
 
-    steps: int = 9_000
+    steps: int = 4_000
     batch_size: int = 32
     """Rows a step, over all devices."""
     accumulate: int = 1
     learning_rate: float = 1e-3
-    warmup_steps: int = 300
+    warmup_steps: int = 150
     weight_decay: float = 0.01
     clip_norm: float = 1.0
-    mask_rate: float = 0.15
+    mask_rate: float = 0.2
     dtype: str = "float32"
     """Of the matrix products: float32 or bfloat16; parameters and sums are float32."""
     save_dtype: str = "float16"

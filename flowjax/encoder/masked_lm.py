@@ -28,7 +28,9 @@ class MaskedLM(nn.Module):
         c = self.config
         self.bert = Bert(c, self.dtype, with_pooler=False)
         self.transform = nn.Dense(
-            c.hidden_size, dtype=self.dtype, kernel_init=nn.initializers.normal(0.02)
+            c.hidden_size,
+            dtype=self.dtype,
+            kernel_init=nn.initializers.normal(c.initializer_range),
         )
         self.norm = _LayerNorm(epsilon=c.layer_norm_eps, dtype=self.dtype)
         self.bias = self.param("bias", nn.initializers.zeros, (c.vocab_size,))

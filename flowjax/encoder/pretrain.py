@@ -98,24 +98,24 @@ def make_optimizer(config: PretrainConfig) -> optax.GradientTransformation:
 def initial_params(
     model: MaskedLM, seed: int, rows: np.ndarray, config: PretrainConfig, folder: Path
 ) -> Any:
-    """Random parameters; word embeddings from co-occurrences where `model.ppmi_rows` says so."""
+    """Random parameters, or with `model.ppmi_rows` the start that `starting_point.py` describes."""
     from flowjax.encoder.cooccurrence import cooccurrence, ppmi_embeddings
+    from flowjax.encoder.starting_point import start_from
 
     ids = jnp.zeros((1, 8), jnp.int32)
     params = model.init(jax.random.key(seed), ids, ids[:, :2])
-    if config.model.ppmi_rows:
-        saved = folder / "ppmi.npy"
-        if not saved.exists():
-            vocab = model.config.vocab_size
-            counts = cooccurrence(rows[: config.model.ppmi_rows], vocab)
-            table = ppmi_embeddings(
-                counts, model.config.hidden_size, std=config.model.ppmi_std, seed=seed
-            )
-            np.save(folder / "ppmi.partial.npy", table)
-            os.replace(folder / "ppmi.partial.npy", saved)
-        table = jnp.asarray(np.load(saved))
-        params["params"]["bert"]["embeddings"]["word_embeddings"]["embedding"] = table
-    return params
+    if not config.model.ppmi_rows:
+        return params
+    saved = folder / "ppmi.npy"
+    if not saved.exists():
+        counts = cooccurrence(rows[: config.model.ppmi_rows], model.config.vocab_size)
+        table = ppmi_embeddings(
+            counts, model.config.hidden_size, std=config.model.ppmi_std, seed=seed
+        )
+        np.save(folder / "ppmi.partial.npy", table)
+        os.replace(folder / "ppmi.partial.npy", saved)
+    bert = start_from(params["params"]["bert"], model.config, np.load(saved), seed=seed)
+    return {"params": {**params["params"], "bert": bert}}
 
 
 def bert_config(config: PretrainConfig, vocab_size: int) -> BertConfig:
@@ -130,6 +130,8 @@ def bert_config(config: PretrainConfig, vocab_size: int) -> BertConfig:
         max_position_embeddings=config.data.length,
         hidden_dropout_prob=m.dropout,
         attention_probs_dropout_prob=m.dropout,
+        # BERT's 0.02 suits a width of 768; narrow layers would hardly pass anything on.
+        initializer_range=m.width**-0.5,
     )
 
 
