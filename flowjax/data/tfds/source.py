@@ -1,0 +1,187 @@
+"""`tfds:NAME[/SPLIT][:COLUMN]`: the text of any prepared TFDS data set as a source."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from flowjax.data.formats import COLUMNS
+from flowjax.data.tfds import BUILDERS, need_tfds
+from flowjax.data.tfds.records import read_rows
+
+_VERSION = re.compile(r"\d+\.\d+\.\d+")
+# What the two sentences of a pair are called.
+_PAIRS = (("sentence1", "sentence2"), ("premise", "hypothesis"), ("question1", "question2"))
+_COLUMN = re.compile(r"[A-Za-z_][\w/,. -]*")
+
+
+class TfdsSource:
+    """The sentences of a prepared data set; nothing is prepared or downloaded here."""
+
+    is_stream = False
+
+    def __init__(
+        self, name: str, column: str | None = None, *, data_dir: str | Path | None = None
+    ) -> None:
+        """Opens a data set.
+
+        Args:
+            name: `tfds:NAME[/CONFIG][:VERSION][/SPLIT][:COLUMN]`; the newest version and all
+                splits if left out, otherwise a split in TFDS's language (`train[:10%]`).
+            column: a text feature, or several with commas between. If left out: `sentence`,
+                `text`, both sentences of a pair (in the order of the rows), or the only one.
+            data_dir: where data sets are; `$TFDS_DATA_DIR` or `~/tensorflow_datasets`.
+
+        Raises:
+            ValueError: no such data set, split or text feature; each with those there are.
+        """
+        tfds = need_tfds()
+        self.name = name
+        wanted = parse_name(name)
+        root = data_dir or os.environ.get("TFDS_DATA_DIR") or Path.home() / "tensorflow_datasets"
+        self._folder, split = find_prepared(Path(root), wanted, name)
+        self._builder = tfds.builder_from_directory(str(self._folder))
+        splits = self._builder.info.splits
+        self._splits = [split] if split else list(splits)
+        try:
+            self._size = sum(splits[s].num_examples for s in self._splits)
+        except (ValueError, KeyError) as error:
+            said = str(error).splitlines()[0]
+            raise ValueError(
+                f"{name}: expected a split among {', '.join(splits)}, got {split!r}: {said}"
+            ) from None
+        self._columns: list[str] = self._pick(column or wanted.column)
+
+    def __iter__(self) -> Iterator[str]:
+        for split in self._splits:
+            for number, row in enumerate(read_rows(self._builder, split)):
+                for column in self._columns:
+                    value: Any = row
+                    for key in column.split("/"):
+                        value = value[key]
+                    yield self._decode(value, f"{split} row {number}")
+
+    def fingerprint(self) -> str:
+        """A hash of the data set's files, the splits and the columns."""
+        digest = hashlib.sha256(repr((self._splits, self._columns)).encode())
+        for path in sorted(self._folder.iterdir()):
+            if path.is_file() and not path.name.startswith("."):
+                digest.update(path.name.encode())
+                with path.open("rb") as file:
+                    while block := file.read(1 << 20):
+                        digest.update(block)
+        return digest.hexdigest()[:16]
+
+    def _pick(self, column: str | None) -> list[str]:
+        there = dict(_text_features(self._builder.info.features))
+        if column:
+            choices = [tuple(c.strip() for c in column.split(","))]
+        else:
+            choices = [*((c,) for c in COLUMNS), *_PAIRS]
+            choices += [tuple(there)] if len(there) == 1 else []
+        for columns in choices:
+            if all(c in there for c in columns):
+                return list(columns)
+        wanted = f"text in {column!r}" if column else "a column after a colon"
+        raise ValueError(
+            f"{self.name}: expected {wanted}, one of {', '.join(there) or '(there is no text)'}"
+        )
+
+    def _decode(self, value: Any, where: str) -> str:
+        if isinstance(value, str):
+            return value
+        try:
+            return bytes(value).decode("utf-8")
+        except (UnicodeDecodeError, TypeError) as error:
+            raise ValueError(f"{self.name}: {where}: expected UTF-8 text: {error}") from None
+
+
+class Wanted(NamedTuple):
+    """The parts of a name: `path` is name, config and split."""
+
+    path: list[str]
+    version: str | None
+    column: str | None
+
+
+def parse_name(name: str) -> Wanted:
+    """Takes `tfds:NAME[/CONFIG][:VERSION][/SPLIT][:COLUMN]` apart.
+
+    Raises:
+        ValueError: not of this form.
+
+    Example:
+        >>> parse_name("tfds:glue/qnli:1.0.0/train[:9]:question")
+        Wanted(path=['glue', 'qnli', 'train[:9]'], version='1.0.0', column='question')
+    """
+    rest, column, version = name.removeprefix("tfds:"), None, None
+    before, colon, after = rest.rpartition(":")
+    if colon and _COLUMN.fullmatch(after):
+        rest, column = before, after
+    if found := re.search(rf":({_VERSION.pattern})(?=/|$)", rest):
+        rest, version = rest[: found.start()] + rest[found.end() :], found[1]
+    path = rest.split("/")
+    if not all(path) or not re.fullmatch(r"\w+", path[0]):
+        raise ValueError(f"{name}: expected tfds:NAME[/SPLIT][:COLUMN]")
+    return Wanted(path, version, column)
+
+
+def find_prepared(root: Path, wanted: Wanted, name: str) -> tuple[Path, str | None]:
+    """The folder of a prepared data set, and the split that the rest of its path names.
+
+    Raises:
+        ValueError: there is none; says what there is, or how to prepare it.
+    """
+    base, *rest = wanted.path
+    folder = root / base
+    if rest and (folder / rest[0]).is_dir():
+        folder, rest = folder / rest[0], rest[1:]
+    versions = _versions(folder)
+    if wanted.version:
+        versions = [v for v in versions if v == wanted.version]
+    if not versions:
+        configs = [p.name for p in _folders(folder) if _versions(p)]
+        if configs:
+            raise ValueError(f"{name}: expected a config of {base}: {', '.join(sorted(configs))}")
+        how = f"python -m flowjax.data.tfds {base} --data-dir {root}" if base in BUILDERS else ""
+        there = sorted(p.name for p in _folders(root) if _versions(p) or _folders(p))
+        raise ValueError(
+            f"{name}: expected a prepared data set in {root / '/'.join(wanted.path)}, got none; "
+            + (f"prepare it: {how}" if how else f"there are: {', '.join(there) or 'none'}")
+        )
+    if len(rest) > 1:
+        raise ValueError(f"{name}: expected one split after {folder.name}, got {'/'.join(rest)!r}")
+    return folder / versions[-1], rest[0] if rest else None
+
+
+def _versions(folder: Path) -> list[str]:
+    """Versions of a data set in a folder, oldest first."""
+    found = [
+        p.name
+        for p in _folders(folder)
+        if _VERSION.fullmatch(p.name) and (p / "dataset_info.json").exists()
+    ]
+    return sorted(found, key=lambda v: tuple(map(int, v.split("."))))
+
+
+def _folders(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return [p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")]
+
+
+def _text_features(features: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Names of single texts, those of nested dicts with a slash between."""
+    for name, feature in features.items():
+        if hasattr(feature, "items"):
+            yield from _text_features(feature, f"{prefix}{name}/")
+        elif type(feature).__name__ == "Text" or (
+            type(feature).__name__ in ("Tensor", "Scalar")
+            and feature.shape == ()
+            and feature.np_dtype in (object, str, bytes)
+        ):
+            yield f"{prefix}{name}", feature
