@@ -77,7 +77,7 @@ class TfdsSource:
         return digest.hexdigest()[:16]
 
     def _pick(self, column: str | None) -> list[str]:
-        there = dict(_text_features(self._builder.info.features))
+        there = sorted(_text_features(self._builder.info.features))
         if column:
             choices = [tuple(c.strip() for c in column.split(","))]
         else:
@@ -148,7 +148,7 @@ def find_prepared(root: Path, wanted: Wanted, name: str) -> tuple[Path, str | No
         if configs:
             raise ValueError(f"{name}: expected a config of {base}: {', '.join(sorted(configs))}")
         how = f"python -m flowjax.data.tfds {base} --data-dir {root}" if base in BUILDERS else ""
-        there = sorted(p.name for p in _folders(root) if _versions(p) or _folders(p))
+        there = sorted(p.name for p in _folders(root) if any(map(_versions, [p, *_folders(p)])))
         raise ValueError(
             f"{name}: expected a prepared data set in {root / '/'.join(wanted.path)}, got none; "
             + (f"prepare it: {how}" if how else f"there are: {', '.join(there) or 'none'}")
@@ -174,7 +174,7 @@ def _folders(folder: Path) -> list[Path]:
     return [p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")]
 
 
-def _text_features(features: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _text_features(features: Any, prefix: str = "") -> Iterator[str]:
     """Names of single texts, those of nested dicts with a slash between."""
     for name, feature in features.items():
         if hasattr(feature, "items"):
@@ -184,4 +184,4 @@ def _text_features(features: Any, prefix: str = "") -> Iterator[tuple[str, Any]]
             and feature.shape == ()
             and feature.np_dtype in (object, str, bytes)
         ):
-            yield f"{prefix}{name}", feature
+            yield f"{prefix}{name}"
