@@ -8,6 +8,26 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 
 import hypothesis
+import pytest
 
 hypothesis.settings.register_profile("ci", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("ci")
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory):
+    """A finished run of a few steps on some embedded sentences, with a file of graded pairs.
+
+    `(folder, file of sentences, file of pairs)`.
+    """
+    from flowjax.cli import main
+    from flowjax.sample import pairs_file, sentences_file
+
+    folder = tmp_path_factory.mktemp("tiny")
+    text = folder / "sentences.txt"
+    text.write_text("\n".join(sentences_file().read_text("utf-8").splitlines()[:400]) + "\n")
+    pairs = folder / "pairs.tsv"
+    pairs.write_text("\n".join(pairs_file().read_text("utf-8").splitlines()[:81]) + "\n")
+    argv = ["fit", "--data", str(text), "--out", str(folder / "run"), "--train.steps", "20"]
+    assert main(argv) == 0
+    return folder / "run", text, pairs
