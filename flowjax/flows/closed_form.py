@@ -155,7 +155,7 @@ def whitening_glow(
     Example:
         >>> import jax, jax.numpy as jnp
         >>> x = jax.random.normal(jax.random.key(0), (200, 4)) @ jnp.diag(jnp.arange(1.0, 5.0))
-        >>> both, alone = whitening_glow(4), whitening(4)
+        >>> both, alone = whitening_glow(4, depth=1), whitening(4)
         >>> key = jax.random.key(1)
         >>> gap = both.log_prob(both.init(key, x), x) - alone.log_prob(alone.init(key, x), x)
         >>> bool(jnp.abs(gap).max() < 1e-3)

@@ -120,7 +120,8 @@ def glow(
 
     Example:
         >>> import jax
-        >>> flow, x = glow(6, width=8), jax.random.normal(jax.random.key(0), (20, 6))
+        >>> x = jax.random.normal(jax.random.key(0), (20, 6))
+        >>> flow = glow(6, levels=2, depth=1, width=8)
         >>> params = flow.init(jax.random.key(1), x)
         >>> flow.log_prob(params, x).shape
         (20,)
@@ -207,7 +208,8 @@ def glow_as_released(
 
     Example:
         >>> import jax
-        >>> flow, x = glow_as_released(8, width=4), jax.random.normal(jax.random.key(0), (9, 8))
+        >>> flow = glow_as_released(8, levels=2, depth=1, width=4)
+        >>> x = jax.random.normal(jax.random.key(0), (9, 8))
         >>> params = flow.init(jax.random.key(1), x)
         >>> flow.forward(params, x)[0].shape
         (9, 8)
@@ -264,7 +266,7 @@ def realnvp(
 
     Example:
         >>> import jax
-        >>> flow, x = realnvp(3, width=8), jax.random.normal(jax.random.key(0), (20, 3))
+        >>> flow, x = realnvp(3, depth=2, width=8), jax.random.normal(jax.random.key(0), (20, 3))
         >>> flow.log_prob(flow.init(jax.random.key(1), x), x).shape
         (20,)
     """
@@ -321,7 +323,7 @@ def neural_spline(
 
     Example:
         >>> import jax
-        >>> flow, x = neural_spline(3, width=8), jax.random.normal(jax.random.key(0), (20, 3))
+        >>> flow, x = neural_spline(3, depth=1), jax.random.normal(jax.random.key(0), (20, 3))
         >>> flow.log_prob(flow.init(jax.random.key(1), x), x).shape
         (20,)
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,7 +12,22 @@ import numpy as np
 from flowjax import bijectors as b
 from flowjax.types import trainable_mask
 
-NET = b.mlp(5, 1, activation="tanh")
+
+class Small(nn.Module):
+    """A user's own conditioner. Its start is NumPy's: JAX's random draws take long to compile."""
+
+    out: int
+
+    @nn.compact
+    def __call__(self, x):
+        def fixed(key, shape, dtype):
+            return jnp.asarray(np.random.default_rng(0).normal(0, 0.5, shape), dtype)
+
+        x = jnp.tanh(nn.Dense(5, kernel_init=fixed)(x))
+        return nn.Dense(self.out, kernel_init=nn.initializers.zeros)(x)
+
+
+NET = Small
 
 BIJECTORS = {
     "actnorm": b.actnorm,
@@ -27,7 +43,7 @@ BIJECTORS = {
         conditioner=NET, mask="checkerboard", swap=True
     ),
     "affine": lambda: b.affine_coupling(conditioner=NET),
-    "affine_swap": lambda: b.affine_coupling(conditioner=NET, swap=True),
+    "affine_swap": lambda: b.affine_coupling(conditioner=b.mlp(5, 1), swap=True),
     "affine_sigmoid_checkerboard": lambda: b.affine_coupling(
         conditioner=b.residual(5, 1, activation="gelu"), scale="sigmoid", mask="checkerboard"
     ),
@@ -79,11 +95,11 @@ def data(dim: int, *, rows: int = 7, scale: float = 1.0, seed: int = 0, dtype=np
 
 def noisy(params, *, size: float = 0.2, seed: int = 0):
     """Returns params with every trainable leaf moved, so that no part is at its easy start."""
-    leaves, structure = jax.tree.flatten(params)
+    leaves, structure = jax.tree.flatten(jax.tree.map(np.asarray, params))
     mask = jax.tree.leaves(trainable_mask(params))
     rng = np.random.default_rng(seed)
     moved = [
-        leaf + jnp.asarray(size * rng.standard_normal(leaf.shape), leaf.dtype) if trains else leaf
+        leaf + (size * rng.standard_normal(leaf.shape)).astype(leaf.dtype) if trains else leaf
         for leaf, trains in zip(leaves, mask, strict=True)
     ]
     return jax.tree.unflatten(structure, moved)

@@ -86,7 +86,8 @@ def test_every_leaf_learns(name):
 
     gradient = jax.jit(jax.grad(loss), compiler_options=QUICK)
     params = init(key(), x)
-    params = jax.tree.map(lambda p, g: p - 0.01 * g, params, gradient(params))
+    after = gradient(params)
+    params = jax.tree.map(lambda p, g: np.asarray(p) - 0.01 * np.asarray(g), params, after)
     leaves = jax.tree_util.tree_leaves_with_path(gradient(params))
     mask = jax.tree.leaves(trainable_mask(params))
     for (path, leaf), trains in zip(leaves, mask, strict=True):

@@ -1,0 +1,192 @@
+"""What the table's properties do not say: of single parts, and of how programs are laid out."""
+
+from __future__ import annotations
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from table import BIJECTORS, NET, QUICK, compiled, data, key, noisy
+
+from flowjax import bijectors as b
+from flowjax.types import trainable_mask
+
+
+def test_actnorm_standardizes_the_first_batch_at_any_scale():
+    x = data(6, rows=50) * jnp.array([1e-3, 1, 1e3, 1e-12, 1e12, 1]) + jnp.array(
+        [0, 0, 0, 0, 0, 5]
+    )
+    part = b.actnorm()
+    z, _ = part.forward(part.init(key(), x), x)
+    np.testing.assert_allclose(z.mean(axis=0), 0, atol=1e-4)
+    np.testing.assert_allclose(z.std(axis=0), 1, atol=1e-4)
+
+
+def test_actnorm_centres_what_does_not_vary():
+    x = data(3, rows=50).at[:, 1].set(1e6 / 3)
+    params = b.actnorm().init(key(), x)
+    assert float(params["log_scale"][1]) == 0 and float(params["log_scale"][0]) != 0
+    z, _ = b.actnorm().forward(params, x)
+    np.testing.assert_allclose(z[:, 1], 0, atol=0.05)
+
+
+def test_pca_linear_whitens_the_first_batch():
+    part, x = b.linear_lu(init="pca"), data(6, rows=500) * 100 + 7
+    z, _ = part.forward(part.init(key(), x), x)
+    np.testing.assert_allclose(np.cov(np.asarray(z).T, bias=True), np.eye(6), atol=1e-2)
+    np.testing.assert_allclose(z.mean(axis=0), 0, atol=1e-2)
+
+
+def test_random_rotation_is_one():
+    part, x = b.linear_lu(seed=3), jnp.eye(8)
+    matrix, log_det = part.forward(part.init(key(), x), x)
+    np.testing.assert_allclose(matrix @ matrix.T, np.eye(8), atol=1e-5)
+    np.testing.assert_allclose(log_det, 0, atol=1e-5)
+
+
+def test_unrolling_changes_the_program_and_not_the_numbers():
+    turn = b.chain(b.actnorm(), b.permutation(), b.affine_coupling(conditioner=NET))
+    x = data(4)
+    params = noisy(jax.jit(b.repeat(turn, 5).init, compiler_options=QUICK)(key(), x))
+
+    def report(part):
+        def loss(p):
+            z, log_det = part.forward(p, x)
+            back, _ = part.inverse(p, z)
+            return (z**2).sum() - log_det.sum(), back
+
+        return jax.value_and_grad(loss, has_aux=True)
+
+    layouts = {"all": {}, "scan": {"unroll": 1}, "both": {"unroll": 2, "checkpoint": True}}
+    reports = {name: report(b.repeat(turn, 5, **options)) for name, options in layouts.items()}
+    programs = {name: str(jax.make_jaxpr(r)(params)) for name, r in reports.items()}
+    assert [" scan[" in p for p in programs.values()] == [False, True, True]
+    assert ["remat" in p or "checkpoint" in p for p in programs.values()] == [False, False, True]
+    numbers = {n: jax.jit(r, compiler_options=QUICK)(params) for n, r in reports.items()}
+    for name, got in numbers.items():
+        np.testing.assert_allclose(got[0][1], x, atol=1e-4, err_msg=name)
+        for u, v in zip(*map(jax.tree.leaves, (got, numbers["all"])), strict=True):
+            np.testing.assert_allclose(u, v, rtol=1e-3, atol=1e-4, err_msg=name)
+
+
+def test_no_scatter_in_any_gradient():
+    """Permutations, masks and splines gather or select; a scatter-add would be slow on a CPU."""
+    x = data(6)
+    for name in ("permutation", "additive_checkerboard_swap", "spline", "repeat", "split"):
+        part, init, *_ = compiled(name)
+        params = init(key(), x)
+
+        def loss(params, x, part=part):
+            z, log_det = part.forward(params, x)
+            return (z**2).sum() - log_det.sum()
+
+        assert "scatter" not in str(jax.make_jaxpr(jax.grad(loss, argnums=(0, 1)))(params, x)), (
+            name
+        )
+
+
+def test_permutations_are_constants_of_the_seed():
+    x = jnp.arange(10.0)[None]
+    orders = [b.permutation(seed=s).forward({}, x)[0].tolist() for s in (0, 0, 1)]
+    assert orders[0] == orders[1] != orders[2]
+    assert jax.tree.leaves(b.permutation().init(key(), x)) == []
+
+
+def test_a_users_module_is_the_conditioner():
+    class Bilinear(nn.Module):
+        out: int
+
+        @nn.compact
+        def __call__(self, x):
+            left, right = nn.Dense(4)(x), nn.Dense(4)(x)
+            return nn.Dense(self.out)(left * right)
+
+    part, x = b.affine_coupling(conditioner=Bilinear), data(5)
+    params = part.init(key(), x)
+    assert set(params) == {"Dense_0", "Dense_1", "Dense_2"}
+    z, _ = part.forward(params, x)
+    np.testing.assert_allclose(part.inverse(params, z)[0], x, atol=1e-4)
+    assert float(jnp.abs(z - x).max()) > 1e-2 and "Bilinear" in part.layers[0]
+
+
+def test_a_module_with_state_is_refused():
+    class Stateful(nn.Module):
+        out: int
+
+        @nn.compact
+        def __call__(self, x):
+            return nn.BatchNorm(use_running_average=False)(nn.Dense(self.out)(x))
+
+    with pytest.raises(ValueError, match="a module with params only, got"):
+        b.additive_coupling(conditioner=Stateful).init(key(), data(4))
+
+
+@pytest.mark.parametrize("dim", [2, 3, 5, 6])
+@pytest.mark.parametrize("mask", ["half", "checkerboard"])
+@pytest.mark.parametrize("swap", [False, True])
+def test_masks(dim, mask, swap):
+    """The kept coordinates stay, each other one moves by its own net output."""
+    part = b.coupling(
+        "count", 1, lambda raw, x: (x + jnp.arange(1.0, x.shape[-1] + 1), None), None,
+        conditioner=NET, mask=mask, swap=swap,
+    )  # fmt: skip
+    x = jnp.zeros((1, dim))
+    moved = part.forward(part.init(key(), x), x)[0][0]
+    first = np.arange(dim) < dim - dim // 2 if mask == "half" else np.arange(dim) % 2 == 0
+    where = first if swap else ~first
+    wanted = np.zeros(dim)
+    wanted[where] = np.arange(1, where.sum() + 1)
+    np.testing.assert_array_equal(moved, wanted)
+
+
+def test_the_spline_is_the_identity_at_zero_and_outside():
+    x = jnp.linspace(-9, 9, 101)[:, None]
+    zeros, slopes = jnp.zeros((101, 6, 1)), jnp.full((101, 5, 1), np.log(np.expm1(1 - 1e-3)))
+    z, log_slope = b.rational_quadratic_spline(x, zeros, zeros, slopes, bound=3.0)
+    np.testing.assert_allclose(z, x, atol=1e-5)
+    np.testing.assert_allclose(log_slope, 0, atol=1e-5)
+    rng = np.random.default_rng(0)
+    raw = [jnp.asarray(rng.normal(size=(1, n, 1)) * 5, jnp.float32) for n in (6, 6, 5)]
+    z, log_slope = b.rational_quadratic_spline(x, *raw, bound=3.0)
+    out = np.abs(x) >= 3
+    np.testing.assert_array_equal(z[out], x[out])
+    np.testing.assert_array_equal(log_slope[out], 0)
+    assert (np.diff(z[:, 0]) > 0).all()
+    gradient = jax.grad(lambda r: b.rational_quadratic_spline(x, *r, bound=3.0)[0].sum())(raw)
+    assert all(np.isfinite(g).all() for g in gradient)
+
+
+def test_frozen_leaves_get_no_gradient_and_are_not_trainable():
+    part, x = BIJECTORS["whitening"](), data(4)
+    params = part.init(key(), x)
+    gradient = jax.grad(lambda p: part.forward(p, x)[0].sum() + part.inverse(p, x)[0].sum())(
+        params
+    )
+    assert not any(leaf.any() for leaf in jax.tree.leaves(gradient))
+    assert not any(jax.tree.leaves(trainable_mask(params)))
+
+
+def test_shapes_are_checked_by_name():
+    x = data(4)
+    for part in (b.actnorm(), b.linear_lu(), b.whitening(), b.standardize()):
+        params = part.init(key(), x)
+        for call in (part.forward, part.inverse):
+            with pytest.raises(ValueError, match=r"expected \(n, 4\), got \(2, 3\)"):
+                call(params, jnp.ones((2, 3)))
+    for wrong in (jnp.ones(4), jnp.ones((0, 4)), jnp.ones((2, 3, 4))):
+        with pytest.raises(ValueError, match=r"x: expected \(n, dim\)"):
+            b.actnorm().init(key(), wrong)
+    with pytest.raises(ValueError, match="got inf at row 2, column 1"):
+        b.repeat(b.actnorm(), 2).init(key(), x.at[2, 1].set(jnp.inf))
+
+
+def test_large_inputs_come_back():
+    """Inputs of 1e6: relative to their size, as exact as float32 is."""
+    x = data(6, scale=1e6)
+    for name in ("repeat", "repeat_scan", "spline", "linear_lu", "whitening", "affine_glow_net"):
+        _, init, forward, inverse, _ = compiled(name)
+        params = noisy(init(key(), x), size=0.1)
+        z, log_det = forward(params, x)
+        assert np.isfinite(z).all() and np.isfinite(log_det).all(), name
+        np.testing.assert_allclose(inverse(params, z)[0], x, atol=1e-4 * 1e6, err_msg=name)
