@@ -179,8 +179,7 @@ class BertFlow:
                 f"embeddings: expected (n, {self.flow.dim}) from encoder {self.encoder.name}, got "
                 f"({source.size}, {source.dim})"
             )
-        blocks = (source.rows[i : i + ROWS] for i in range(0, source.size, ROWS))
-        self.moments = moments_of(blocks, source.dim)
+        self.moments = moments_of(source.blocks(ROWS), source.dim)
         result = fit(self.flow, source, key=self.seed, **options)
         self.params = result.params
         if result.metrics:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import mmap
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from flowjax.data.rowfile import RowFile
+
 # Larger data stays on the host and is read a batch at a time.
 RESIDENT_BYTES = 2 << 30
-# Mapped pages that were read count as this process's memory until they are given back.
-_MAPPED_BYTES = 256 << 20
 
 
 class ArraySource:
@@ -47,24 +48,26 @@ class ArraySource:
                 raise ValueError(f"context: expected {len(rows)} rows, got {len(context)}")
         self.size, self.dim = rows.shape
         self.rows, self.context = rows, context
-        self._read_bytes = 0
         small = rows.size * 4 <= RESIDENT_BYTES if resident is None else resident
         self.resident: Any = self._take(slice(None)) if small else None
+        self._file = None if small or not RowFile.can_read(rows) else RowFile(rows)
 
     def read(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         """The vectors of these rows; nothing where they are resident."""
         if self.resident is not None:
             return {}
-        taken = self._take(rows)
-        # A row touches at least a page, however short it is.
-        self._read_bytes += len(rows) * max(mmap.PAGESIZE, self.dim * self.rows.itemsize)
-        if self._read_bytes > _MAPPED_BYTES:
+        return self._take(rows)
+
+    def blocks(self, size: int) -> Iterator[np.ndarray]:
+        """All rows in their order, `(size, d)` at a time, the last block shorter."""
+        for start in range(0, self.size, size):
+            yield self.rows[start : start + size]
             release(self.rows)
-            self._read_bytes = 0
-        return taken
 
     def _take(self, rows: Any) -> dict[str, np.ndarray]:
-        taken = {"x": np.asarray(self.rows[rows], np.float32)}
+        file = None if isinstance(rows, slice) else self._file
+        x = self.rows[rows] if file is None else file.read(rows)
+        taken = {"x": np.asarray(x, np.float32)}
         if self.context is not None:
             taken["context"] = np.asarray(self.context[rows], np.float32)
         return taken

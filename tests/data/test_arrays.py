@@ -1,5 +1,8 @@
 """Rows come out of a source as they went in, resident or read; bad ones are named."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from flowjax.data.arrays import ArraySource, check_rows, open_rows, release
+from flowjax.data.rowfile import RowFile
 
 MATRIX = hnp.arrays(
     st.sampled_from([np.float32, np.float64, np.float16, np.int32, np.uint8]),
@@ -100,6 +104,71 @@ def test_mapped_files(tmp_path):
     release(mapped)  # the pages only: the numbers stay
     release(mapped[5:10])
     assert np.array_equal(mapped, rows)
+
+
+@given(st.integers(1, 40), st.integers(1, 5), st.data())
+def test_rows_of_a_file(tmp_path_factory, n, dim, data):
+    rows = (
+        np.random.default_rng(n)
+        .normal(size=(n, dim))
+        .astype(data.draw(st.sampled_from([np.float32, np.float64, np.int16])))
+    )
+    path = tmp_path_factory.mktemp("rows") / "a.npy"
+    np.save(path, rows)
+    mapped = np.load(path, mmap_mode="r")
+    numbers = data.draw(hnp.arrays(np.int64, st.integers(0, 9), elements=st.integers(0, n - 1)))
+    assert np.array_equal(RowFile(mapped).read(numbers), rows[numbers])
+    start, step = data.draw(st.integers(0, n - 1)), data.draw(st.integers(1, 3))
+    part = ArraySource(mapped[start::step], resident=False)  # not the file's own rows
+    wanted = numbers[numbers < part.size]
+    assert np.array_equal(part.read(wanted)["x"], rows[start::step][wanted].astype(np.float32))
+    blocks = list(ArraySource(mapped, resident=False).blocks(7))
+    assert np.array_equal(np.concatenate(blocks), rows)
+
+
+def test_which_arrays_have_a_file(tmp_path):
+    path = tmp_path / "a.npy"
+    np.save(path, np.ones((5, 4)))
+    mapped = np.load(path, mmap_mode="r")
+    assert RowFile.can_read(mapped)
+    for other in (mapped[1:], mapped.T, mapped[:, :2], np.ones((5, 4)), mapped[0]):
+        assert not RowFile.can_read(other)
+    for mode in ("c", "r+"):
+        assert not RowFile.can_read(np.load(path, mmap_mode=mode))
+    np.save(path.with_name("f.npy"), np.asfortranarray(np.arange(20.0).reshape(5, 4)))
+    assert not RowFile.can_read(np.load(path.with_name("f.npy"), mmap_mode="r"))
+    for bad in (-1, 5):
+        with pytest.raises(IndexError, match="expected 0 to 4"):
+            RowFile(mapped).read(np.array([0, bad]))
+    file = RowFile(mapped)
+    with path.open("r+b") as whole:
+        whole.truncate(200)
+    with pytest.raises(OSError, match="row 4: expected 32 bytes"):
+        file.read(np.array([0, 4]))
+
+
+@pytest.mark.faults
+def test_memory_is_flat(tmp_path):
+    """Reading a file of 200 MiB at random and in order, in a fraction of it."""
+    code = (
+        "import resource, sys, numpy as np\n"
+        "from flowjax.data.arrays import ArraySource, open_rows\n"
+        "from flowjax.data.shuffle import batch_rows\n"
+        "source = ArraySource(open_rows(sys.argv[1]), resident=False)\n"
+        "for k in range(50): source.read(batch_rows(k, 512, source.size, seed=0))\n"
+        "for block in source.blocks(4096): block.sum()\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10)\n"
+    )
+    peaks = []
+    for n in (8_000, 800_000):
+        path = tmp_path / f"{n}.npy"
+        target = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=(n, 64))
+        target.flush()
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True
+        )
+        peaks.append(int(done.stdout))
+    assert peaks[1] - peaks[0] < 60, f"{peaks} MiB for 2 and 195 MiB of rows"
 
 
 def test_release_leaves_memory_and_changes_alone(tmp_path):
