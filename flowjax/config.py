@@ -51,7 +51,7 @@ class DataConfig:
 
     fit: Annotated[str, arg(aliases=["--data"])] = "sample"
     """A file (.txt .jsonl .csv .tsv .parquet), tasks (`stsb,sickr`: all their sentences, labels
-    unseen), or `sample`, the embedded sentences."""
+    unseen), `tfds:NAME[/SPLIT][:COLUMN]`, or `sample`, the embedded sentences."""
     dir: Annotated[str, arg(aliases=["--data-dir"])] = ""
     """Where the tasks' files are."""
     column: str | None = None
