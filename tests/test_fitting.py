@@ -1,0 +1,164 @@
+"""`fit`: likelihood goes up, frozen leaves stay, data comes in every form, errors are clear."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import flowjax
+from flowjax import flows
+from flowjax.fitting import default_optimizer, freeze
+from flowjax.types import trainable_mask
+
+KEY = jax.random.key(0)
+
+
+@pytest.fixture(scope="module")
+def rows():
+    x = np.random.default_rng(0).normal(size=(600, 4)).astype(np.float32)
+    x[:, 1] += 0.5 * x[:, 0] ** 2
+    return x @ np.diag([1.0, 2.0, 0.1, 5.0]).astype(np.float32) + 3
+
+
+def small(dim=4, **options):
+    return flows.realnvp(dim, **{"depth": 2, "width": 8, **options})
+
+
+def test_the_likelihood_rises(rows):
+    flow = small()
+    result = flowjax.fit(
+        flow, rows, key=KEY, batch_size=64, steps=300, devices=1, optimizer=optax.adam(1e-2)
+    )
+    before = flow.log_prob(flow.init(jax.random.split(KEY)[0], rows), rows).mean()
+    after = flow.log_prob(result.params, rows).mean()
+    assert result.steps == 300 and after > before + 0.05
+    last = result.metrics[-1]
+    assert last["bits_per_dim"] == pytest.approx(last["nll_nats"] / np.log(2) / 4)
+
+
+def test_the_same_key_gives_the_same_params(rows):
+    a, b, c = (
+        flowjax.fit(small(), rows, key=k, batch_size=64, steps=10, devices=1).params
+        for k in (1, 1, 2)
+    )
+    same = [np.array_equal(x, y) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b))]
+    assert all(same)
+    other = [np.array_equal(x, y) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(c))]
+    assert not all(other)
+
+
+def test_a_path_an_array_and_eight_devices_agree(rows, tmp_path):
+    np.save(tmp_path / "x.npy", rows)
+    results = [
+        flowjax.fit(small(), data, key=0, batch_size=64, steps=20, devices=n)
+        for data, n in ((rows, 1), (tmp_path / "x.npy", 1), (str(tmp_path / "x.npy"), 8))
+    ]
+    for result in results[1:]:
+        for x, y in zip(jax.tree.leaves(result.params), jax.tree.leaves(results[0].params)):
+            np.testing.assert_allclose(x, y, atol=1e-5)
+
+
+def test_epochs_count_rows(rows):
+    result = flowjax.fit(small(), rows, key=0, batch_size=60, epochs=0.5, devices=1)
+    assert result.steps == 5
+
+
+def test_closed_forms_take_no_steps(rows):
+    result = flowjax.fit(flows.whitening(4), rows, key=0, steps=100)
+    assert result.steps == 0 and result.metrics == []
+    z, _ = flows.whitening(4).forward(result.params, rows)
+    np.testing.assert_allclose(np.cov(z.T, bias=True), np.eye(4), atol=1e-3)
+
+
+def test_frozen_leaves_stay_also_under_weight_decay(rows):
+    flow = flows.whitening_glow(4, levels=1, depth=1, width=4)
+    start = flow.init(jax.random.split(KEY)[0], rows)
+    result = flowjax.fit(
+        flow, rows, key=KEY, batch_size=64, steps=20, optimizer=optax.adamw(1e-2, weight_decay=0.5)
+    )
+    moved = 0
+    for trains, a, b in zip(
+        jax.tree.leaves(trainable_mask(start)),
+        jax.tree.leaves(start),
+        jax.tree.leaves(result.params),
+    ):
+        if trains:
+            moved += not np.array_equal(a, b)
+        else:
+            assert np.array_equal(a, b)
+    assert moved
+
+
+def test_freeze_leaves_an_optimizer_alone_where_nothing_is_frozen():
+    optimizer = optax.sgd(1.0)
+    assert freeze(optimizer, {"w": jnp.ones(2)}) is optimizer
+
+
+def test_validation_keeps_the_best_and_patience_ends(rows):
+    train, held = rows[:40], rows[40:]
+    result = flowjax.fit(
+        small(width=64), train, key=0, batch_size=40, steps=2000, validation=held,
+        validate_every=20, patience=3, optimizer=optax.adam(1e-2), devices=1,
+    )  # fmt: skip
+    scores = [r["validation_nll_nats"] for r in result.metrics if "validation_nll_nats" in r]
+    assert result.steps < 2000 and len(scores) >= 4
+    flow = small(width=64)
+    best = -float(flow.log_prob(result.params, held).mean())
+    assert best == pytest.approx(min(scores), abs=1e-4)
+    assert scores[-1] > min(scores)
+
+
+def test_checkpoints_resume(rows, tmp_path):
+    whole = flowjax.fit(small(), rows, key=0, batch_size=64, steps=30, devices=1)
+    options = {"key": 0, "batch_size": 64, "devices": 1, "checkpoint_dir": tmp_path}
+    flowjax.fit(small(), rows, steps=12, **options)
+    resumed = flowjax.fit(small(), rows, steps=30, **options)
+    for a, b in zip(jax.tree.leaves(resumed.params), jax.tree.leaves(whole.params)):
+        assert np.array_equal(a, b)
+    with pytest.raises(ValueError, match="has checkpoints already"):
+        flowjax.fit(small(), rows, steps=30, resume=False, **options)
+
+
+def test_context_is_used():
+    rng = np.random.default_rng(0)
+    context = rng.integers(0, 2, (500, 1)).astype(np.float32)
+    x = (10 * context + rng.normal(size=(500, 2))).astype(np.float32)
+    flow = flows.realnvp(2, depth=2, width=8, base="conditional")
+    result = flowjax.fit(
+        flow, x, key=0, batch_size=100, steps=300, context=context,
+        optimizer=optax.adam(1e-2), devices=1,
+    )  # fmt: skip
+    right = flow.log_prob(result.params, x, context).mean()
+    wrong = flow.log_prob(result.params, x, 1 - context).mean()
+    assert right > wrong + 5
+
+
+def test_on_step_can_end_and_default_optimizer_decays():
+    x = np.random.default_rng(0).normal(size=(64, 4)).astype(np.float32)
+    seen = []
+    flowjax.fit(
+        small(), x, key=0, batch_size=8, steps=10_000, devices=1,
+        on_step=lambda row: seen.append(row) or len(seen) == 3,
+        optimizer=default_optimizer(weight_decay=0.1),
+    )  # fmt: skip
+    assert len(seen) == 3
+
+
+BAD = {
+    "shape": (np.ones(5), {"steps": 1}, r"expected rows of shape \(n, d\)"),
+    "dim": (np.ones((5, 3)), {"steps": 1}, r"expected \(n, 4\) for this flow, got \(n, 3\)"),
+    "both": (np.ones((5, 4)), {"steps": 1, "epochs": 1}, "either steps or epochs"),
+    "neither": (np.ones((5, 4)), {}, "either steps or epochs"),
+    "batch": (np.ones((5, 4)), {"steps": 1, "devices": 3}, "multiple of 3"),
+    "path": ("nowhere.npy", {"steps": 1}, "nowhere.npy"),
+    "context": (np.ones((5, 4)), {"steps": 1, "context": np.ones((4, 1))}, "expected 5 rows"),
+    "validation": (np.ones((5, 4)), {"steps": 1, "validation": np.ones((2, 2))}, "validation"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input(name):
+    data, options, message = BAD[name]
+    with pytest.raises(ValueError, match=message):
+        flowjax.fit(small(), data, key=0, **{"batch_size": 4, "devices": 1, **options})

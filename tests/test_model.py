@@ -1,0 +1,157 @@
+"""`BertFlow`: ten lines that work, a frozen encoder, and a folder that says what it is."""
+
+import json
+import shutil
+
+import jax
+import numpy as np
+import pytest
+
+import flowjax
+from flowjax import flows
+from flowjax.compare import calibrations
+from flowjax.data.sentences import read_sentences
+from flowjax.sample import sentences_file
+
+
+@pytest.fixture(scope="module")
+def sentences():
+    return read_sentences(sentences_file())[0][:600]
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    return flowjax.SentenceEncoder.from_pretrained("minibert", max_length=32)
+
+
+@pytest.fixture(scope="module")
+def model(encoder, sentences):
+    model = flowjax.BertFlow(encoder, flow="glow", flow_options={"levels": 1, "depth": 1})
+    model.fit(sentences, steps=30)
+    return model
+
+
+def test_the_encoder_stays_frozen(encoder, model):
+    again = flowjax.SentenceEncoder.from_pretrained("minibert")
+    for a, b in zip(jax.tree.leaves(encoder.params), jax.tree.leaves(again.params)):
+        assert np.array_equal(a, b)
+
+
+def test_encode_is_the_flow_of_the_plain_vectors(model, encoder, sentences):
+    plain = encoder.encode(sentences[:5])
+    z, _ = model.flow.forward(model.params, plain)
+    vectors = model.encode(sentences[:5])
+    assert vectors.shape == (5, 256) and vectors.dtype == np.float32
+    np.testing.assert_allclose(vectors, z, atol=1e-4)
+    np.testing.assert_allclose(model.encode(sentences[0]), vectors[0], atol=1e-3)
+    unit = model.encode(sentences[:5], normalize_embeddings=True)
+    np.testing.assert_allclose(np.linalg.norm(unit, axis=1), 1, atol=1e-5)
+    back, _ = model.flow.inverse(model.params, vectors)
+    np.testing.assert_allclose(back, plain, atol=1e-3)
+
+
+def test_log_prob_and_similarity(model, sentences):
+    scores = model.log_prob(sentences[:4])
+    assert scores.shape == (4,) and np.isfinite(scores).all()
+    table = model.similarity(sentences[:3], sentences[:2])
+    assert table.shape == (3, 2)
+    np.testing.assert_allclose(np.diagonal(table), 1, atol=1e-5)
+    assert model.similarity(sentences[0], sentences[1]) == pytest.approx(table[0, 1], abs=1e-4)
+    vectors = model.encode(sentences[:3])
+    np.testing.assert_allclose(model.similarity(vectors, vectors[:2]), table, atol=1e-4)
+
+
+def test_save_and_load_are_bit_equal(model, sentences, tmp_path):
+    model.save(tmp_path / "m")
+    loaded = flowjax.BertFlow.load(tmp_path / "m")
+    for a, b in zip(jax.tree.leaves(model.params), jax.tree.leaves(loaded.params)):
+        assert np.array_equal(a, b)
+    assert np.array_equal(loaded.encode(sentences[:5]), model.encode(sentences[:5]))
+    assert loaded.fitted_on == json.loads(json.dumps(model.fitted_on))
+    assert np.array_equal(loaded.moments.m2, model.moments.m2)
+    card = (tmp_path / "m" / "README.md").read_text()
+    assert "glow on minibert" in card and "sentences: 600" in card
+    with pytest.raises(ValueError, match="exists already"):
+        model.save(tmp_path / "m")
+    model.save(tmp_path / "m", overwrite=True)
+
+
+def test_a_local_encoder_travels_with_the_model(model, encoder, sentences, tmp_path):
+    encoder.save(tmp_path / "bert")
+    mine = flowjax.BertFlow(tmp_path / "bert", flow="whitening", max_length=32)
+    mine.fit(sentences)
+    mine.save(tmp_path / "m")
+    vectors = mine.encode(sentences[:3])
+    shutil.rmtree(tmp_path / "bert")
+    np.testing.assert_array_equal(
+        flowjax.BertFlow.load(tmp_path / "m").encode(sentences[:3]), vectors
+    )
+
+
+def test_a_flow_of_ones_own(encoder, sentences, tmp_path):
+    flow = flows.realnvp(256, depth=2, width=4)
+    model = flowjax.BertFlow(encoder, flow=flow)
+    model.fit(sentences[:200], steps=3)
+    model.save(tmp_path / "m")
+    loaded = flowjax.BertFlow.load(tmp_path / "m", flow=flow)
+    assert np.array_equal(loaded.encode(sentences[:2]), model.encode(sentences[:2]))
+    with pytest.raises(ValueError, match="flow: expected dim 256"):
+        flowjax.BertFlow(encoder, flow=flows.realnvp(8))
+
+
+def test_whitening_with_fewer_components(encoder, sentences):
+    model = flowjax.BertFlow(encoder, flow="whitening", flow_options={"components": 16})
+    model.fit(sentences)
+    z = model.encode(sentences)
+    assert z.shape == (600, 16)
+    np.testing.assert_allclose(np.cov(z.T, bias=True), np.eye(16), atol=0.02)
+
+
+def test_calibrations_are_fitted_on_the_same_sentences(model, encoder, sentences):
+    plain = encoder.encode(sentences)
+    maps = calibrations(model)
+    assert list(maps) == ["plain", "standardize", "whitening", "glow"]
+    z = maps["standardize"](plain)
+    np.testing.assert_allclose(z.mean(0), 0, atol=1e-3)
+    np.testing.assert_allclose(z.std(0), 1, atol=1e-2)
+    kept = np.cov(maps["whitening"](plain).T, bias=True)[:100, :100]
+    np.testing.assert_allclose(kept, np.eye(100), atol=0.05)
+
+
+def test_fit_in_a_run_folder_goes_on(encoder, sentences, tmp_path):
+    def run(out, steps):
+        model = flowjax.BertFlow(encoder, flow="glow", flow_options={"levels": 1, "depth": 1})
+        model.fit(sentences, out=out, steps=steps)
+        return model
+
+    whole = run(tmp_path / "a", 20)
+    run(tmp_path / "b", 8)
+    resumed = run(tmp_path / "b", 20)
+    for a, b in zip(jax.tree.leaves(whole.params), jax.tree.leaves(resumed.params)):
+        assert np.array_equal(a, b)
+    with pytest.raises(ValueError, match=r"use another folder|--overwrite"):
+        flowjax.BertFlow(encoder, flow="glow").fit(sentences[:50], out=tmp_path / "b")
+
+
+def test_empty_sentences_are_left_out_and_said(encoder, caplog):
+    model = flowjax.BertFlow(encoder, flow="standardize")
+    model.fit(["One.", "", "Two.", "  ", "Three."])
+    assert model.fitted_on["sentences"] == 3 and model.fitted_on["empty"] == 2
+    assert "2 empty" in caplog.text
+
+
+def test_clear_errors(encoder, tmp_path):
+    model = flowjax.BertFlow(encoder, flow="glow")
+    with pytest.raises(ValueError, match="call fit or load first"):
+        model.encode(["One."])
+    with pytest.raises(ValueError, match=r"embeddings: expected \(n, 256\) from encoder minibert"):
+        model.fit_vectors(np.ones((10, 1024)), steps=1)
+    with pytest.raises(ValueError, match="expected a model folder"):
+        flowjax.BertFlow.load(tmp_path)
+    with pytest.raises(ValueError, match="expected strings, got int at 1"):
+        model.fit(["One.", 2])
+    with pytest.raises(ValueError, match="flow: expected one of"):
+        flowjax.BertFlow(encoder, flow="glowing")
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(ValueError, match=r"config\.json: not a model's config"):
+        flowjax.BertFlow.load(tmp_path)
