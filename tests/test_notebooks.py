@@ -1,0 +1,78 @@
+"""The notebooks run, hold no outputs, say what you will see, and define nothing reusable."""
+
+import ast
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
+NAMES = ("density_2d", "anisotropy", "own_sentences", "whitening_or_flow", "data_parallel")
+# Those that embed the sample take longer; one of the others is about devices, one about flows.
+QUICK = ("density_2d", "data_parallel")
+
+
+def run(*command, folder, **options):
+    env = {**os.environ, "MPLBACKEND": "Agg", "HF_HUB_OFFLINE": "1"}
+    return subprocess.run(command, cwd=folder, env=env, text=True, capture_output=True, **options)
+
+
+def test_these_are_all():
+    assert {path.name for path in FOLDER.iterdir() if path.is_file()} == {f"{n}.py" for n in NAMES}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_source(name):
+    source = (FOLDER / f"{name}.py").read_text("utf-8")
+    cells = re.split(r"(?m)^# %%", source)[1:]
+    assert cells[0].startswith(" [markdown]")
+    assert re.search(r"(?m)^# # \w", cells[0]) and "You will see" in cells[0]
+    assert "# %matplotlib inline" in source  # a comment for Python, a command for a notebook
+    tree = ast.parse(source)
+    imported = {
+        alias.name if isinstance(node, ast.Import) else node.module
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+        for alias in node.names
+    }
+    assert any(module.split(".")[0] == "flowjax" for module in imported)
+    reusable = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    assert not [node for node in ast.walk(tree) if isinstance(node, reusable)]
+    assert "://" not in source
+
+
+@pytest.mark.parametrize(
+    "name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in NAMES]
+)
+def test_runs_as_a_script(name, tmp_path):
+    done = run(sys.executable, FOLDER / f"{name}.py", folder=tmp_path, timeout=600)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.strip()
+    assert not list(tmp_path.iterdir())  # nothing is left behind
+    if name == "data_parallel":
+        assert "8 devices: 0, 1" in done.stdout
+        apart = [float(line.rsplit(" ", 1)[1]) for line in done.stdout.splitlines()
+                 if "largest difference" in line]  # fmt: skip
+        assert len(apart) == 3 and max(apart) < 1e-4
+    if name == "density_2d":
+        gauss, flow = (float(n) for n in re.findall(r"(-?[\d.]+) nats on held-out", done.stdout))
+        assert flow > gauss + 0.5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_runs_as_a_notebook_and_shows_its_figures(name, tmp_path):
+    jupytext = pytest.importorskip("jupytext")
+    nbclient = pytest.importorskip("nbclient")
+    pytest.importorskip("ipykernel")
+    notebook = jupytext.read(FOLDER / f"{name}.py")
+    kernel = nbclient.NotebookClient(
+        notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": tmp_path}}
+    )
+    kernel.execute()
+    kinds = {kind for cell in notebook.cells for output in cell.get("outputs", ())
+             for kind in output.get("data", {})}  # fmt: skip
+    assert "image/png" in kinds
