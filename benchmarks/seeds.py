@@ -1,9 +1,9 @@
-"""The five-seed table: plain, standardize, whitening and flows, each task's own sentences, no labels.
+"""The five-seed table: plain, standardize, whitening and flows on each task's own sentences.
 
-    python benchmarks/seeds.py --data-dir DATA --tasks stsb,sickr,sts12,sts14 --out benchmarks/results
+    python benchmarks/seeds.py --data-dir DATA --tasks stsb,sickr,sts12,sts14
 
-Each task's sentences (all splits, labels unseen) are embedded once; every seed fits every flow anew.
-Prints a Markdown table, mean ± standard deviation over the seeds.
+Each task's sentences (all splits, labels unseen) are embedded once; every seed fits every flow
+anew. Prints a Markdown table, mean ± standard deviation over the seeds.
 """
 
 from __future__ import annotations

@@ -32,7 +32,18 @@ _WHERE = {
 }
 _MODULES = ("bijectors", "flows", "evaluation", "plots")
 
-__all__ = ["__version__", *_WHERE, "bijectors", "flows"]
+__all__ = [
+    "BertFlow",
+    "Bijector",
+    "FitResult",
+    "Flow",
+    "FlowjaxError",
+    "SentenceEncoder",
+    "__version__",
+    "bijectors",
+    "fit",
+    "flows",
+]
 
 
 def __getattr__(name: str) -> Any:

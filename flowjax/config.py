@@ -175,7 +175,7 @@ class PretrainModel:
 class PretrainTrain:
     """The masked-LM training."""
 
-    steps: int = 4_000
+    steps: int = 3_000
     batch_size: int = 32
     """Rows a step, over all devices."""
     accumulate: int = 1

@@ -99,8 +99,8 @@ def fit(
 
     Args:
         flow: from `flowjax.flows`, or any `Flow`.
-        data: `(n, d)` array, a path to `.npy` or an embedding store, or an `ArraySource`. Small data
-            stays on the devices; large `.npy` files are memory-mapped and read as they are needed.
+        data: `(n, d)` array, a path to `.npy` or an embedding store, or an `ArraySource`. Small
+            data stays on the devices; a large `.npy` is memory-mapped and read as it is needed.
         key: a PRNG key or an integer: of the parameters and the batches.
         batch_size: rows of a step, over all devices.
         steps: how many steps, or
@@ -131,7 +131,7 @@ def fit(
 
     Example:
         >>> import jax, flowjax
-        >>> x = jax.random.normal(jax.random.key(0), (256, 2)) @ jax.numpy.array([[1., .5], [0, 2.]])
+        >>> x = jax.random.normal(jax.random.key(0), (256, 2)) * jax.numpy.array([1.0, 0.1])
         >>> flow = flowjax.flows.realnvp(2, depth=2, width=8)
         >>> result = flowjax.fit(flow, x, key=0, batch_size=64, steps=20)
         >>> result.steps, len(result.metrics) > 0
@@ -193,7 +193,7 @@ def fit(
 def freeze(
     optimizer: optax.GradientTransformation, params: Params
 ) -> optax.GradientTransformation:
-    """Keeps an optimizer off the leaves under a key `"frozen"`; neither moments nor decay there."""
+    """Keeps an optimizer off the leaves under a key `"frozen"`: no moments, no decay there."""
     labels = jax.tree.map(lambda t: "trained" if t else "frozen", trainable_mask(params))
     if all(label == "trained" for label in jax.tree.leaves(labels)):
         return optimizer

@@ -1,4 +1,4 @@
-"""Progress bars on standard error: only on a terminal, and only for what takes over two seconds."""
+"""Progress bars on standard error: on a terminal only, for what takes over two seconds."""
 
 from __future__ import annotations
 
@@ -24,7 +24,13 @@ def track(
         yield lambda n, **fields: None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
     bar = Progress(
         TextColumn("{task.description}"),
@@ -45,7 +51,9 @@ def track(
         if not started and (show or seconds > 2):
             bar.start()
             started = True
-        bar.update(task, completed=done, rate=f"{done / max(seconds, 1e-9):,.0f} {unit}/s", note=note)
+        bar.update(
+            task, completed=done, rate=f"{done / max(seconds, 1e-9):,.0f} {unit}/s", note=note
+        )
 
     try:
         yield advance

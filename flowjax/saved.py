@@ -142,7 +142,7 @@ def _card(model: BertFlow, config: dict[str, Any]) -> str:
             "",
             *lines,
             "",
-            "No labels were seen. Vectors are good for sentences like these; fit again for others.",
+            "No labels were seen. It is good for sentences like these; fit again for others.",
             "",
             "## Encoder",
             "",

@@ -79,11 +79,11 @@ def make_step(
     """Builds the per-device step that runs many batches.
 
     Args:
-        loss: `loss(params, resident, batch, key) -> (mean loss of this share, metrics)`; `batch` has
-            `"rows"`, the data set's row numbers, besides what the source reads.
+        loss: `loss(params, resident, batch, key) -> (mean loss of this share, metrics)`; `batch`
+            has `"rows"`, the data set's row numbers, besides what the source reads.
         optimizer: any optax transformation.
-        seed: of the run; the key handed to the loss is a function of (seed, step) alone, and is the
-            same on all devices.
+        seed: of the run; the key handed to the loss is a function of (seed, step) alone, the same
+            on all devices.
         accumulate: a share is worked through in this many parts, one after the other.
 
     Returns:
@@ -203,7 +203,9 @@ def train(
     boundaries = [b for b in (checkpoint_every if checkpoints else 0, every or 0) if b]
 
     def read(start: int, stop: int) -> Any:
-        rows = [batch_rows(k, batch_size, source.size, seed=seed)[share] for k in range(start, stop)]
+        rows = [
+            batch_rows(k, batch_size, source.size, seed=seed)[share] for k in range(start, stop)
+        ]
         flat = np.concatenate(rows)
         batch = {"rows": flat, **source.read(flat)}
         padded = {name: _stack(x, stop - start, length) for name, x in batch.items()}
@@ -231,7 +233,9 @@ def train(
             at += done
             if done < until - chunk.start:
                 _save(checkpoints, at, state)
-                raise NonFinite(at, f"loss {host['loss'][done]}, grad norm {host['grad_norm'][done]}")
+                raise NonFinite(
+                    at, f"loss {host['loss'][done]}, grad norm {host['grad_norm'][done]}"
+                )
             pace = plan.pace(done, seconds)
             enough = on_chunk(chunk, state) if on_chunk else None
             if stop():

@@ -114,7 +114,9 @@ def test_fit_array_and_its_sample(tmp_path, capsys):
 
 def test_config_file_and_dotted_flags(tmp_path, text, capsys):
     config = tmp_path / "c.toml"
-    config.write_text(f'[data]\nfit = "{text}"\n[flow]\nname = "whitening"\n[encoder]\npooling="mean"')
+    config.write_text(
+        f'[data]\nfit = "{text}"\n[flow]\nname = "whitening"\n[encoder]\npooling="mean"'
+    )
     out = tmp_path / "run"
     argv = ["fit", "--config", str(config), "--out", str(out), "--flow.shrinkage", "auto"]
     assert main(argv) == 0

@@ -178,6 +178,7 @@ class MetricsFile:
         self._file = path.open("a", encoding="utf-8")
 
     def __call__(self, row: dict[str, Any]) -> None:
+        """Appends a row."""
         self._file.write(json.dumps(row) + "\n")
         self._file.flush()
 

@@ -1,0 +1,1 @@
+"""BERT in Flax: weights, tokens, pooling, and sentences to vectors."""

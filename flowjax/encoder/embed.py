@@ -185,8 +185,8 @@ class SentenceEncoder:
         """Embeds any number of sentences in constant memory.
 
         Yields:
-            `(m, dim)` float32 arrays of up to `CHUNK` rows, in the order of the sentences. Counts of
-            empty and cut sentences are in `self.report`.
+            `(m, dim)` float32 arrays of up to `CHUNK` rows, in the order of the sentences. Counts
+            of empty and cut sentences are in `self.report`.
         """
         from flowjax.progress import track
 
@@ -260,9 +260,9 @@ def _embed(
     ids: jax.Array,
     mask: jax.Array,
 ) -> jax.Array:
-    states = model.apply({"params": params}, ids, mask, layers=layers)
+    states: Any = model.apply({"params": params}, ids, mask, layers=layers)
     if not special_tokens:
-        # The first token and the last one that is not padding; a sentence without words keeps them.
+        # Without the first token and the last that is not padding, unless there are no others.
         last = jnp.sum(mask, -1, keepdims=True) - 1
         place = jnp.arange(mask.shape[-1])
         inner = mask * (place > 0) * (place < last)

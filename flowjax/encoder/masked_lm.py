@@ -105,7 +105,7 @@ def masked_lm_loss(
     ids = ids.astype(jnp.int32)
     inputs, positions, targets, weights = jax.vmap(mask_tokens, (0, 0, None))(keys, ids, masking)
     rngs = {"dropout": jax.random.fold_in(keys[0], 1)} if train else None
-    logits = model.apply(params, inputs, positions, train, rngs=rngs)
+    logits: Any = model.apply(params, inputs, positions, train, rngs=rngs)
     # logsumexp minus the target's logit: no (batch, m, vocab) array of log-probabilities.
     target_logit = jnp.take_along_axis(logits, targets[..., None], axis=-1)[..., 0]
     nll = jax.nn.logsumexp(logits, axis=-1) - target_logit

@@ -1,7 +1,7 @@
 """Token vectors to one sentence vector; each name says which hidden states it takes.
 
-`hidden_states[0]` is the embeddings' output, `hidden_states[i]` block i's. `first_last` is what the
-BERT-flow paper (arXiv 2011.05864) calls "last2avg": its code averages blocks 1 and -1.
+`hidden_states[0]` is the embeddings' output, `hidden_states[i]` block i's. `first_last` is what
+the BERT-flow paper (arXiv 2011.05864) calls "last2avg": its code averages blocks 1 and -1.
 """
 
 from __future__ import annotations

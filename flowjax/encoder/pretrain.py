@@ -1,4 +1,4 @@
-"""Pretrains a small BERT from text: vocabulary, packed rows, a start from co-occurrences, masked LM.
+"""Pretrains a small BERT from text: vocabulary, packed rows, starting point, masked LM.
 
 The loop, the data-parallel step and the checkpoints are those of the flow (`training.py`).
 """
@@ -21,7 +21,7 @@ import optax
 
 from flowjax.config import PretrainConfig
 from flowjax.encoder.bert import BertConfig
-from flowjax.encoder.masked_lm import Masking, MaskedLM, masked_lm_loss
+from flowjax.encoder.masked_lm import MaskedLM, Masking, masked_lm_loss
 from flowjax.encoder.weights import save_pretrained
 
 if TYPE_CHECKING:
@@ -89,16 +89,14 @@ def make_optimizer(config: PretrainConfig) -> optax.GradientTransformation:
 
     return optax.chain(
         optax.clip_by_global_norm(train.clip_norm),
-        optax.adamw(
-            schedule, b2=0.98, eps=1e-6, weight_decay=train.weight_decay, mask=matrices
-        ),
+        optax.adamw(schedule, b2=0.98, eps=1e-6, weight_decay=train.weight_decay, mask=matrices),
     )
 
 
 def initial_params(
     model: MaskedLM, seed: int, rows: np.ndarray, config: PretrainConfig, folder: Path
 ) -> Any:
-    """Random parameters, or with `model.ppmi_rows` the start that `starting_point.py` describes."""
+    """Random parameters, or with `model.ppmi_rows` those of `starting_point.start_from`."""
     from flowjax.encoder.cooccurrence import cooccurrence, ppmi_embeddings
     from flowjax.encoder.starting_point import start_from
 
@@ -187,7 +185,10 @@ def pretrain(
     )
     sizes = bert_config(config, tokenizer.get_vocab_size())
     model = MaskedLM(sizes, dtype=jnp.dtype(train.dtype))
-    masking = Masking(train.mask_rate, tokenizer.token_to_id("[MASK]"), sizes.vocab_size)
+    mask_id = tokenizer.token_to_id("[MASK]")
+    if mask_id is None:
+        raise ValueError("tokenizer: expected one with a [MASK] token, found none")
+    masking = Masking(train.mask_rate, mask_id, sizes.vocab_size)
     optimizer = make_optimizer(config)
     state = training.init_state(initial_params(model, seed, rows, config, out), optimizer)
     began = time.time()

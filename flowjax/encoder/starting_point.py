@@ -1,8 +1,8 @@
 """A start for a small BERT on a small budget: what early training would learn first.
 
 Masked-LM training begins with a long plateau, in which blocks learn to look at the neighbouring
-tokens. Sinusoidal positions make a shift by k tokens a rotation (arXiv 1706.03762, section 3.5), so
-heads that look k tokens away can be written down. This is an initialisation, in the spirit of
+tokens. Sinusoidal positions make a shift by k tokens a rotation (arXiv 1706.03762, section 3.5),
+so heads that look k tokens away can be written down. This is an initialisation, in the spirit of
 mimetic initialisation (arXiv 2305.09828): every number is trained afterwards.
 """
 
@@ -73,7 +73,7 @@ def start_from(
 
 
 def _rotation(angles: np.ndarray) -> np.ndarray:
-    """A block-diagonal rotation `(2w, 2w)` that takes position p's waves to those of p + offset."""
+    """A rotation `(2w, 2w)` in w planes: it takes position p's waves to those of p + offset."""
     turn = np.zeros((2 * len(angles), 2 * len(angles)))
     for i, angle in enumerate(angles):
         c, s = np.cos(angle), np.sin(angle)
