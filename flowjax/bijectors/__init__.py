@@ -20,7 +20,8 @@ from flowjax.bijectors.moments import (
 from flowjax.bijectors.permutation import identity, permutation, reverse
 from flowjax.bijectors.spline import rational_quadratic_spline, spline_coupling
 from flowjax.bijectors.split import split
-from flowjax.bijectors.whitening import standardize, whitening, whitening_from_moments
+from flowjax.bijectors.standardize import standardize
+from flowjax.bijectors.whitening import whitening, whitening_from_moments
 
 __all__ = [
     "Conditioner",

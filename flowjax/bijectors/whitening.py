@@ -1,4 +1,4 @@
-"""Whitening and standardization: closed forms of the first batch or of moments, then frozen."""
+"""Whitening: the closed form of the first batch or of moments, with its options, then frozen."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from flowjax.bijectors.actnorm import mean_and_std
 from flowjax.bijectors.common import (
     as_float,
     check_batch,
@@ -92,7 +91,8 @@ def _check(components: int | None, beta: float, shrinkage: float | str, floor: f
         raise FlowjaxError(f"eigenvalue_floor: expected a number in (0, 1), got {floor!r}")
 
 
-def _freeze(arrays: dict[str, Any], dtype: Any) -> Params:
+def freeze(arrays: dict[str, Any], dtype: Any) -> Params:
+    """Returns the arrays in this type, as parameters that training leaves alone."""
     params = {name: jnp.asarray(value, dtype) for name, value in arrays.items()}
     if "log_det" in arrays:  # a sum over coordinates: kept as wide as every log_det
         params["log_det"] = jnp.asarray(arrays["log_det"], log_det_dtype())
@@ -137,7 +137,7 @@ def whitening_from_moments(
         )
     options = (components, beta, shrinkage, eigenvalue_floor)
     cov = covariance(moments)
-    return _freeze(_solve(np, moments.mean, cov, moments.count, None, options), log_det_dtype())
+    return freeze(_solve(np, moments.mean, cov, moments.count, None, options), log_det_dtype())
 
 
 def whitening(
@@ -203,13 +203,13 @@ def whitening(
                 shrinkage=shrinkage,
                 eigenvalue_floor=eigenvalue_floor,
             )
-            return _freeze(params[FROZEN], x.dtype)
+            return freeze(params[FROZEN], x.dtype)
         traced = isinstance(x, jax.core.Tracer)
         xp, rows = (jnp, x) if traced else (np, np.asarray(x, np.float64))
         mean = rows.mean(axis=0)
         rows = rows - mean
         cov = rows.T @ rows / len(rows)
-        return _freeze(_solve(xp, mean, cov, len(rows), rows, options), x.dtype)
+        return freeze(_solve(xp, mean, cov, len(rows), rows, options), x.dtype)
 
     def forward(params: Params, x: Array, context: Array | None = None) -> tuple[Array, Array]:
         p, x = frozen(params), as_float(x)
@@ -240,48 +240,3 @@ def _log_noise(p: Params) -> Array | float:
         return 0.0
     dropped = p["matrix"].shape[0] - p["matrix"].shape[1]
     return -0.5 * dropped * (jnp.log(2 * jnp.pi) + p["log_noise"].astype(log_det_dtype()))
-
-
-def standardize(*, moments: Moments | None = None) -> Bijector:
-    """Returns `z = (x - mean) / std` per coordinate, from the batch given to `init`, then frozen.
-
-    Constant columns (and every column of a batch of one) are centred and keep scale 1.
-
-    Args:
-        moments: take these in place of the batch's.
-
-    Returns:
-        A bijector on `(n, dim)`; log_det is minus the sum of the log stds, in nats.
-
-    References:
-        The "SN" rows of BERT-flow's table 5, https://arxiv.org/abs/2011.05864.
-
-    Example:
-        >>> import jax, jax.numpy as jnp
-        >>> layer, x = standardize(), jnp.array([[1.0, 5.0], [3.0, 5.0]])
-        >>> layer.forward(layer.init(jax.random.key(0), x), x)[0].tolist()
-        [[-1.0, 0.0], [1.0, 0.0]]
-    """
-
-    def init(key: PRNGKey, x: Array, context: Array | None = None) -> Params:
-        x = check_batch("x", x)
-        if moments is None:
-            mean, std = mean_and_std(x)
-        else:
-            check_dim("x", x, len(moments.mean))
-            wide = np.sqrt(np.diag(covariance(moments)))
-            tiny = np.finfo(np.float32).eps * np.abs(moments.mean)
-            mean, std = jnp.asarray(moments.mean), jnp.asarray(np.where(wide <= tiny, 1, wide))
-        return _freeze({"mean": mean, "log_std": jnp.log(std)}, x.dtype)
-
-    def forward(params: Params, x: Array, context: Array | None = None) -> tuple[Array, Array]:
-        p, x = frozen(params), as_float(x)
-        check_dim("x", x, p["mean"].shape[0])
-        return (x - p["mean"]) * jnp.exp(-p["log_std"]), constant_log_det(x, -total(p["log_std"]))
-
-    def inverse(params: Params, z: Array, context: Array | None = None) -> tuple[Array, Array]:
-        p, z = frozen(params), as_float(z)
-        check_dim("z", z, p["mean"].shape[0])
-        return z * jnp.exp(p["log_std"]) + p["mean"], constant_log_det(z, total(p["log_std"]))
-
-    return Bijector(init, forward, inverse, ("standardize",))

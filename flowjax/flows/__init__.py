@@ -9,7 +9,8 @@ from typing import Any
 from flowjax.flows.base import Base, conditional_normal, normal, student_t
 from flowjax.flows.build import bits_per_dim, build
 from flowjax.flows.closed_form import none, standardize, whitening, whitening_glow
-from flowjax.flows.recipes import glow, glow_as_released, neural_spline, realnvp
+from flowjax.flows.couplings import neural_spline, realnvp
+from flowjax.flows.glow import glow, glow_as_released
 from flowjax.types import Flow, FlowjaxError, describe
 
 __all__ = [

@@ -10,7 +10,7 @@ from flowjax.bijectors import standardize as standardize_bijector
 from flowjax.bijectors import whitening as whitening_bijector
 from flowjax.flows.base import Base
 from flowjax.flows.build import build
-from flowjax.flows.recipes import glow_bijector
+from flowjax.flows.glow import glow_bijector
 from flowjax.types import FROZEN, Array, Flow, Params, PRNGKey
 
 

@@ -1,4 +1,4 @@
-"""Same parameters, same numbers as zuko, nflows, normflows and distrax (see make_*.py here)."""
+"""Same parameters, same numbers as zuko, nflows, normflows, distrax, sklearn (see make_*.py here)."""
 
 from __future__ import annotations
 
@@ -110,6 +110,21 @@ def test_spline_of_knots(peer):
     inverse, _ = spline(g["spline_x"], raw, inverse=True)
     np.testing.assert_allclose(inverse, g["spline_inverse"], atol=1e-7)
     assert (np.abs(g["spline_x"]) > BOUND).any()
+
+
+def test_whitening_against_sklearn():
+    """Ledoit-Wolf's covariance; PCA's whitened coordinates (theirs divide by n - 1, ours by n)."""
+    g = golden("sklearn")
+    x = g["x"]
+    with jax.enable_x64(True):
+        params = b.whitening(shrinkage="ledoit_wolf").init(jax.random.key(0), x)["frozen"]
+        back = np.asarray(params["inverse"])
+        np.testing.assert_allclose(back.T @ back, g["ledoit_wolf"], atol=1e-9)
+        assert 0.05 < g["weight"] < 0.95
+        part = b.whitening(components=3)
+        z, _ = part.forward(part.init(jax.random.key(0), x), x)
+        theirs = g["pca_z"] * np.sqrt(len(x) / (len(x) - 1))
+        np.testing.assert_allclose(np.abs(z), np.abs(theirs), atol=1e-9)
 
 
 @pytest.mark.parametrize("peer", ["zuko", "nflows", "normflows", "distrax"])

@@ -1,0 +1,64 @@
+"""Standardization: each coordinate's mean and deviation taken out, then frozen."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+import numpy as np
+
+from flowjax.bijectors.actnorm import mean_and_std
+from flowjax.bijectors.common import (
+    as_float,
+    check_batch,
+    check_dim,
+    constant_log_det,
+    frozen,
+    total,
+)
+from flowjax.bijectors.moments import Moments, covariance
+from flowjax.bijectors.whitening import freeze
+from flowjax.types import Array, Bijector, Params, PRNGKey
+
+
+def standardize(*, moments: Moments | None = None) -> Bijector:
+    """Returns `z = (x - mean) / std` per coordinate, from the batch given to `init`, then frozen.
+
+    Constant columns (and every column of a batch of one) are centred and keep scale 1.
+
+    Args:
+        moments: take these in place of the batch's.
+
+    Returns:
+        A bijector on `(n, dim)`; log_det is minus the sum of the log stds, in nats.
+
+    References:
+        The "SN" rows of BERT-flow's table 5, https://arxiv.org/abs/2011.05864.
+
+    Example:
+        >>> import jax, jax.numpy as jnp
+        >>> layer, x = standardize(), jnp.array([[1.0, 5.0], [3.0, 5.0]])
+        >>> layer.forward(layer.init(jax.random.key(0), x), x)[0].tolist()
+        [[-1.0, 0.0], [1.0, 0.0]]
+    """
+
+    def init(key: PRNGKey, x: Array, context: Array | None = None) -> Params:
+        x = check_batch("x", x)
+        if moments is None:
+            mean, std = mean_and_std(x)
+        else:
+            check_dim("x", x, len(moments.mean))
+            wide = np.sqrt(np.diag(covariance(moments)))
+            tiny = np.finfo(np.float32).eps * np.abs(moments.mean)
+            mean, std = jnp.asarray(moments.mean), jnp.asarray(np.where(wide <= tiny, 1, wide))
+        return freeze({"mean": mean, "log_std": jnp.log(std)}, x.dtype)
+
+    def forward(params: Params, x: Array, context: Array | None = None) -> tuple[Array, Array]:
+        p, x = frozen(params), as_float(x)
+        check_dim("x", x, p["mean"].shape[0])
+        return (x - p["mean"]) * jnp.exp(-p["log_std"]), constant_log_det(x, -total(p["log_std"]))
+
+    def inverse(params: Params, z: Array, context: Array | None = None) -> tuple[Array, Array]:
+        p, z = frozen(params), as_float(z)
+        check_dim("z", z, p["mean"].shape[0])
+        return z * jnp.exp(p["log_std"]) + p["mean"], constant_log_det(z, total(p["log_std"]))
+
+    return Bijector(init, forward, inverse, ("standardize",))
