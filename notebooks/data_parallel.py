@@ -13,10 +13,10 @@
 # %% [markdown]
 # # Data-parallel on eight devices
 #
-# You will see one fit on one device and on eight, mapped by `shard_map` and by `pmap`, with equal
-# losses and parameters to rounding. The eight devices are made of this computer's processor, so nothing gets
-# faster here; on eight accelerators the same lines do. Start this notebook afresh: the number of
-# devices is fixed once JAX has started.
+# You will see one fit on one device and on eight, mapped by `shard_map` and by `pmap`, with losses
+# and parameters that are equal to rounding. The eight devices are made of this computer's
+# processor, so nothing gets faster here; eight accelerators run the same lines. Start this notebook
+# afresh: the number of devices is fixed once JAX has started.
 
 # %%
 import os
@@ -65,10 +65,8 @@ curves = {
            if "validation_nll_nats" in row}
     for name, result in results.items()
 }  # fmt: skip
-for step in (20, 100, 200):
-    print(
-        f"step {step:>3}", *(f"{name}: {curve[step]:.5f} nats  " for name, curve in curves.items())
-    )
+for name, curve in curves.items():
+    print(f"{name:<22}", *(f"step {step}: {curve[step]:.5f} nats  " for step in (20, 100, 200)))
 
 # %% [markdown]
 # How far apart are the parameters at the end?

@@ -51,7 +51,7 @@ print(f"Gaussian: {gauss.log_prob(gauss_params, held_out).mean():.3f} nats on he
 
 # %%
 flow = flows.neural_spline(2, depth=4, width=32, bound=4.0)
-result = flowjax.fit(flow, train, key=0, batch_size=500, steps=1000)
+result = flowjax.fit(flow, train, key=0, batch_size=512, steps=1000)
 log_prob = jax.jit(flow.log_prob)
 print(f"flow:     {log_prob(result.params, held_out).mean():.3f} nats on held-out points")
 

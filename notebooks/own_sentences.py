@@ -44,8 +44,8 @@ print(f"{model.fitted_on['sentences']} sentences, {result.steps} steps")
 plots.loss_curves(result.metrics, keys=["bits_per_dim"])
 
 # %% [markdown]
-# Nearest neighbours by cosine, plain and calibrated. Plain cosines are all high and close together;
-# the calibrated ones tell near from far.
+# Nearest neighbours by cosine, plain and calibrated. Plain cosines are all high and close
+# together; the calibrated ones tell near from far.
 
 # %%
 sentences = file.read_text("utf-8").splitlines()
