@@ -15,8 +15,8 @@
 #
 # You will see one fit on one device and on eight, mapped by `shard_map` and by `pmap`, with losses
 # and parameters that are equal to rounding. The eight devices are made of this computer's
-# processor, so nothing gets faster here; eight accelerators run the same lines. Start this notebook
-# afresh: the number of devices is fixed once JAX has started.
+# processor, so nothing gets faster here; eight accelerators run the same lines. Start this
+# notebook afresh: the number of devices is fixed once JAX has started.
 
 # %%
 import os
