@@ -1,4 +1,7 @@
-"""Same parameters, same numbers as zuko, nflows, normflows, distrax, sklearn (see make_*.py here)."""
+"""Same parameters, same numbers as zuko, nflows, normflows, distrax and scikit-learn.
+
+The make_*.py scripts beside this file wrote the arrays.
+"""
 
 from __future__ import annotations
 
