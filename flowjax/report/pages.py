@@ -11,7 +11,7 @@ from flowjax.compare import Calibration, calibrations
 from flowjax.evaluation import Lookup
 from flowjax.model import BertFlow
 from flowjax.report import measures, pictures
-from flowjax.report.blocks import Block, Fact, Page, Picture, Section
+from flowjax.report.blocks import Block, Fact, Page, Picture, Section, Table
 from flowjax.report.inputs import RunVectors, TaskVectors
 from flowjax.report.results import result_facts, result_tables
 
@@ -97,8 +97,9 @@ def analysis_page(
     words = measures.word_table(model.encoder, run.sentences)
     sections.append(Section("words", "Word frequency", text, [words]))
     sections += _neighbours(some, tasks, maps, names)
-    facts = _isotropy_facts(isotropy.rows, names) + _lexical_facts(lexical, names)
-    facts[2:2] = _baseline_facts(baselines)
+    facts = _isotropy_facts(isotropy.rows, names)
+    if tasks:
+        facts += _baseline_facts(baselines, tasks[0]) + _lexical_facts(lexical, tasks[0], names)
     title = f"Analysis of {model.flow_name} on {model.encoder.name}"
     return Page(title, _about(model), facts, sections, command, {"model": _describe(model)})
 
@@ -231,18 +232,24 @@ def _isotropy_facts(rows: Sequence[dict[str, Any]], names: tuple[str, str]) -> l
     ]
 
 
-def _baseline_facts(table: measures.Table) -> list[Fact]:
+def _baseline_facts(table: Table, found: TaskVectors) -> list[Fact]:
+    """Before and after on the split of the pictures; wmean, as the paper has it."""
+    place = f"{found.task.name}_{found.split}"
+    columns = [c for c in table.columns if c.key in (place, f"{place}_wmean")]
+    measure = "AUC" if found.task.metric == "auc" else "Spearman"
     facts = []
-    for column in table.columns[1:2]:
+    for column in columns:
         before, after = table.rows[0][column.key], table.rows[-1][column.key]
-        label = f"Spearman, {column.label}"
-        facts.append(Fact(label, f"{before:z.2f}", f"{after:z.2f}", "100 is perfect agreement"))
+        label = f"{measure}, {column.label}"
+        facts.append(Fact(label, f"{before:z.2f}", f"{after:z.2f}", "100 is the most"))
     return facts
 
 
-def _lexical_facts(table: measures.Table | None, names: tuple[str, str]) -> list[Fact]:
-    if table is None:
+def _lexical_facts(table: Table | None, found: TaskVectors, names: tuple[str, str]) -> list[Fact]:
+    place = (found.task.name, found.split)
+    rows = [] if table is None else table.rows
+    edit = {r["measure"]: r["edit"] for r in rows if (r["task"], r["split"]) == place}
+    if not edit:
         return []
-    edit = {row["measure"]: row["edit"] for row in reversed(table.rows)}
     before, after = (f"{edit[name]:z.1f}" for name in names)
     return [Fact("Spearman with edit distance", before, after, f"gold has {edit['gold']:z.1f}")]

@@ -64,6 +64,8 @@ def similarity(
     task, pairs = found.task.name, found.pairs
     before, after = (cosines[name] for name in names)
     where = f"{len(pairs):,} pairs of {task}, {found.split}"
+    if found.task.grouped:
+        where += ", subsets pooled (all)"
     drawn = []
     if found.task.metric == "correlation":
         drawn.append(
