@@ -15,6 +15,7 @@ import optax
 from flowjax import devices, training
 from flowjax.checkpoint import Checkpoints
 from flowjax.data.arrays import ArraySource, open_rows
+from flowjax.data.shuffle import shuffled
 from flowjax.types import Flow, FlowjaxError, Params, PRNGKey, trainable_mask
 
 Array = jax.Array
@@ -107,7 +108,8 @@ def fit(
         epochs: how often each row is seen, fractions too.
         optimizer: any optax transformation; `default_optimizer()` if left out.
         context: `(n, c)` beside the data, for a conditional flow.
-        validation: `(m, d)` rows whose likelihood is measured on the way.
+        validation: `(m, d)` rows whose likelihood is measured on the way; or the share of the data
+            (a float between 0 and 1) to keep aside for that.
         validation_context: `(m, c)`.
         validate_every: steps between validations; a twentieth of the run if left out.
         patience: ends the run after this many validations without a better one.
@@ -144,15 +146,18 @@ def fit(
         raise FlowjaxError(f"data: expected (n, {flow.dim}) for this flow, got (n, {source.dim})")
     if (steps is None) == (epochs is None):
         raise FlowjaxError("fit: expected either steps or epochs, got both or neither")
-    if steps is None:
-        steps = max(1, round(float(epochs or 0) * source.size / batch_size))
+    key = jax.random.key(key) if isinstance(key, int) else key
+    init_key, seed_key = jax.random.split(key)
+    seed = int(jax.random.bits(seed_key))
     held = None
-    if validation is not None:
+    if isinstance(validation, float):
+        source, held = _keep_aside(source, validation, seed)
+    elif validation is not None:
         held = ArraySource(open_rows(validation, "validation"), _host(validation_context))
         if held.dim != flow.dim:
             raise FlowjaxError(f"validation: expected (m, {flow.dim}), got (m, {held.dim})")
-    key = jax.random.key(key) if isinstance(key, int) else key
-    init_key, seed_key = jax.random.split(key)
+    if steps is None:
+        steps = max(1, round(float(epochs or 0) * source.size / batch_size))
     params = init_params(flow, init_key, source)
     if not any(jax.tree.leaves(trainable_mask(params))):
         return FitResult(params, [], 0)
@@ -160,7 +165,7 @@ def fit(
     loop: dict[str, Any] = {
         "steps": steps,
         "batch_size": batch_size,
-        "seed": int(jax.random.bits(seed_key)),
+        "seed": seed,
         "mesh": _mesh(devices),
         "mapping": mapping,
         "accumulate": accumulate,
@@ -188,6 +193,22 @@ def fit(
             )
     last = _to_host(state)
     return FitResult(run.best or last.params, run.metrics, int(last.step))
+
+
+def _keep_aside(source: ArraySource, share: float, seed: int) -> tuple[ArraySource, ArraySource]:
+    """Splits a source by a shuffle of its rows into `(the rest, the share)`, both in memory."""
+    cut = round(share * source.size)
+    if not 0 < share < 1 or not 0 < cut < source.size:
+        raise FlowjaxError(
+            f"validation: expected a share of {source.size} rows between 0 and 1, got {share}"
+        )
+    order = shuffled(np.arange(source.size), source.size, seed=seed)
+
+    def take(rows: np.ndarray) -> ArraySource:
+        context = None if source.context is None else np.asarray(source.context[rows])
+        return ArraySource(np.asarray(source.rows[rows]), context)
+
+    return take(np.sort(order[cut:])), take(np.sort(order[:cut]))
 
 
 def freeze(

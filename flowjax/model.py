@@ -296,5 +296,3 @@ class BertFlow:
         if self.params is None:
             raise FlowjaxError("model: expected one that is fitted; call fit or load first")
         return self.params
-
-

@@ -109,6 +109,23 @@ def test_validation_keeps_the_best_and_patience_ends(rows):
     assert scores[-1] > min(scores)
 
 
+def test_validation_may_be_a_share(rows):
+    result = flowjax.fit(
+        small(),
+        rows,
+        key=0,
+        batch_size=32,
+        steps=20,
+        validation=0.25,
+        validate_every=10,
+        devices=1,
+    )
+    assert sum("validation_nll_nats" in row for row in result.metrics) == 2
+    for share in (0.0, 1.5):
+        with pytest.raises(ValueError, match="validation: expected a share of 600 rows"):
+            flowjax.fit(small(), rows, key=0, steps=1, validation=share)
+
+
 def test_checkpoints_resume(rows, tmp_path):
     whole = flowjax.fit(small(), rows, key=0, batch_size=64, steps=30, devices=1)
     options = {"key": 0, "batch_size": 64, "devices": 1, "checkpoint_dir": tmp_path}

@@ -152,7 +152,9 @@ def whitening(
 
     U and Lambda are the covariance's eigenvectors and eigenvalues, largest first, so z has
     covariance I on that batch (divided by n). On the host the sums and the eigenproblem run in
-    NumPy float64; inside of jit in the batch's own type. The parameters are frozen.
+    NumPy float64; inside of jit in the batch's own type. The parameters are frozen. Going from
+    latents to data and back loses digits with the square root of the eigenvalues' ratio, at
+    most 1000 by the floor below; from data to latents and back loses none.
 
     With k = `components` < dim, forward gives `(n, k)` and inverse puts the dropped coordinates
     at their mean. log_det then holds the log-density, in nats, of the dropped coordinates too:

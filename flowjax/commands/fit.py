@@ -97,6 +97,7 @@ def fit_options(train: TrainConfig, steps: int | None) -> dict[str, Any]:
         "batch_size": train.batch_size,
         "accumulate": train.accumulate,
         "optimizer": make_optimizer(train, steps),
+        "validation": train.validation or None,
         "patience": train.patience,
         "checkpoint_every": train.checkpoint_every,
         "keep": train.keep,

@@ -36,8 +36,6 @@ class Args(FitArrayConfig):
 
 def run(args: Args) -> None:
     """Runs the command."""
-    import numpy as np
-
     from flowjax import flows
     from flowjax.commands.fit import fit_options
     from flowjax.data.arrays import ArraySource, open_rows
@@ -48,19 +46,12 @@ def run(args: Args) -> None:
     train = args.train
     rows = open_rows(args.data, str(args.data))
     source = ArraySource(rows, name=str(args.data))
-    held = None
-    if train.validation:
-        if not 0 < train.validation < 1:
-            raise ValueError(f"train.validation: expected 0 to 1, got {train.validation}")
-        order = np.random.default_rng(train.seed).permutation(source.size)
-        cut = max(1, round(train.validation * source.size))
-        held = np.asarray(rows[np.sort(order[:cut])])
-        source = ArraySource(np.asarray(rows[np.sort(order[cut:])]), name=str(args.data))
     flow = flows.make(args.flow.name, source.dim, **args.flow.options())
     config = FitArrayConfig(args.flow, train)
     common.open_run(args.out, config, command=f"fit-array {args.data}", overwrite=args.overwrite)
     write = common.MetricsFile(args.out / "metrics.jsonl")
-    steps = train.steps or max(1, round((train.epochs or 1.0) * source.size / train.batch_size))
+    rows_fitted = source.size - round(train.validation * source.size)
+    steps = train.steps or max(1, round((train.epochs or 1.0) * rows_fitted / train.batch_size))
     with common.watched(), track("fitting", steps, unit="steps") as advance:
         seen = 0
 
@@ -74,7 +65,6 @@ def run(args: Args) -> None:
             flow,
             source,
             key=train.seed,
-            validation=held,
             checkpoint_dir=args.out / "checkpoints",
             on_step=on_step,
             stop=common.wants_stop,

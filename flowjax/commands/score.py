@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from itertools import islice
 
 from tyro.conf import Positional
 
@@ -15,7 +16,7 @@ class Args:
     run: Positional[str]
     """A run or model folder."""
     input: Positional[str]
-    """A file of sentences, or - for standard input."""
+    """.txt, .jsonl, .csv, .tsv, .parquet, tfds:NAME, or - for standard input."""
     column: str | None = None
     """The input's column with the sentences."""
     json: bool = False
@@ -24,15 +25,20 @@ class Args:
 
 def run(args: Args) -> None:
     """Runs the command."""
-    from flowjax.data.sentences import SentenceFile
+    from flowjax.data.sentences import open_source
+    from flowjax.encoder.embed import CHUNK
     from flowjax.model import BertFlow
 
     model = BertFlow.load(args.run)
-    sentences = list(SentenceFile(args.input, args.column))
-    if not sentences:
-        raise ValueError(f"{args.input}: expected sentences, found an empty file")
-    for sentence, value in zip(sentences, model.log_prob(sentences).tolist(), strict=True):
-        if args.json:
-            print(json.dumps({"sentence": sentence, "log_prob": value}, ensure_ascii=False))
-        else:
-            print(f"{value:.4f}\t{sentence}")
+    sentences = iter(open_source(args.input, args.column))
+    scored = 0
+    # A block at a time: memory does not grow with the input.
+    while block := list(islice(sentences, CHUNK)):
+        for sentence, value in zip(block, model.log_prob(block).tolist(), strict=True):
+            if args.json:
+                print(json.dumps({"sentence": sentence, "log_prob": value}, ensure_ascii=False))
+            else:
+                print(f"{value:.4f}\t{sentence}")
+        scored += len(block)
+    if not scored:
+        raise ValueError(f"{args.input}: expected sentences, found none")

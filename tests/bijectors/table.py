@@ -86,7 +86,7 @@ DATA_DEPENDENT = (
 )
 
 
-def data(dim: int, *, rows: int = 7, scale: float = 1.0, seed: int = 0, dtype=np.float32):
+def data(dim: int, *, rows: int = 40, scale: float = 1.0, seed: int = 0, dtype=np.float32):
     """Returns skewed, correlated rows `(rows, dim)`, off centre."""
     rng = np.random.default_rng(seed)
     x = rng.standard_normal((rows, dim)) @ (np.eye(dim) + 0.3 * rng.standard_normal((dim, dim)))

@@ -161,6 +161,7 @@ def torch_part():
     }
     index = {"metadata": {}, "weight_map": weight_map}
     (sharded / "pytorch_model.bin.index.json").write_text(json.dumps(index))
+
     # As the first files on the hub: the old container, parameters, gamma and beta.
     def old_name(name):
         name = name.replace("LayerNorm.weight", "LayerNorm.gamma")
