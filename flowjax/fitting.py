@@ -28,8 +28,9 @@ class FitResult(NamedTuple):
 
     Attributes:
         params: the flow's; with validation data those of the best validation, else the last.
-        metrics: a dict for each dispatch: `step`, `nll_nats`, `bits_per_dim`, `grad_norm`,
-            `rows_per_s`, and `validation_nll_nats` where it was measured.
+        metrics: about a hundred dicts, means over the steps since the one before: `step`,
+            `nll_nats`, `bits_per_dim`, `grad_norm`, `rows_per_s`, and `validation_nll_nats` where
+            it was measured.
         steps: how many were taken.
     """
 
@@ -120,7 +121,7 @@ def fit(
         checkpoint_every: steps between saves.
         keep: checkpoints kept.
         resume: False refuses a folder that has checkpoints.
-        on_step: called with a dict of metrics after each dispatch of steps; True ends the run.
+        on_step: called with each of these dicts; True ends the run.
         stop: asked after each dispatch; True saves and raises `training.Stopped`.
 
     Returns:
@@ -161,7 +162,7 @@ def fit(
     params = init_params(flow, init_key, source)
     if not any(jax.tree.leaves(trainable_mask(params))):
         return FitResult(params, [], 0)
-    run = _Run(flow, held, batch_size, patience, on_step)
+    run = _Run(flow, held, batch_size, steps, patience, on_step)
     loop: dict[str, Any] = {
         "steps": steps,
         "batch_size": batch_size,
@@ -229,34 +230,52 @@ class _Run:
         flow: Flow,
         held: ArraySource | None,
         batch_size: int,
+        steps: int,
         patience: int | None,
         on_step: Callable[[dict[str, float]], bool | None] | None,
     ) -> None:
         self.metrics: list[dict[str, float]] = []
         self.best: Params = None
         self.every: int | None = None
+        self.steps, self.log_every = steps, max(1, steps // 100)
+        self._losses: list[float] = []
+        self._norms: list[float] = []
         self._flow, self._held, self._batch_size = flow, held, batch_size
         self._patience, self._on_step = patience, on_step
         self._best_nll, self._waited = math.inf, 0
         self._mean_nll = jax.jit(lambda params, x, c: flow.log_prob(params, x, c).mean())
 
     def on_chunk(self, chunk: training.Chunk, state: training.TrainState) -> bool:
-        nll = float(chunk.metrics["loss"].mean())
-        bits = 1 / (math.log(2) * self._flow.dim)
-        row = {
-            "step": chunk.stop,
-            "nll_nats": nll,
-            "bits_per_dim": nll * bits,
-            "grad_norm": float(chunk.metrics["grad_norm"].mean()),
-            "rows_per_s": (chunk.stop - chunk.start) * self._batch_size / chunk.seconds,
-        }
+        """Turns a dispatch into rows at fixed steps, so that they do not depend on its length."""
+        speed = (chunk.stop - chunk.start) * self._batch_size / chunk.seconds
         enough = False
-        if self._held is not None and self.every and chunk.stop % self.every == 0:
-            held = self._validate(_to_host(state).params)
-            row |= {"validation_nll_nats": held, "validation_bits_per_dim": held * bits}
-            enough = self._patience is not None and self._waited >= self._patience
-        self.metrics.append(row)
-        return bool(self._on_step(row) if self._on_step else False) or enough
+        for i, step in enumerate(range(chunk.start + 1, chunk.stop + 1)):
+            self._losses.append(float(chunk.metrics["loss"][i]))
+            self._norms.append(float(chunk.metrics["grad_norm"][i]))
+            validates = self._held is not None and self.every and step % self.every == 0
+            if step % self.log_every and step != self.steps and not validates:
+                continue
+            row = self._row(step, speed)
+            if validates:  # a dispatch ends here: the state is that of this step
+                held = self._validate(_to_host(state).params)
+                bits = held / (math.log(2) * self._flow.dim)
+                row |= {"validation_nll_nats": held, "validation_bits_per_dim": bits}
+                enough |= self._patience is not None and self._waited >= self._patience
+            self.metrics.append(row)
+            enough |= bool(self._on_step(row)) if self._on_step else False
+        return enough
+
+    def _row(self, step: int, speed: float) -> dict[str, float]:
+        nll = float(np.mean(self._losses))
+        row = {
+            "step": step,
+            "nll_nats": nll,
+            "bits_per_dim": nll / (math.log(2) * self._flow.dim),
+            "grad_norm": float(np.mean(self._norms)),
+            "rows_per_s": speed,
+        }
+        self._losses, self._norms = [], []
+        return row
 
     def _validate(self, params: Params) -> float:
         held: Any = self._held
