@@ -3,6 +3,7 @@
 import dataclasses
 import types
 import typing
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -103,3 +104,24 @@ def test_files_that_cannot_be_read(tmp_path):
     (tmp_path / "c.toml").write_bytes(b'name = "caf\xe9"')
     with pytest.raises(ValueError, match=r"c\.toml: expected a config in TOML"):
         read_config(tmp_path / "c.toml", FitConfig)
+
+
+SHIPPED = sorted((Path(__file__).parents[1] / "configs").glob("*.toml"))
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda p: p.stem)
+def test_shipped_configs_are_read_and_say_their_command(path):
+    text = path.read_text("utf-8")
+    kind = {"pretrain": PretrainConfig}.get(path.stem.rsplit("_", 1)[-1], FitConfig)
+    if path.stem.startswith("density"):
+        kind = FitArrayConfig
+    config = read_config(path, kind)
+    assert text.startswith("#") and "flowjax " in text and "--config configs/" + path.name in text
+    if kind is not PretrainConfig:
+        from flowjax import flows
+
+        flows.make(config.flow.name, 64, **config.flow.options())
+
+
+def test_there_are_shipped_configs():
+    assert len(SHIPPED) >= 4
