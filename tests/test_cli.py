@@ -239,6 +239,23 @@ def test_a_signal_saves_and_the_next_call_goes_on(tmp_path, text, number, code):
     assert not (out / "model").exists()
 
 
+def test_pretrain_makes_an_encoder_that_encodes(tmp_path, capsys):
+    text = tmp_path / "text.txt"
+    text.write_text("\n".join(" ".join(f"w{(i * k) % 50}" for k in range(30)) for i in range(200)))
+    out = tmp_path / "bert"
+    argv = ["pretrain", "--text", str(text), "--heldout", str(text), "--out", str(out),
+            "--data.length", "64", "--model.layers", "1", "--model.width", "32", "--model.heads", "2",
+            "--model.vocab-size", "90", "--model.ppmi-rows", "50", "--train.steps", "4",
+            "--train.batch-size", "8", "--train.warmup-steps", "1", "--train.validate-every", "2"]  # fmt: skip
+    assert main(argv) == 0
+    assert json.loads(capsys.readouterr().out)["steps"] == 4
+    assert main(["plot", str(out)]) == 0
+    vectors = tmp_path / "v.npy"
+    (tmp_path / "s.txt").write_text("w1 w2\nw3\n")
+    argv = ["encode", str(out / "model"), str(tmp_path / "s.txt"), "--out", str(vectors)]
+    assert main(argv) == 0 and np.load(vectors).shape == (2, 32)
+
+
 def test_help_of_every_command(capsys):
     from flowjax.cli import COMMANDS
 
