@@ -37,11 +37,11 @@ def half(dim: int) -> int:
 
 def split_parts(x: Array, mask: str, swap: bool) -> tuple[Array, Array]:
     """Returns the kept and the moved coordinates of `x` `(..., dim)`."""
-    if mask == "half":
-        parts = x[..., : half(x.shape[-1])], x[..., half(x.shape[-1]) :]
+    if mask == "half":  # one split, whose gradient joins; that of two slices pads and adds
+        first, second = jnp.split(x, [half(x.shape[-1])], axis=-1)
     else:
-        parts = x[..., 0::2], x[..., 1::2]
-    return (parts[1], parts[0]) if swap else parts
+        first, second = x[..., 0::2], x[..., 1::2]
+    return (second, first) if swap else (first, second)
 
 
 def merge_parts(kept: Array, moved: Array, mask: str, swap: bool) -> Array:

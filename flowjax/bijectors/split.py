@@ -63,8 +63,7 @@ def split(
 
     def forward(params: Params, x: Array, context: Array | None = None) -> tuple[Array, Array]:
         x = as_float(x)
-        size = half(x.shape[-1])
-        kept, left = x[..., :size], x[..., size:]
+        kept, left = jnp.split(x, [half(x.shape[-1])], axis=-1)
         z, log_det = inner.forward(params["inner"], kept, context)
         if conditional:
             mean, log_scale = prior(params["prior"], kept, left.shape[-1], context)
