@@ -241,12 +241,38 @@ def test_a_signal_saves_and_the_next_call_goes_on(tmp_path, text, number, code):
 
 def test_pretrain_makes_an_encoder_that_encodes(tmp_path, capsys):
     text = tmp_path / "text.txt"
-    text.write_text("\n".join(" ".join(f"w{(i * k) % 50}" for k in range(30)) for i in range(200)))
+    lines = (" ".join(f"w{(i * k) % 50}" for k in range(30)) for i in range(200))
+    text.write_text("\n".join(lines))
     out = tmp_path / "bert"
-    argv = ["pretrain", "--text", str(text), "--heldout", str(text), "--out", str(out),
-            "--data.length", "64", "--model.layers", "1", "--model.width", "32", "--model.heads", "2",
-            "--model.vocab-size", "90", "--model.ppmi-rows", "50", "--train.steps", "4",
-            "--train.batch-size", "8", "--train.warmup-steps", "1", "--train.validate-every", "2"]  # fmt: skip
+    argv = [
+        "pretrain",
+        "--text",
+        str(text),
+        "--heldout",
+        str(text),
+        "--out",
+        str(out),
+        "--data.length",
+        "64",
+        "--model.layers",
+        "1",
+        "--model.width",
+        "32",
+        "--model.heads",
+        "2",
+        "--model.vocab-size",
+        "90",
+        "--model.ppmi-rows",
+        "50",
+        "--train.steps",
+        "4",
+        "--train.batch-size",
+        "8",
+        "--train.warmup-steps",
+        "1",
+        "--train.validate-every",
+        "2",
+    ]
     assert main(argv) == 0
     assert json.loads(capsys.readouterr().out)["steps"] == 4
     assert main(["plot", str(out)]) == 0
