@@ -1,0 +1,151 @@
+"""Test log-likelihood of realnvp, glow and neural_spline here, in zuko and in PyPI's flowjax.
+
+    python benchmarks/density/run.py --python-zuko PY --python-pyflowjax PY \
+        --miniboone ../shared/data/uci/miniboone_first1523.npy --out density.json
+
+Every library runs in a Python of its own, one process and one thread at a time. What is in the
+`--out` file already is not run again. Prints a Markdown table: nats per test row, mean ± standard
+deviation over the seeds. See density.md beside this folder.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import data
+import numpy as np
+import tyro
+
+LIBRARIES = {
+    "ours": "bert-flowjax",
+    "ours_spread_biases": "bert-flowjax, spread biases",
+    "zuko": "zuko",
+    "pyflowjax": "flowjax (PyPI)",
+}
+FLOWS = ("realnvp", "glow", "neural_spline")
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "NPROC": "1", "JAX_PLATFORMS": "cpu"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """The budget and the architecture, the same for all."""
+
+    steps: int = 2000
+    batch_size: int = 256
+    learning_rate: float = 2e-3
+    """Adam's first; a cosine takes it to 0."""
+    clip_norm: float = 1.0
+    validate_every: int = 100
+    depth: int = 8
+    """Couplings of realnvp and glow."""
+    spline_depth: int = 4
+    width: int = 64
+    hidden_layers: int = 2
+    bins: int = 8
+    bound: float = 5.0
+
+    def of(self, flow: str) -> dict:
+        options = dataclasses.asdict(self)
+        spline_depth = options.pop("spline_depth")
+        return options | ({"depth": spline_depth} if flow == "neural_spline" else {})
+
+
+@dataclasses.dataclass(frozen=True)
+class Args:
+    python_zuko: Path | None = None
+    python_pyflowjax: Path | None = None
+    miniboone: Path = Path("../shared/data/uci/miniboone_first1523.npy")
+    sets: tuple[str, ...] = ("two_moons", "pinwheel", "miniboone")
+    flows: tuple[str, ...] = FLOWS
+    seeds: int = 3
+    split_seed: int = 0
+    options: tyro.conf.OmitArgPrefixes[Options] = dataclasses.field(default_factory=Options)
+    out: Path = Path("density.json")
+
+
+def main(args: Args) -> None:
+    pythons = {
+        "ours": Path(sys.executable),
+        "ours_spread_biases": Path(sys.executable),
+        "zuko": args.python_zuko,
+        "pyflowjax": args.python_pyflowjax,
+    }
+    report = {"options": dataclasses.asdict(args.options), "split_seed": args.split_seed}
+    cells: dict[str, dict] = {}
+    if args.out.exists():
+        found = json.loads(args.out.read_text("utf-8"))
+        if any(found[key] != report[key] for key in report):
+            raise SystemExit(f"{args.out}: made with other options; give another --out")
+        cells = found["cells"]
+    with tempfile.TemporaryDirectory() as folder:
+        for name in args.sets:
+            parts, offset = data.load(name, args.miniboone, args.split_seed)
+            file = Path(folder, f"{name}.npz")
+            np.savez(file, **parts)
+            for flow in args.flows:
+                for library, python in pythons.items():
+                    key = f"{name}/{flow}/{library}"
+                    if python is None or key in cells:
+                        continue
+                    job = {
+                        "data": str(file),
+                        "flow": flow,
+                        "seeds": list(range(args.seeds)),
+                        "options": args.options.of(flow)
+                        | {"spread_biases": library == "ours_spread_biases"},
+                    }
+                    cells[key] = run(python, library, job, Path(folder)) | {"offset": offset}
+                    values = [round(r["test"] + offset, 3) for r in cells[key]["results"]]
+                    seconds = sum(r["seconds"] for r in cells[key]["results"])
+                    print(key, values, f"{seconds:.0f} s", file=sys.stderr, flush=True)
+                    args.out.write_text(json.dumps(report | {"cells": cells}, indent=1) + "\n")
+    print(table(cells))
+
+
+def run(python: Path, library: str, job: dict, folder: Path) -> dict:
+    """Returns what a worker printed: its library's versions, and a result for each seed."""
+    spec = folder / "job.json"
+    spec.write_text(json.dumps(job), "utf-8")
+    script = Path(__file__).with_name(f"worker_{library.split('_')[0]}.py")
+    cache = {"JAX_COMPILATION_CACHE_DIR": str(folder / "jax")}  # seeds differ in numbers only
+    done = subprocess.run(
+        [str(python), str(script), str(spec)],
+        env=os.environ | ONE_THREAD | cache,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def table(cells: dict[str, dict]) -> str:
+    """Returns the Markdown table; the best mean of a row is bold."""
+    lines = [
+        f"| data | flow | {' | '.join(LIBRARIES.values())} |",
+        "|---|---|" + "---:|" * len(LIBRARIES),
+    ]
+    for row in dict.fromkeys(key.rsplit("/", 1)[0] for key in cells):
+        values = {}
+        for library in LIBRARIES:
+            if f"{row}/{library}" in cells:
+                cell = cells[f"{row}/{library}"]
+                tests = [result["test"] + cell["offset"] for result in cell["results"]]
+                values[library] = float(np.mean(tests)), float(np.std(tests, ddof=len(tests) > 1))
+        best = max(mean for mean, _ in values.values())
+        texts = []
+        for library in LIBRARIES:
+            mean, std = values.get(library, (float("nan"),) * 2)
+            text = f"{mean:.3f} ± {std:.3f}" if library in values else ""
+            texts.append(f"**{text}**" if mean == best else text)
+        lines.append(f"| {row.replace('/', ' | ')} | {' | '.join(texts)} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Args))

@@ -1,0 +1,76 @@
+"""Worker: this library's recipes and its `fit`.
+
+With the option `spread_biases` the conditioners' hidden layers start as torch's and equinox's do,
+in place of zero biases: the recipes' `conditioner` option takes any Flax module.
+"""
+
+from __future__ import annotations
+
+import common
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+
+import flowjax
+
+
+class SpreadBiases(nn.Module):
+    """`flowjax.bijectors.mlp` whose hidden kernels and biases start U(±1 / sqrt(fan_in))."""
+
+    width: int
+    hidden_layers: int
+    out: int
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        for _ in range(self.hidden_layers):
+            limit = x.shape[-1] ** -0.5
+
+            def uniform(key, shape, dtype=jnp.float32, limit=limit):
+                return jax.random.uniform(key, shape, dtype, -limit, limit)
+
+            x = nn.relu(nn.Dense(self.width, kernel_init=uniform, bias_init=uniform)(x))
+        return nn.Dense(self.out, kernel_init=nn.initializers.zeros)(x)
+
+
+def fit(job: common.Job, seed: int) -> dict[str, float]:
+    o = job.options
+    size = {"depth": o["depth"], "width": o["width"], "hidden_layers": o["hidden_layers"]}
+    extra = {
+        "realnvp": {},
+        "glow": {"levels": 1, "coupling": "affine", "permutation": "lu", "seed": seed},
+        "neural_spline": {"bins": o["bins"], "bound": o["bound"], "seed": seed},
+    }[job.flow]
+    if o.get("spread_biases"):
+        extra["conditioner"] = lambda out: SpreadBiases(o["width"], o["hidden_layers"], out)
+    flow = flowjax.flows.make(job.flow, job.dim, **size, **extra)
+    result = flowjax.fit(
+        flow,
+        job.train,
+        key=seed,
+        batch_size=o["batch_size"],
+        steps=o["steps"],
+        optimizer=flowjax.fitting.default_optimizer(
+            optax.cosine_decay_schedule(o["learning_rate"], o["steps"]), clip_norm=o["clip_norm"]
+        ),
+        validation=job.validation,
+        validate_every=o["validate_every"],
+    )
+    held = [(-m["validation_nll_nats"], m["step"]) for m in result.metrics if _held(m)]
+    best, step = max(held)
+    log_prob = flow.log_prob(result.params, jnp.asarray(job.test))
+    return {
+        "test": float(log_prob.mean()),
+        "validation": best,
+        "best_step": step,
+        "parameters": sum(leaf.size for leaf in jax.tree.leaves(result.params)),
+    }
+
+
+def _held(metrics: dict[str, float]) -> bool:
+    return "validation_nll_nats" in metrics
+
+
+if __name__ == "__main__":
+    common.work(fit, {"bert-flowjax": flowjax.__version__, "jax": jax.__version__})
