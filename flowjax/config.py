@@ -181,6 +181,9 @@ class PretrainTrain:
     accumulate: int = 1
     learning_rate: float = 1e-3
     warmup_steps: int = 150
+    decay_steps: int = 750
+    """The last steps, over which the rate falls to 0; before them it is constant, so that a run
+    can be made longer or shorter while it is under way."""
     weight_decay: float = 0.01
     clip_norm: float = 1.0
     mask_rate: float = 0.2

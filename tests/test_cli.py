@@ -270,6 +270,8 @@ def test_pretrain_makes_an_encoder_that_encodes(tmp_path, capsys):
         "8",
         "--train.warmup-steps",
         "1",
+        "--train.decay-steps",
+        "1",
         "--train.validate-every",
         "2",
     ]

@@ -74,15 +74,26 @@ def make_loss(
     return loss
 
 
-def make_optimizer(config: PretrainConfig) -> optax.GradientTransformation:
-    """AdamW with clipping, a linear warm-up and a cosine decay to a tenth.
+def learning_rate(config: PretrainConfig) -> optax.Schedule:
+    """Warm-up, a constant rate, a linear fall to 0 (arXiv 2405.18392).
 
-    Biases and norms are not decayed.
+    Up to the fall it does not depend on the number of steps.
     """
-    train = config.train
-    schedule = optax.warmup_cosine_decay_schedule(
-        0.0, train.learning_rate, train.warmup_steps, train.steps, 0.1 * train.learning_rate
-    )
+    t = config.train
+    if t.warmup_steps + t.decay_steps > t.steps:
+        raise ValueError(
+            f"train.steps: expected at least warmup_steps + decay_steps = "
+            f"{t.warmup_steps + t.decay_steps}, got {t.steps}"
+        )
+    up = optax.linear_schedule(0.0, t.learning_rate, t.warmup_steps)
+    down = optax.linear_schedule(t.learning_rate, 0.0, t.decay_steps)
+    flat = optax.constant_schedule(t.learning_rate)
+    return optax.join_schedules([up, flat, down], [t.warmup_steps, t.steps - t.decay_steps])
+
+
+def make_optimizer(config: PretrainConfig) -> optax.GradientTransformation:
+    """AdamW with clipping and the schedule of `learning_rate`; biases and norms are not decayed."""
+    train, schedule = config.train, learning_rate(config)
 
     def matrices(params: Any) -> Any:
         return jax.tree.map(lambda x: x.ndim > 1, params)

@@ -19,6 +19,8 @@ from flowjax.encoder.bert import BertConfig
 # Tokens that the heads of block i look away, head by head; the other heads start at random.
 OFFSETS = ((-1, 1, -2, 2), (-1, 1, -3, 3))
 _WAVES = 8
+# What a head that looks k tokens away adds to the score of that token before the softmax.
+_SHARPNESS = 10.0
 
 
 def start_from(
@@ -27,7 +29,7 @@ def start_from(
     words: np.ndarray,
     *,
     seed: int = 0,
-    position_share: float = 0.3,
+    position_share: float = 0.1,
 ) -> dict[str, Any]:
     """Puts word vectors, sinusoidal positions and neighbour heads into a BERT's params.
 
@@ -47,6 +49,8 @@ def start_from(
     rng = np.random.default_rng(seed)
     basis = np.linalg.qr(rng.standard_normal((width, 2 * waves)))[0].T
     speeds = np.geomspace(2.5, 0.03, waves)
+    # Words keep out of the positions' plane, so that the heads read positions alone.
+    words = words - words @ basis.T @ basis
     power = float((words**2).sum(1).mean())
     power *= position_share / (1 - position_share)
     angles = np.arange(config.max_position_embeddings)[:, None] * speeds
@@ -59,14 +63,16 @@ def start_from(
     embeddings["position_embeddings"] = {"embedding": jnp.asarray(positions, jnp.float32)}
     types = embeddings["token_type_embeddings"]["embedding"]
     embeddings["token_type_embeddings"] = {"embedding": 0.1 * types}
+    # Normed embeddings have squared length `width`, so at their peak the scores are _SHARPNESS.
+    gain = np.sqrt(_SHARPNESS * np.sqrt(size) / (position_share * width))
     for layer, offsets in enumerate(OFFSETS[: config.num_hidden_layers]):
         block = new[f"layer_{layer}"]
         query, key = (np.array(block[name]["kernel"]) for name in ("query", "key"))
         for head, offset in enumerate(offsets[:heads]):
             start = head * size
             columns = slice(start, start + 2 * waves)
-            query[:, columns] = (_rotation(speeds * offset) @ basis).T
-            key[:, columns] = basis.T
+            query[:, columns] = gain * (_rotation(speeds * offset) @ basis).T
+            key[:, columns] = gain * basis.T
         block["query"] = {**block["query"], "kernel": jnp.asarray(query)}
         block["key"] = {**block["key"], "kernel": jnp.asarray(key)}
     return new

@@ -65,7 +65,7 @@ def test_pretrain_learns_resumes_and_gives_an_encoder(tmp_path):
     config = PretrainConfig(
         PretrainData(length=32),
         PretrainModel(layers=1, width=32, heads=2, vocab_size=120, ppmi_rows=200),
-        PretrainTrain(steps=40, batch_size=16, warmup_steps=5, learning_rate=5e-3,
+        PretrainTrain(steps=40, batch_size=16, warmup_steps=5, decay_steps=10, learning_rate=5e-3,
                       checkpoint_every=20, validate_every=20),
     )  # fmt: skip
     rows = []
