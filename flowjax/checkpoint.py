@@ -87,7 +87,7 @@ class Checkpoints:
             if wait:
                 self._manager.wait_until_finished()
         except (ValueError, RuntimeError) as error:
-            raise OSError(f"{self.folder}: cannot save step {step}: {_first(error)}") from error
+            raise OSError(f"{self.folder}: cannot save step {step}: {devices.first_line(error)}") from error
 
     def restore(self, like: Any) -> tuple[int, Any] | None:
         """Reads the newest checkpoint that is whole.
@@ -110,7 +110,7 @@ class Checkpoints:
             except FlowjaxError:
                 raise
             except Exception as error:  # whatever a damaged file makes tensorstore or json raise
-                self._warn(f"{self.folder / str(step)}: cannot be read: {_first(error)}")
+                self._warn(f"{self.folder / str(step)}: cannot be read: {devices.first_line(error)}")
                 continue
             if checks == _checks(state):
                 return step, state
@@ -147,11 +147,6 @@ def _checks(state: Any) -> dict[str, str]:
 def _check(leaf: Any) -> str:
     host = np.asarray(devices.to_host(leaf) if isinstance(leaf, jax.Array) else leaf)
     return f"{zlib.crc32(np.ascontiguousarray(host).tobytes()):08x} {host.dtype} {host.shape}"
-
-
-def _first(error: BaseException) -> str:
-    """The first line of an error: tensorstore's run to pages."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
 
 
 def saved_steps(folder: str | Path) -> list[int]:

@@ -33,6 +33,9 @@ COMMANDS = {
     "info": "versions, devices, and what a run was fitted on",
 }
 
+# Those that run on several processes together, where a launcher started some.
+DISTRIBUTED = {"fit", "fit-array", "pretrain"}
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line and returns its exit code."""
@@ -58,6 +61,10 @@ def _run(name: str, rest: list[str]) -> int:
     module = importlib.import_module(f"flowjax.commands.{name.replace('-', '_')}")
     try:
         args = _parse(module, prog, rest)
+        if name in DISTRIBUTED:
+            from flowjax import devices
+
+            devices.initialize()
         with common.stopping():
             module.run(args)
         sys.stdout.flush()

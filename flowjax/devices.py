@@ -9,33 +9,144 @@ A step is written once, for one device's share of the rows, with collectives ove
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Mapping as Environment
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 AXIS = "data"
 Mapping = Literal["shard_map", "pmap"]
+# A process that is silent for so long counts as dead, and ends the others.
+HEARTBEAT_SECONDS = 30
+
+
+class LostProcess(ConnectionError):
+    """Another process of the job died or left; the last checkpoint is what a restart needs."""
+
+
+def launched(environment: Environment[str, str]) -> dict[str, Any] | None:
+    """What a launcher's environment says about the processes of a job.
+
+    Args:
+        environment: `os.environ`.
+
+    Returns:
+        Keyword arguments of `jax.distributed.initialize` (what is left out it finds by itself),
+        or None for a process on its own.
+
+    Raises:
+        ValueError: a number that is none.
+
+    Example:
+        >>> launched({"JAX_COORDINATOR_ADDRESS": "a:1", "JAX_NUM_PROCESSES": "2"})
+        {'coordinator_address': 'a:1', 'num_processes': 2}
+        >>> launched({"SLURM_NTASKS": "4", "SLURM_STEP_NODELIST": "node[1-4]"})
+        {}
+        >>> launched({"SLURM_NTASKS": "4"}) is None  # in the batch script, outside srun
+        True
+    """
+    if address := environment.get("JAX_COORDINATOR_ADDRESS"):
+        found: dict[str, Any] = {"coordinator_address": address}
+        for name in ("num_processes", "process_id"):
+            if text := environment.get(f"JAX_{name.upper()}"):
+                if not text.isdecimal():
+                    raise ValueError(f"JAX_{name.upper()}: expected a number, got {text!r}")
+                found[name] = int(text)
+        if len(found) == 3:  # nothing to detect
+            found["cluster_detection_method"] = "deactivate"
+        return found
+    slurm = "SLURM_STEP_NODELIST" in environment and environment.get("SLURM_NTASKS", "1") != "1"
+    mpi = environment.get("OMPI_COMM_WORLD_SIZE", "1") != "1"
+    pod = "," in environment.get("TPU_WORKER_HOSTNAMES", "")
+    return {} if slurm or mpi or pod or environment.get("FLOWJAX_DISTRIBUTED") else None
 
 
 def initialize() -> None:
     """Joins the processes that a launcher started, if one did; else does nothing.
 
-    `jax.distributed` recognises Slurm, Open MPI, GKE and TPU pods by itself; elsewhere set
-    `JAX_COORDINATOR_ADDRESS`, `JAX_NUM_PROCESSES` and `JAX_PROCESS_ID`.
+    Slurm (`srun`), Open MPI and TPU pods on GKE are recognised; `FLOWJAX_DISTRIBUTED=1` asks
+    `jax.distributed` to look for what else it knows (Kubernetes jobs, TPU VMs); elsewhere set
+    `JAX_COORDINATOR_ADDRESS`, `JAX_NUM_PROCESSES` and `JAX_PROCESS_ID`. When a process of the job
+    dies the others are ended within a minute. To be called before anything else of jax.
+
+    Raises:
+        ValueError: the environment does not say who the processes are.
+        LostProcess: they did not find each other.
     """
-    if jax.distributed.is_initialized():
+    if jax.distributed.is_initialized() or (found := launched(os.environ)) is None:
         return
-    if address := os.environ.get("JAX_COORDINATOR_ADDRESS"):
+    try:
         jax.distributed.initialize(
-            address,
-            int(os.environ["JAX_NUM_PROCESSES"]),
-            int(os.environ["JAX_PROCESS_ID"]),
+            **found,
+            heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
+            initialization_timeout=int(os.environ.get("FLOWJAX_START_SECONDS", "300")),
         )
-    elif int(os.environ.get("SLURM_NTASKS", "1")) > 1 or os.environ.get("FLOWJAX_DISTRIBUTED"):
-        jax.distributed.initialize()
+    except ValueError as error:
+        raise ValueError(
+            f"several processes: expected JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and "
+            f"JAX_PROCESS_ID, or a cluster that jax knows: {error}"
+        ) from None
+    except jax.errors.JaxRuntimeError as error:
+        raise LostProcess(f"several processes: no connection: {first_line(error)}") from None
+
+
+def several() -> bool:
+    """Whether this is one of several processes; asks for no device where there is one."""
+    return jax.distributed.is_initialized() and jax.process_count() > 1
+
+
+def is_first() -> bool:
+    """Whether this process writes the files that a job has one of."""
+    return not several() or jax.process_index() == 0
+
+
+@contextmanager
+def first_alone() -> Iterator[bool]:
+    """Process 0 runs the block before all others do; yields whether this is process 0.
+
+    For files that a job has one of: process 0 makes them, the others find them. Where process 0
+    fails the others are told.
+
+    Raises:
+        LostProcess: process 0 failed in the block.
+    """
+    if not several():
+        yield True
+    elif is_first():
+        done = False
+        try:
+            yield True
+            done = True
+        finally:
+            gather([done])
+    else:
+        if not gather([True]).all():
+            raise LostProcess("process 0 of this job stopped with an error; it has said which")
+        yield False
+
+
+def gather(values: Sequence[int]) -> np.ndarray:
+    """What each process says: `(processes, len(values))` int32.
+
+    Raises:
+        LostProcess: one is gone.
+
+    Example:
+        >>> gather([3, True]).tolist()
+        [[3, 1]]
+    """
+    mine = np.asarray(values, np.int32)
+    if not several():
+        return mine[None]
+    try:
+        return np.asarray(multihost_utils.process_allgather(mine))
+    except jax.errors.JaxRuntimeError as error:
+        raise _lost(error) from error
 
 
 def make_mesh(devices: Sequence[jax.Device] | int | None = None) -> Mesh:
@@ -45,14 +156,17 @@ def make_mesh(devices: Sequence[jax.Device] | int | None = None) -> Mesh:
         devices: the devices, how many of the visible ones, or None for all (every process's).
 
     Raises:
-        ValueError: more devices are asked for than there are.
+        ValueError: more devices are asked for than there are, or a process has none of them.
     """
     visible = jax.devices()
     if isinstance(devices, int):
         if not 1 <= devices <= len(visible):
             raise ValueError(f"devices: expected 1 to {len(visible)} (visible), got {devices}")
         devices = visible[:devices]
-    return Mesh(np.array(list(devices) if devices is not None else visible), (AXIS,))
+    chosen = visible if devices is None else devices
+    if idle := {d.process_index for d in visible} - {d.process_index for d in chosen}:
+        raise ValueError(f"devices: expected some of every process, got none of {sorted(idle)}")
+    return Mesh(np.array(list(chosen)), (AXIS,))
 
 
 def check_batch(batch_size: int, mesh: Mesh, accumulate: int = 1) -> None:
@@ -96,8 +210,29 @@ def shard_rows(tree: Any, mesh: Mesh, axis: int = 0) -> Any:
 
 
 def to_host(tree: Any) -> Any:
-    """Copies a replicated tree to NumPy, from this process's first device."""
-    return jax.tree.map(lambda x: np.asarray(x.addressable_data(0)), tree)
+    """Copies a replicated tree to NumPy, from this process's first device.
+
+    Raises:
+        LostProcess: another process died during the step that makes it.
+    """
+    try:
+        return jax.tree.map(lambda x: np.asarray(x.addressable_data(0)), tree)
+    except jax.errors.JaxRuntimeError as error:
+        if several():
+            raise _lost(error) from error
+        raise
+
+
+def _lost(error: BaseException) -> LostProcess:
+    return LostProcess(
+        "another process of this job died or left; start all of them again to go on from the "
+        f"last checkpoint ({first_line(error)})"
+    )
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error: those of XLA and tensorstore run to pages."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
 
 
 def data_parallel(

@@ -212,6 +212,11 @@ def train(
         return devices.shard_rows(padded, mesh, axis=1)
 
     at, pace = int(devices.to_host(state.step)), 1
+    if len(starts := np.unique(devices.gather([at]))) > 1:
+        raise ValueError(
+            f"processes: expected all at one step, got {starts.tolist()}; the "
+            "checkpoints' folder must be one that all of them see"
+        )
     plan = _Plan(steps, boundaries, length)
     with ThreadPoolExecutor(1) as reader:
         if at < steps:
@@ -236,9 +241,11 @@ def train(
                 raise NonFinite(
                     at, f"loss {host['loss'][done]}, grad norm {host['grad_norm'][done]}"
                 )
-            pace = plan.pace(done, seconds)
             enough = on_chunk(chunk, state) if on_chunk else None
-            if stop():
+            # Each process has its own clock and may get its own signal; all do the same.
+            said = devices.gather([plan.pace(done, seconds), bool(enough), stop()])
+            pace, enough, halt = int(said[:, 0].min()), said[:, 1].any(), said[:, 2].any()
+            if halt:
                 _save(checkpoints, at, state)
                 raise Stopped()
             if checkpoints and (at == steps or enough or at % checkpoint_every == 0):

@@ -122,10 +122,21 @@ def sections(config: Any) -> dict[str, Any]:
 def open_run(out: Path, config: Any, *, command: str, overwrite: bool) -> None:
     """Makes a run folder with its `config.toml`, or goes on in one of the same config.
 
+    Of several processes the first does so, and the others wait for it.
+
     Raises:
         ValueError: the folder holds a finished model, another config, or something else.
     """
-    file = out / "config.toml"
+    from flowjax import devices
+
+    with devices.first_alone() as first:
+        if first:
+            _open_run(out, config, command, overwrite)
+
+
+def _open_run(out: Path, config: Any, command: str, overwrite: bool) -> None:
+    file, partial = out / "config.toml", out / ".config.toml.partial"
+    partial.unlink(missing_ok=True)  # of a run that was killed as it began
     if out.exists() and any(out.iterdir()):
         if overwrite:
             if not file.exists():
@@ -139,7 +150,8 @@ def open_run(out: Path, config: Any, *, command: str, overwrite: bool) -> None:
             check_same(read_config(file, type(config)), config, out)
             return
     out.mkdir(parents=True, exist_ok=True)
-    write_config(config, file, f"flowjax {command} --config {file} --out {out}")
+    write_config(config, partial, f"flowjax {command} --config {file} --out {out}")
+    os.replace(partial, file)
 
 
 def check_same(found: Any, wanted: Any, out: Path) -> None:
@@ -172,15 +184,21 @@ def new_file(path: str | Path, overwrite: bool, suffixes: tuple[str, ...]) -> Pa
 
 
 class MetricsFile:
-    """`metrics.jsonl`: one JSON object a row, flushed as it is written."""
+    """`metrics.jsonl`: one JSON object a row, flushed as it is written, by the first process."""
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("a", encoding="utf-8")
+        from flowjax import devices
+
+        self._file = path.open("a+b", buffering=0) if devices.is_first() else None
+        if self._file and self._file.tell():
+            self._file.seek(-1, os.SEEK_END)
+            if self._file.read(1) != b"\n":
+                self._file.write(b"\n")  # ends a row that was cut by a kill
 
     def __call__(self, row: dict[str, Any]) -> None:
         """Appends a row."""
-        self._file.write(json.dumps(row) + "\n")
-        self._file.flush()
+        if self._file:
+            self._file.write(json.dumps(row).encode() + b"\n")
 
 
 def say(text: str) -> None:

@@ -34,11 +34,13 @@ class Args(FitConfig):
 
 def run(args: Args) -> None:
     """Runs the command."""
+    from flowjax import devices
+
     config = FitConfig(args.encoder, args.data, args.flow, args.train)
     model = fit_run(config, args.out, overwrite=args.overwrite)
-    print(
-        f"fitted {model.flow_name} on {model.fitted_on['sentences']} sentences: {args.out}/model"
-    )
+    if devices.is_first():
+        count = model.fitted_on["sentences"]
+        print(f"fitted {model.flow_name} on {count} sentences: {args.out}/model")
 
 
 def fit_run(config: FitConfig, out: Path, *, overwrite: bool = False) -> Any:
@@ -48,6 +50,7 @@ def fit_run(config: FitConfig, out: Path, *, overwrite: bool = False) -> Any:
         ValueError: a config, data or encoder that cannot be used.
         flowjax.training.Stopped: after saving.
     """
+    from flowjax import devices
     from flowjax.model import BertFlow
     from flowjax.progress import track
 
@@ -85,7 +88,8 @@ def fit_run(config: FitConfig, out: Path, *, overwrite: bool = False) -> Any:
             stop=common.wants_stop,
             **fit_options(train, steps),
         )
-    model.save(out / "model")
+    if devices.is_first():
+        model.save(out / "model")
     return model
 
 

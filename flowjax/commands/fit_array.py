@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ class Args(FitArrayConfig):
 
 def run(args: Args) -> None:
     """Runs the command."""
-    from flowjax import flows
+    from flowjax import devices, flows
     from flowjax.commands.fit import fit_options
     from flowjax.data.arrays import ArraySource, open_rows
     from flowjax.fitting import fit
@@ -70,11 +71,15 @@ def run(args: Args) -> None:
             stop=common.wants_stop,
             **fit_options(train, steps),
         )
-    folder = args.out / "model"
-    folder.mkdir()
-    save_params(result.params, folder / "flow.safetensors")
+    if not devices.is_first():
+        return
+    folder, partial = args.out / "model", args.out / "model.partial"
+    shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed as it ended
+    partial.mkdir()
+    save_params(result.params, partial / "flow.safetensors")
     spec = {"array_flow": args.flow.name, "options": args.flow.options(), "dim": source.dim}
-    (folder / "config.json").write_text(json.dumps(spec, indent=2) + "\n", "utf-8")
+    (partial / "config.json").write_text(json.dumps(spec, indent=2) + "\n", "utf-8")
+    partial.rename(folder)
     print(f"fitted {args.flow.name} on {source.size} x {source.dim}: {folder}")
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from flowjax import devices
 from flowjax.data.rowfile import RowFile
 
 # Larger data stays on the host and is read a batch at a time.
@@ -37,6 +38,9 @@ class ArraySource:
     ) -> None:
         """Takes rows as they are; `resident=None` decides by size.
 
+        With several processes nothing is resident unless asked for: each reads its share of a
+        batch only.
+
         Raises:
             ValueError: not two-dimensional, empty, not numbers, or not finite in float32 (the
                 first such row and column are named); a context of another length.
@@ -48,7 +52,9 @@ class ArraySource:
                 raise ValueError(f"context: expected {len(rows)} rows, got {len(context)}")
         self.size, self.dim = rows.shape
         self.rows, self.context = rows, context
-        small = rows.size * 4 <= RESIDENT_BYTES if resident is None else resident
+        if resident is None:
+            resident = rows.size * 4 <= RESIDENT_BYTES and not devices.several()
+        small = resident
         self.resident: Any = self._take(slice(None)) if small else None
         self._file = None if small or not RowFile.can_read(rows) else RowFile(rows)
 
