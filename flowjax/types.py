@@ -63,6 +63,10 @@ class Flow(NamedTuple):
         latent_dim: size of a latent; less than `dim` only where a whitening drops components.
         name: the recipe's name.
         layers: one line of text per layer.
+        log_parts: `log_parts(params, x, context=None) -> (log_base, log_det)`, the two terms of
+            log_prob, `(n,)` each.
+        from_moments: `from_moments(moments) -> Flow`, the same flow whose closed-form part is set
+            from streamed moments in place of the batch given to `init`; None where it has none.
     """
 
     init: Callable[..., Params]
@@ -75,6 +79,8 @@ class Flow(NamedTuple):
     latent_dim: int | None = None
     name: str = "flow"
     layers: tuple[str, ...] = ()
+    log_parts: Callable[..., tuple[Array, Array]] | None = None
+    from_moments: Callable[..., Flow] | None = None
 
     def describe(self, params: Params = None) -> str:
         """Returns `describe(self, params)`, the printed layer list."""

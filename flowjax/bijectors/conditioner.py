@@ -8,6 +8,7 @@ last layer should start at zero, so that the coupling starts as the identity.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
@@ -38,6 +39,53 @@ def _activation(activation: str | Callable[[Array], Array]) -> Callable[[Array],
     return ACTIVATIONS[activation]
 
 
+def policy_dot(
+    x: Array, kernel: Array, dimension_numbers: Any, precision: Any = None, **options: Any
+) -> Array:
+    """`x @ kernel` for a Flax layer, under the policy that `jax.default_matmul_precision` names.
+
+    "bfloat16": factors are cast to it, sums are float32, in the gradient's products as well and on
+    every device. All other names are for the compiler, which follows them where the device can
+    ("tensorfloat32" on GPUs). `training.make_step` sets the policy.
+
+    Example:
+        >>> x, numbers = jnp.array([[1.0 + 2**-9]]), (((1,), (0,)), ((), ()))
+        >>> with jax.default_matmul_precision("bfloat16"):
+        ...     print(float(policy_dot(x, jnp.ones((1, 1)), numbers)[0, 0]))
+        1.0
+    """
+    policy = jax.config.jax_default_matmul_precision  # type: ignore[attr-defined]
+    if policy == "bfloat16" and x.dtype == kernel.dtype == jnp.float32:
+        return _bfloat16_dot(x, kernel)
+    return jax.lax.dot_general(x, kernel, dimension_numbers, precision=precision, **options)
+
+
+def _wide(a: Array, b: Array) -> Array:
+    return jnp.matmul(a, b, preferred_element_type=jnp.float32)
+
+
+@jax.custom_vjp
+def _bfloat16_dot(x: Array, kernel: Array) -> Array:
+    return _wide(x.astype(jnp.bfloat16), kernel.astype(jnp.bfloat16))
+
+
+def _bfloat16_dot_fwd(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
+    factors = x.astype(jnp.bfloat16), kernel.astype(jnp.bfloat16)
+    return _wide(*factors), factors
+
+
+def _bfloat16_dot_bwd(factors: tuple[Array, Array], out: Array) -> tuple[Array, Array]:
+    x, kernel = factors
+    out = out.astype(jnp.bfloat16)  # the rule of dot_general would multiply float32 by bfloat16
+    rows = x.reshape(-1, x.shape[-1]), out.reshape(-1, out.shape[-1])
+    return _wide(out, kernel.T), _wide(rows[0].T, rows[1])
+
+
+_bfloat16_dot.defvjp(_bfloat16_dot_fwd, _bfloat16_dot_bwd)
+
+_dense = partial(nn.Dense, dot_general=policy_dot)
+
+
 class _MLP(nn.Module):
     width: int
     depth: int
@@ -48,16 +96,16 @@ class _MLP(nn.Module):
     @nn.compact
     def __call__(self, x: Array) -> Array:
         if self.residual:
-            x = nn.Dense(self.width)(x)
+            x = _dense(self.width)(x)
         for _ in range(self.depth):
             if self.residual:
-                h = nn.Dense(self.width)(self.activation(x))
-                x = x + nn.Dense(self.width)(self.activation(h))
+                h = _dense(self.width)(self.activation(x))
+                x = x + _dense(self.width)(self.activation(h))
             else:
-                x = self.activation(nn.Dense(self.width)(x))
+                x = self.activation(_dense(self.width)(x))
         if self.residual:
             x = self.activation(x)
-        return nn.Dense(self.out, kernel_init=nn.initializers.zeros)(x)
+        return _dense(self.out, kernel_init=nn.initializers.zeros)(x)
 
 
 class _ScaledDense(nn.Module):
@@ -71,7 +119,8 @@ class _ScaledDense(nn.Module):
     @nn.compact
     def __call__(self, x: Array) -> Array:
         shape = (x.shape[-1], self.features)
-        x = x @ self.param("kernel", self.kernel_init, shape, x.dtype)
+        kernel = self.param("kernel", self.kernel_init, shape, x.dtype)
+        x = policy_dot(x, kernel, (((x.ndim - 1,), (0,)), ((), ())))
 
         def start(key: PRNGKey, which: int) -> Array:  # x is the first batch when init runs this
             return initial(self.begin, key, x.reshape(-1, self.features), self.factor)[which]

@@ -76,9 +76,13 @@ def build(
         check_context(context, z)
         return bijector.inverse(params["bijector"], z, context)
 
-    def log_prob(params: Params, x: Array, context: Array | None = None) -> Array:
+    def log_parts(params: Params, x: Array, context: Array | None = None) -> tuple[Array, Array]:
         z, log_det = forward(params, x, context)
-        return density.log_prob(params["base"], z, context) + log_det
+        return density.log_prob(params["base"], z, context), log_det
+
+    def log_prob(params: Params, x: Array, context: Array | None = None) -> Array:
+        log_base, log_det = log_parts(params, x, context)
+        return log_base + log_det
 
     def draw(
         params: Params, key: PRNGKey, n: int, context: Array | None
@@ -111,6 +115,7 @@ def build(
         latent,
         name,
         (*bijector.layers, density.line),
+        log_parts,
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 
@@ -19,6 +21,16 @@ def _dropped_noise(params: Params, key: PRNGKey, x: Array) -> Array:
     p = (params[0] if isinstance(params, tuple) else params)[FROZEN]
     e = jax.random.normal(key, x.shape, x.dtype) * jnp.exp(0.5 * p["log_noise"])
     return x + e - e @ p["matrix"] @ p["inverse"]
+
+
+def _streamable(
+    made: Callable[[Moments | None], Flow], moments: Moments | None, shrinkage: float | str = 0.0
+) -> Flow:
+    """Returns `made(moments)`, which can be made anew from moments found later, unless given."""
+    flow = made(moments)
+    if moments is not None or shrinkage == "ledoit_wolf":  # that one needs the rows themselves
+        return flow
+    return flow._replace(from_moments=made)
 
 
 def whitening(
@@ -61,22 +73,22 @@ def whitening(
         >>> flow.forward(params, x)[0].shape, flow.log_prob(params, x).shape
         ((20, 2), (20,))
     """
-    bijector = whitening_bijector(
-        components=components,
-        beta=beta,
-        shrinkage=shrinkage,
-        eigenvalue_floor=eigenvalue_floor,
-        moments=moments,
-    )
     drops = components is not None and components < dim
-    return build(
-        bijector,
-        dim,
-        base=base,
-        name="whitening",
-        latent_dim=components,
-        noise=_dropped_noise if drops else None,
-    )
+
+    def made(moments: Moments | None) -> Flow:
+        bijector = whitening_bijector(
+            components=components,
+            beta=beta,
+            shrinkage=shrinkage,
+            eigenvalue_floor=eigenvalue_floor,
+            moments=moments,
+        )
+        noise = _dropped_noise if drops else None
+        return build(
+            bijector, dim, base=base, name="whitening", latent_dim=components, noise=noise
+        )
+
+    return _streamable(made, moments, shrinkage)
 
 
 def standardize(dim: int, *, moments: Moments | None = None, base: str | Base = "normal") -> Flow:
@@ -96,7 +108,11 @@ def standardize(dim: int, *, moments: Moments | None = None, base: str | Base = 
         >>> flow.log_prob(flow.init(jax.random.key(1), x), x).shape
         (20,)
     """
-    return build(standardize_bijector(moments=moments), dim, base=base, name="standardize")
+
+    def made(moments: Moments | None) -> Flow:
+        return build(standardize_bijector(moments=moments), dim, base=base, name="standardize")
+
+    return _streamable(made, moments)
 
 
 def whitening_glow(
@@ -161,12 +177,6 @@ def whitening_glow(
         >>> bool(jnp.abs(gap).max() < 1e-3)
         True
     """
-    first = whitening_bijector(
-        components=components,
-        shrinkage=shrinkage,
-        eigenvalue_floor=eigenvalue_floor,
-        moments=moments,
-    )
     latent = dim if components is None else components
     second = glow_bijector(
         latent,
@@ -184,14 +194,25 @@ def whitening_glow(
         checkpoint=checkpoint,
         init="identity",
     )
-    return build(
-        chain(first, second),
-        dim,
-        base=base,
-        name="whitening_glow",
-        latent_dim=latent,
-        noise=_dropped_noise if latent < dim else None,
-    )
+    noise = _dropped_noise if latent < dim else None
+
+    def made(moments: Moments | None) -> Flow:
+        first = whitening_bijector(
+            components=components,
+            shrinkage=shrinkage,
+            eigenvalue_floor=eigenvalue_floor,
+            moments=moments,
+        )
+        return build(
+            chain(first, second),
+            dim,
+            base=base,
+            name="whitening_glow",
+            latent_dim=latent,
+            noise=noise,
+        )
+
+    return _streamable(made, moments, shrinkage)
 
 
 def none(dim: int, *, base: str | Base = "normal") -> Flow:
