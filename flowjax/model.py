@@ -16,7 +16,8 @@ from flowjax.bijectors.moments import Moments, moments_of
 from flowjax.data.arrays import ArraySource
 from flowjax.data.sentences import Source, open_source
 from flowjax.embeddings import embed_in_memory, embed_in_store
-from flowjax.encoder.embed import SentenceEncoder, check_sentences
+from flowjax.encoder.embed import SentenceEncoder
+from flowjax.encoder.sentence_model import SentenceModel
 from flowjax.fitting import FitResult, default_optimizer, fit
 from flowjax.types import Flow, FlowjaxError, Params
 
@@ -25,7 +26,7 @@ logger = logging.getLogger("flowjax")
 ROWS = 4096
 
 
-class BertFlow:
+class BertFlow(SentenceModel):
     """A frozen encoder and a flow fitted on its vectors (BERT-flow, arXiv 2011.05864).
 
     Example:
@@ -88,9 +89,19 @@ class BertFlow:
         }
 
     @property
-    def dim(self) -> int:
+    def dim(self) -> int:  # type: ignore[override]
         """The width of the calibrated vectors."""
         return self.flow.latent_dim or self.flow.dim
+
+    @property
+    def max_seq_length(self) -> int:  # type: ignore[override]
+        """Tokens kept of a sentence."""
+        return self.encoder.max_length
+
+    @property
+    def model_name(self) -> str:  # type: ignore[override]
+        """What mteb calls it."""
+        return f"{self.encoder.model_name}-{self.flow_name}"
 
     def fit(
         self,
@@ -186,34 +197,15 @@ class BertFlow:
             self.fitted_on |= {"steps": result.steps, "nll_nats": result.metrics[-1]["nll_nats"]}
         return result
 
-    def encode(
+    def embed(
         self,
-        sentences: str | Sequence[str],
-        *,
+        sentences: Sequence[str],
         batch_size: int | None = None,
-        show_progress_bar: bool | None = None,
-        normalize_embeddings: bool = False,
+        progress: bool | None = False,
     ) -> np.ndarray:
-        """Embeds sentences and takes the vectors through the flow.
-
-        Args:
-            sentences: a list, or one string.
-            batch_size: sentences in an encoder's batch.
-            show_progress_bar: None shows it on a terminal.
-            normalize_embeddings: scales each vector to length 1.
-
-        Returns:
-            `(n, dim)` float32, or `(dim,)` for one string.
-        """
-        if isinstance(sentences, str):
-            return self.encode([sentences], normalize_embeddings=normalize_embeddings)[0]
-        plain = self.encoder.encode(
-            sentences, batch_size=batch_size, show_progress_bar=show_progress_bar
-        )
-        vectors = self.transform(plain)
-        if normalize_embeddings:
-            vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-        return vectors
+        """Takes strings through encoder and flow: `(n, dim)` float32; `encode` has the options."""
+        self._fitted()
+        return self.transform(self.encoder.embed(sentences, batch_size, progress))
 
     def transform(self, vectors: np.ndarray) -> np.ndarray:
         """Takes plain vectors `(n, dim)` of the encoder through the fitted flow."""
@@ -224,20 +216,6 @@ class BertFlow:
         texts = [sentences] if isinstance(sentences, str) else sentences
         scores = self._through("log_prob", self.encoder.encode(texts), ())
         return scores[0] if isinstance(sentences, str) else scores
-
-    def similarity(self, a: Any, b: Any) -> np.ndarray:
-        """Cosine similarities of all pairs.
-
-        Args:
-            a: a string, strings, or calibrated vectors `(n, dim)`.
-            b: the same, m of them.
-
-        Returns:
-            `(n, m)` float32; a plain number for two strings.
-        """
-        left, right = self._unit(a), self._unit(b)
-        scores = left @ right.T
-        return scores[0, 0] if isinstance(a, str) and isinstance(b, str) else scores
 
     def sample_vectors(self, n: int, *, seed: int | None = None) -> np.ndarray:
         """Draws `(n, dim)` plain vectors from the fitted density."""
@@ -280,17 +258,6 @@ class BertFlow:
             done = self._calls[call](params, jnp.asarray(padded))
             result[start : start + len(block)] = np.asarray(done)[: len(block)]
         return result
-
-    def _unit(self, values: Any) -> np.ndarray:
-        if isinstance(values, str):
-            values = [values]
-        if not isinstance(values, (np.ndarray, jax.Array)):
-            values = list(values)
-            check_sentences(values)
-            return self.encode(values, normalize_embeddings=True)
-        vectors = np.asarray(values, np.float32)
-        vectors = vectors[None] if vectors.ndim == 1 else vectors
-        return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
     def _fitted(self) -> Params:
         if self.params is None:

@@ -10,15 +10,17 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from flowjax import devices
-from flowjax.encoder.batching import batches
+from flowjax.encoder.batching import Batch, batches, slots
 from flowjax.encoder.bert import Bert, BertConfig
-from flowjax.encoder.pooling import layers_of, pool
+from flowjax.encoder.pooling import layers_of, pool_packed
 from flowjax.encoder.resolve import resolve
+from flowjax.encoder.sentence_model import SentenceModel
 from flowjax.encoder.tokenizer import load_tokenizer
 from flowjax.encoder.weights import load_pretrained
 
@@ -47,7 +49,7 @@ class EncodeReport:
         return ", ".join(parts)
 
 
-class SentenceEncoder:
+class SentenceEncoder(SentenceModel):
     """A frozen BERT with a pooling: sentences in, vectors out.
 
     Example:
@@ -78,15 +80,15 @@ class SentenceEncoder:
             name: what it is called in manifests and cards.
             pooling: one of `pooling.POOLINGS`.
             max_length: tokens kept of a sentence, special tokens included.
-            batch_size: sentences in a batch.
+            batch_size: about how many sentences are computed together (16 tokens each, by
+                count); larger suits an accelerator.
             special_tokens: whether means take `[CLS]` and `[SEP]` in, as the paper does.
             dtype: of the matrix products, float32 or bfloat16; vectors are float32.
 
         Raises:
             ValueError: a pooling the model cannot give, a length beyond its positions, ...
         """
-        layers = layers_of(pooling)
-        if "pooler" in layers and "pooler" not in params:
+        if "pooler" in layers_of(pooling) and "pooler" not in params:
             raise ValueError(f"pooling: encoder {name!r} has no pooler weights, expected another")
         if not 3 <= max_length <= config.max_length:
             raise ValueError(
@@ -110,7 +112,7 @@ class SentenceEncoder:
         self._mesh = devices.make_mesh(jax.local_devices())
         self._placed: Any = None
         model = Bert(config, jnp.dtype(dtype), with_pooler="pooler" in params)
-        self._embed = jax.jit(partial(_embed, model, layers, pooling, special_tokens))
+        self._embed = jax.jit(partial(_embed, model, pooling, special_tokens))
 
     @classmethod
     def from_pretrained(cls, name: str | Path, **options: Any) -> SentenceEncoder:
@@ -128,9 +130,19 @@ class SentenceEncoder:
         return cls(params, config, load_tokenizer(folder), name=str(name), **options)
 
     @property
-    def dim(self) -> int:
+    def dim(self) -> int:  # type: ignore[override]
         """The width of the vectors."""
         return self.config.hidden_size
+
+    @property
+    def max_seq_length(self) -> int:  # type: ignore[override]
+        """`max_length`, by sentence-transformers' name."""
+        return self.max_length
+
+    @property
+    def model_name(self) -> str:  # type: ignore[override]
+        """What mteb calls it."""
+        return f"{Path(self.name).name}-{self.pooling}"
 
     def describe(self) -> dict[str, Any]:
         """What decides the vectors: for manifests and cards."""
@@ -142,37 +154,19 @@ class SentenceEncoder:
             "dtype": self.dtype,
         }
 
-    def encode(
+    def embed(
         self,
-        sentences: str | Sequence[str],
-        *,
+        sentences: Sequence[str],
         batch_size: int | None = None,
-        show_progress_bar: bool | None = None,
-        normalize_embeddings: bool = False,
+        progress: bool | None = False,
     ) -> np.ndarray:
-        """Embeds sentences.
-
-        Args:
-            sentences: a list, or one string.
-            batch_size: sentences in a batch; the encoder's own if left out.
-            show_progress_bar: on standard error; None shows it on a terminal, when it takes long.
-            normalize_embeddings: scales each vector to length 1.
-
-        Returns:
-            `(n, dim)` float32, or `(dim,)` for one string.
-        """
-        if isinstance(sentences, str):
-            return self.encode([sentences], normalize_embeddings=normalize_embeddings)[0]
-        check_sentences(sentences)
-        parts = list(
-            self.encode_stream(
-                sentences, batch_size=batch_size, total=len(sentences), progress=show_progress_bar
-            )
+        """Embeds a list of strings to `(n, dim)` float32; `encode` has the options."""
+        if batch_size is not None and batch_size < 1:
+            raise ValueError(f"batch_size: expected at least 1, got {batch_size}")
+        stream = self.encode_stream(
+            sentences, batch_size=batch_size, total=len(sentences), progress=progress
         )
-        vectors = np.concatenate(parts) if parts else np.zeros((0, self.dim), np.float32)
-        if normalize_embeddings:
-            vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-        return vectors
+        return np.concatenate([np.zeros((0, self.dim), np.float32), *stream])
 
     def encode_stream(
         self,
@@ -216,55 +210,49 @@ class SentenceEncoder:
             tokens.append(ids)
         return tokens
 
-    def _encode_chunk(self, chunk: list[str], rows: int, advance: Any) -> np.ndarray:
+    def _encode_chunk(self, chunk: list[str], batch_size: int, advance: Any) -> np.ndarray:
         self.report.sentences += len(chunk)
         self.report.empty += sum(not s.strip() for s in chunk)
-        tokens = self.tokenize(chunk)
-        rows = -(-min(rows, max(8, len(chunk))) // self._mesh.size) * self._mesh.size
         vectors = np.empty((len(chunk), self.dim), np.float32)
-        pending: list[tuple[np.ndarray, jax.Array]] = []
-        pad = self.config.pad_token_id
-        for batch in batches(tokens, rows=rows, max_length=self.max_length, pad_id=pad):
-            ids, mask = devices.shard_rows((batch.ids, batch.mask), self._mesh)
-            pending.append((batch.where, self._embed(self._placed, ids, mask)))
+        pending: list[tuple[Batch, jax.Array]] = []
+        for batch in batches(
+            self.tokenize(chunk),
+            batch_size=batch_size,
+            max_length=self.max_length,
+            pad_id=self.config.pad_token_id,
+            multiple=self._mesh.size,
+        ):
+            arrays = devices.shard_rows((batch.ids, batch.mask, batch.positions), self._mesh)
+            pending.append((batch, self._embed(self._placed, *arrays)))
             if len(pending) > 2:  # the device works on two batches while the host copies a third
-                _collect(pending.pop(0), vectors, advance)
+                _collect(*pending.pop(0), vectors, advance)
         for done in pending:
-            _collect(done, vectors, advance)
+            _collect(*done, vectors, advance)
         return vectors
 
 
-def check_sentences(sentences: Sequence[str]) -> None:
-    """Refuses what is not a sequence of strings, naming the first that is not.
-
-    Raises:
-        ValueError: see above.
-    """
-    for i, sentence in enumerate(sentences):
-        if not isinstance(sentence, str):
-            raise ValueError(f"sentences: expected strings, got {type(sentence).__name__} at {i}")
-
-
-def _collect(done: tuple[np.ndarray, jax.Array], vectors: np.ndarray, advance: Any) -> None:
-    where, result = done
-    vectors[where] = np.asarray(result)[: len(where)]
-    advance(len(where))
+def _collect(batch: Batch, result: jax.Array, vectors: np.ndarray, advance: Any) -> None:
+    vectors[batch.where] = np.asarray(result)[batch.row, batch.slot]
+    advance(len(batch.where))
 
 
 def _embed(
     model: Bert,
-    layers: tuple[int | str, ...],
     pooling: str,
     special_tokens: bool,
     params: Any,
     ids: jax.Array,
     mask: jax.Array,
+    positions: jax.Array,
 ) -> jax.Array:
-    states: Any = model.apply({"params": params}, ids, mask, layers=layers)
-    if not special_tokens:
-        # Without the first token and the last that is not padding, unless there are no others.
-        last = jnp.sum(mask, -1, keepdims=True) - 1
-        place = jnp.arange(mask.shape[-1])
-        inner = mask * (place > 0) * (place < last)
-        mask = jnp.where(inner.sum(-1, keepdims=True) > 0, inner, mask)
-    return pool(states, mask, pooling)
+    """Rows of sentences `(rows, length)` to vectors `(rows, slots(length), dim)`."""
+    # The pooler's layer comes after pooling here: a row has a first token for each sentence.
+    layers = tuple(-1 if i == "pooler" else i for i in layers_of(pooling))
+    states: Any = model.apply({"params": params}, ids, mask, positions=positions, layers=layers)
+    vectors = pool_packed(
+        states, mask, pooling, slots=slots(ids.shape[-1]), special_tokens=special_tokens
+    )
+    if pooling == "pooler":
+        dense = nn.Dense(model.config.hidden_size, dtype=model.dtype)
+        vectors = jnp.tanh(dense.apply({"params": params["pooler"]}, vectors))
+    return vectors.astype(jnp.float32)

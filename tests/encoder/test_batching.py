@@ -5,51 +5,70 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from flowjax.encoder.batching import LENGTHS, batches, lengths_upto
+from flowjax.encoder.batching import LENGTH, batches, lengths_upto, shapes, slots
+
+MAX_LENGTHS = [1, 3, 8, 9, 63, 64, 65, 100, 128, 256, 300, 384, 512, 514, 2000, 8192]
 
 
 @given(
     st.lists(st.integers(0, 512), max_size=60),
-    st.integers(1, 9),
+    st.sampled_from([1, 3, 32, 64, 1000]),
     st.sampled_from([3, 8, 20, 64, 128, 512, 514, 2000]),
+    st.sampled_from([1, 2, 8]),
 )
-@example([], 4, 64)
-@example([0, 0], 4, 64)
-@example([64] * 9, 4, 64)
-def test_every_sentence_once_and_at_the_right_place(sizes, rows, max_length):
-    tokens = [[i + 1] * min(size, max_length) for i, size in enumerate(sizes)]
+@example([], 4, 64, 1)
+@example([0, 0], 4, 64, 1)
+@example([64] * 9, 4, 64, 1)
+@example([3] * 60, 4, 64, 1)
+def test_every_sentence_once_and_at_the_right_place(sizes, batch_size, max_length, multiple):
+    random = np.random.default_rng(0)
+    tokens = [random.integers(0, 99, min(size, max_length)).tolist() for size in sizes]
+    allowed = shapes(batch_size, max_length, multiple)
     seen = []
-    for batch in batches(tokens, rows=rows, max_length=max_length, pad_id=-7):
-        assert batch.ids.shape == batch.mask.shape == (rows, batch.ids.shape[1])
-        assert batch.ids.dtype == batch.mask.dtype == np.int32
-        assert batch.ids.shape[1] in lengths_upto(max_length)
-        assert 0 < len(batch.where) <= rows
-        for row, i in enumerate(batch.where):
-            size = len(tokens[i])
-            assert batch.ids[row, :size].tolist() == tokens[i]
-            assert (batch.ids[row, size:] == -7).all()
-            assert batch.mask[row].tolist() == [1] * size + [0] * (batch.mask.shape[1] - size)
-        assert not batch.mask[len(batch.where) :].any()
+    for batch in batches(
+        tokens, batch_size=batch_size, max_length=max_length, pad_id=-7, multiple=multiple
+    ):
+        assert batch.ids.shape == batch.mask.shape == batch.positions.shape
+        assert batch.ids.shape in allowed
+        assert batch.ids.dtype == batch.mask.dtype == batch.positions.dtype == np.int32
+        assert (batch.slot < slots(batch.ids.shape[1])).all()
+        assert (batch.ids[batch.mask == 0] == -7).all()
+        assert not batch.positions[batch.mask == 0].any()
+        for i, row, slot in zip(batch.where, batch.row, batch.slot):
+            mine = batch.mask[row] == slot + 1
+            assert batch.ids[row, mine].tolist() == tokens[i]
+            assert batch.positions[row, mine].tolist() == list(range(len(tokens[i])))
+        assert (batch.mask > 0).sum() == sum(len(tokens[i]) for i in batch.where)
         seen += batch.where.tolist()
     assert sorted(seen) == list(range(len(tokens)))
 
 
-@pytest.mark.parametrize("max_length", [1, 3, 8, 9, 64, 100, 384, 385, 512, 513, 514, 8192])
-def test_at_most_twelve_shapes(max_length):
-    allowed = lengths_upto(max_length)
-    assert len(allowed) <= 12
-    assert list(allowed) == sorted(set(allowed))
-    assert allowed[-1] == max_length
-    tokens = [[1] * size for size in range(max_length + 1)]
-    shapes = {batch.ids.shape for batch in batches(tokens, rows=2, max_length=max_length)}
-    assert len(shapes) <= 12
+@pytest.mark.parametrize("max_length", MAX_LENGTHS)
+@pytest.mark.parametrize("batch_size", [1, 7, 64, 1024])
+@pytest.mark.parametrize("multiple", [1, 8])
+def test_at_most_twelve_shapes(max_length, batch_size, multiple):
+    allowed = shapes(batch_size, max_length, multiple)
+    assert len(set(allowed)) == len(allowed) <= 12
+    assert all(rows % multiple == 0 for rows, _ in allowed)
+    lengths = lengths_upto(max_length)
+    assert list(lengths) == sorted(set(lengths), reverse=True)
+    assert lengths[0] >= max(max_length, LENGTH)
 
 
-def test_the_longest_come_first_and_padding_is_small():
+@pytest.mark.parametrize(
+    ("count", "max_length", "least"),
+    [(100, 64, 0.9), (500, 64, 0.95), (2000, 64, 0.95), (2000, 128, 0.95), (2000, 512, 0.95)],
+)
+def test_padding_is_less_than_a_twentieth(count, max_length, least):
+    """Lengths as in STS-B, mean 15 of at most 64, and the same wider."""
     random = np.random.default_rng(0)
-    tokens = [[1] * int(n) for n in np.clip(random.gamma(4, 4, 2000), 3, 64)]
-    lengths = [batch.ids.shape[1] for batch in batches(tokens, rows=64, max_length=64)]
+    sizes = np.clip(random.gamma(4, 3.7 * max_length / 64, count), 3, max_length).astype(int)
+    found = list(batches([[1] * n for n in sizes], batch_size=64, max_length=max_length))
+    assert sizes.sum() / sum(batch.ids.size for batch in found) > least
+    lengths = [batch.ids.shape[1] for batch in found]
     assert lengths == sorted(lengths, reverse=True)
-    share = sum(map(len, tokens)) / (64 * sum(lengths))
-    assert share > 0.7
-    assert LENGTHS[-1] == 512
+
+
+def test_one_short_sentence_is_not_padded_to_a_row():
+    (batch,) = batches([[1] * 9], batch_size=64, max_length=64)
+    assert batch.ids.shape == (1, 32)

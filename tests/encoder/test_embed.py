@@ -10,6 +10,7 @@ import pytest
 
 from flowjax.encoder import embed
 from flowjax.encoder.embed import SentenceEncoder
+from flowjax.encoder.pooling import POOLINGS
 
 SENTENCES = [
     "A man plays the guitar.",
@@ -66,6 +67,18 @@ def test_the_order_is_kept_and_one_string_is_one_vector(encoder, vectors):
     np.testing.assert_allclose(encoder.encode(tuple(SENTENCES[:2])), vectors[:2], atol=1e-5)
 
 
+@pytest.mark.parametrize("pooling", POOLINGS)
+@pytest.mark.parametrize("special_tokens", [True, False])
+def test_company_does_not_matter(encoder_folder, pooling, special_tokens):
+    """Sentences packed into one row give what each gives alone, whatever the pooling."""
+    encoder = SentenceEncoder.from_pretrained(
+        encoder_folder, max_length=16, pooling=pooling, special_tokens=special_tokens
+    )
+    alone = np.stack([encoder.encode(sentence) for sentence in SENTENCES])
+    np.testing.assert_allclose(encoder.encode(SENTENCES), alone, rtol=0, atol=1e-5)
+    assert np.abs(alone[0] - alone[1]).max() > 1e-3
+
+
 @pytest.mark.parametrize("batch_size", [1, 16])
 def test_the_batch_size_does_not_matter(encoder, vectors, batch_size):
     got = encoder.encode(SENTENCES, batch_size=batch_size)
@@ -111,13 +124,13 @@ def test_what_is_no_string_is_named(encoder, wrong):
 def test_means_without_special_tokens_equal_pytorch(goldens, pooling):
     """`[CLS]` and `[SEP]`, whatever ids stand there, are left out unless nothing else is."""
     from flowjax.encoder.bert import Bert
-    from flowjax.encoder.pooling import layers_of
     from flowjax.encoder.weights import load_pretrained
 
     params, config = load_pretrained(goldens / "roberta")
     with np.load(goldens / "roberta" / "states.npz") as golden:
-        run = partial(embed._embed, Bert(config), layers_of(pooling), pooling, False)
-        got = jax.jit(run)(params, golden["ids"], golden["mask"])
+        run = partial(embed._embed, Bert(config), pooling, False)
+        places = np.broadcast_to(np.arange(golden["ids"].shape[1]), golden["ids"].shape)
+        got = jax.jit(run)(params, golden["ids"], golden["mask"], places)[:, 0]
         expected = golden[f"pooled_{pooling}_without_special"]
     np.testing.assert_allclose(got, expected, rtol=0, atol=1e-5)
 

@@ -1,0 +1,42 @@
+"""Vectors in fewer bits, as sentence-transformers' `quantize_embeddings` makes them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+PRECISIONS = ("float32", "int8", "uint8", "binary", "ubinary")
+
+
+def quantize(vectors: np.ndarray, precision: str) -> np.ndarray:
+    """Quantises vectors.
+
+    Args:
+        vectors: `(n, dim)` float32.
+        precision: one of `PRECISIONS`. `int8` and `uint8` cut each entry's range over these
+            vectors into 255 steps; `binary` and `ubinary` keep the signs, eight to a byte.
+
+    Returns:
+        `(n, dim)`, or `(n, ceil(dim / 8))` for the signs.
+
+    Raises:
+        ValueError: another precision, or 8-bit integers of one vector, which has no range.
+
+    Example:
+        >>> quantize(np.array([[0.5, -1.0], [1.5, 3.0]], np.float32), "uint8").tolist()
+        [[0, 0], [255, 255]]
+    """
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision: expected one of {', '.join(PRECISIONS)}, got {precision!r}")
+    if precision == "float32":
+        return vectors
+    if precision.endswith("binary"):
+        bits = np.packbits(vectors > 0, axis=1)
+        return bits if precision == "ubinary" else (bits.astype(np.int16) - 128).astype(np.int8)
+    if not len(vectors):
+        return vectors.astype(precision)
+    if len(vectors) == 1:
+        raise ValueError(f"precision: expected two vectors or more for {precision!r}, got one")
+    low = vectors.min(0)
+    step = (vectors.max(0) - low) / 255
+    levels = np.clip(np.floor((vectors - low) / np.where(step == 0, 1, step)), 0, 255)
+    return (levels if precision == "uint8" else levels - 128).astype(precision)
