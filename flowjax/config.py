@@ -123,6 +123,8 @@ class TrainConfig:
     """How many devices; all if left out."""
     mapping: str = "shard_map"
     """How the step is mapped over them: shard_map or pmap."""
+    precision: str = "float32"
+    """Of the nets' matrix products while training: float32, bfloat16 or tf32."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -193,6 +195,8 @@ class PretrainTrain:
     seed: int = 0
     checkpoint_every: int = 250
     validate_every: int = 250
+    export_every: int = 0
+    """Writes the encoder as it then is to `encoders/STEP` each so many steps; 0: never."""
 
 
 @dataclasses.dataclass(frozen=True)

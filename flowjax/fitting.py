@@ -13,14 +13,19 @@ import numpy as np
 import optax
 
 from flowjax import devices, training
+from flowjax.bijectors.moments import moments_of
 from flowjax.checkpoint import Checkpoints
-from flowjax.data.arrays import ArraySource, open_rows
+from flowjax.data.arrays import ArraySource, Part, open_rows
 from flowjax.data.shuffle import shuffled
+from flowjax.optimizers import scale_by_rate
 from flowjax.types import Flow, FlowjaxError, Params, PRNGKey, trainable_mask
 
 Array = jax.Array
-# Data-dependent parts (whitening, actnorm) are set from at most this many numbers of the data.
+# Data-dependent parts (actnorm; whitening in memory) are set from at most this many numbers of the
+# data: of those on the devices, and of those that are read as they are needed.
 INIT_NUMBERS = 1 << 26
+STREAMED_INIT_NUMBERS = 1 << 22
+ROWS = 8192
 
 
 class FitResult(NamedTuple):
@@ -29,8 +34,9 @@ class FitResult(NamedTuple):
     Attributes:
         params: the flow's; with validation data those of the best validation, else the last.
         metrics: about a hundred dicts, means over the steps since the one before: `step`,
-            `nll_nats`, `bits_per_dim`, `grad_norm`, `rows_per_s`, and `validation_nll_nats` where
-            it was measured.
+            `nll_nats`, `bits_per_dim`, `log_det` and `log_base` (the terms of the log-likelihood,
+            nats a row), `grad_norm`, `learning_rate` (of that step), `rows_per_s`, and
+            `validation_nll_nats` where it was measured.
         steps: how many were taken.
     """
 
@@ -44,7 +50,11 @@ def nll_loss(flow: Flow) -> training.Loss:
 
     def loss(params: Params, resident: Any, batch: Any, key: Array) -> tuple[Array, dict]:
         rows = batch if resident is None else jax.tree.map(lambda a: a[batch["rows"]], resident)
-        return -flow.log_prob(params, rows["x"], rows.get("context")).mean(), {}
+        if flow.log_parts is None:
+            return -flow.log_prob(params, rows["x"], rows.get("context")).mean(), {}
+        log_base, log_det = flow.log_parts(params, rows["x"], rows.get("context"))
+        terms = {"log_det": log_det.mean(), "log_base": log_base.mean()}
+        return -(log_base + log_det).mean(), terms
 
     return loss
 
@@ -56,21 +66,30 @@ def default_optimizer(
     clip_norm: float | None = 1.0,
 ) -> optax.GradientTransformation:
     """Adam (AdamW with decay) behind clipping by global norm: what `fit` uses."""
-    adam = (
-        optax.adamw(learning_rate, weight_decay=weight_decay, mask=trainable_mask)
-        if weight_decay
-        else optax.adam(learning_rate)
-    )
-    return optax.chain(optax.clip_by_global_norm(clip_norm), adam) if clip_norm else adam
+    parts = [optax.scale_by_adam()]
+    if clip_norm:
+        parts.insert(0, optax.clip_by_global_norm(clip_norm))
+    if weight_decay:
+        parts.append(optax.add_decayed_weights(weight_decay, trainable_mask))
+    return optax.chain(*parts, scale_by_rate(learning_rate))
 
 
 def init_params(flow: Flow, key: PRNGKey, source: ArraySource) -> Params:
-    """Data-dependent init, from all rows where they are few and from spread-out ones otherwise."""
-    rows, context = source.rows, source.context
-    stride = max(1, math.ceil(rows.size / INIT_NUMBERS))
-    first = jnp.asarray(np.asarray(rows[::stride], np.float32))
-    extra = None if context is None else jnp.asarray(np.asarray(context[::stride], np.float32))
-    return flow.init(key, first, extra) if context is not None else flow.init(key, first)
+    """Data-dependent init, from all rows where they are few and from spread-out ones otherwise.
+
+    Data that is not on the devices: closed forms (whitening, standardizing) take the moments of
+    all rows, in one pass; what is trained on from there (actnorm) takes the spread-out rows.
+    """
+    streamed = source.resident is None
+    if streamed and flow.from_moments is not None:
+        flow = flow.from_moments(moments_of(source.blocks(ROWS), source.dim))
+    numbers = STREAMED_INIT_NUMBERS if streamed else INIT_NUMBERS
+    stride = max(1, math.ceil(source.size * source.dim / numbers))
+    first = source.take(np.arange(0, source.size, stride))
+    first = {name: jnp.asarray(values) for name, values in first.items()}
+    if "context" in first:
+        return flow.init(key, first["x"], first["context"])
+    return flow.init(key, first["x"])
 
 
 def fit(
@@ -90,6 +109,7 @@ def fit(
     devices: Any = None,
     mapping: devices.Mapping = "shard_map",
     accumulate: int = 1,
+    precision: training.Precision = "float32",
     checkpoint_dir: str | Path | None = None,
     checkpoint_every: int = 1000,
     keep: int = 3,
@@ -101,8 +121,9 @@ def fit(
 
     Args:
         flow: from `flowjax.flows`, or any `Flow`.
-        data: `(n, d)` array, a path to `.npy` or an embedding store, or an `ArraySource`. Small
-            data stays on the devices; a large `.npy` is memory-mapped and read as it is needed.
+        data: `(n, d)` array, a path to `.npy`, `.parquet` or an embedding store, or an
+            `ArraySource`. Small data stays on the devices; a large `.npy` is memory-mapped and
+            read as it is needed.
         key: a PRNG key or an integer: of the parameters and the batches.
         batch_size: rows of a step, over all devices.
         steps: how many steps, or
@@ -117,6 +138,8 @@ def fit(
         devices: which ones, or how many; all if left out.
         mapping: `"shard_map"` or `"pmap"`: the same numbers.
         accumulate: parts a device's share of a batch is worked through in.
+        precision: of the nets' matrix products while training: `"float32"`, `"bfloat16"` or
+            `"tf32"`. Everything else, and what is done with the params later, is float32.
         checkpoint_dir: where to save; a run that was stopped there goes on.
         checkpoint_every: steps between saves.
         keep: checkpoints kept.
@@ -170,6 +193,7 @@ def fit(
         "mesh": _mesh(devices),
         "mapping": mapping,
         "accumulate": accumulate,
+        "precision": precision,
         "checkpoint_every": checkpoint_every,
         "on_chunk": run.on_chunk,
         "every": (validate_every or max(1, steps // 20)) if held is not None else None,
@@ -197,19 +221,24 @@ def fit(
 
 
 def _keep_aside(source: ArraySource, share: float, seed: int) -> tuple[ArraySource, ArraySource]:
-    """Splits a source by a shuffle of its rows into `(the rest, the share)`, both in memory."""
+    """Splits a source by a shuffle of its rows into `(the rest, the share)`.
+
+    Both are in memory where the source is; else both are read through the shuffle.
+    """
     cut = round(share * source.size)
     if not 0 < share < 1 or not 0 < cut < source.size:
         raise FlowjaxError(
             f"validation: expected a share of {source.size} rows between 0 and 1, got {share}"
         )
+    if source.resident is None:
+        return Part(source, cut, source.size, seed=seed), Part(source, 0, cut, seed=seed)
     order = shuffled(np.arange(source.size), source.size, seed=seed)
 
     def take(rows: np.ndarray) -> ArraySource:
-        context = None if source.context is None else np.asarray(source.context[rows])
-        return ArraySource(np.asarray(source.rows[rows]), context)
+        part = source.take(rows)
+        return ArraySource(part["x"], part.get("context"))
 
-    return take(np.sort(order[cut:])), take(np.sort(order[:cut]))
+    return take(order[cut:]), take(order[:cut])
 
 
 def freeze(
@@ -238,20 +267,18 @@ class _Run:
         self.best: Params = None
         self.every: int | None = None
         self.steps, self.log_every = steps, max(1, steps // 100)
-        self._losses: list[float] = []
-        self._norms: list[float] = []
+        self._since: list[dict[str, float]] = []
         self._flow, self._held, self._batch_size = flow, held, batch_size
         self._patience, self._on_step = patience, on_step
         self._best_nll, self._waited = math.inf, 0
-        self._mean_nll = jax.jit(lambda params, x, c: flow.log_prob(params, x, c).mean())
+        self._mean_log_prob = jax.jit(lambda params, x, c: flow.log_prob(params, x, c).mean())
 
     def on_chunk(self, chunk: training.Chunk, state: training.TrainState) -> bool:
         """Turns a dispatch into rows at fixed steps, so that they do not depend on its length."""
         speed = (chunk.stop - chunk.start) * self._batch_size / chunk.seconds
         enough = False
         for i, step in enumerate(range(chunk.start + 1, chunk.stop + 1)):
-            self._losses.append(float(chunk.metrics["loss"][i]))
-            self._norms.append(float(chunk.metrics["grad_norm"][i]))
+            self._since.append({name: float(v[i]) for name, v in chunk.metrics.items()})
             validates = self._held is not None and self.every and step % self.every == 0
             if step % self.log_every and step != self.steps and not validates:
                 continue
@@ -266,25 +293,24 @@ class _Run:
         return enough
 
     def _row(self, step: int, speed: float) -> dict[str, float]:
-        nll = float(np.mean(self._losses))
-        row = {
-            "step": step,
-            "nll_nats": nll,
-            "bits_per_dim": nll / (math.log(2) * self._flow.dim),
-            "grad_norm": float(np.mean(self._norms)),
-            "rows_per_s": speed,
-        }
-        self._losses, self._norms = [], []
-        return row
+        def mean(name: str) -> float:
+            return float(np.mean([metrics[name] for metrics in self._since]))
+
+        nll, last = mean("loss"), self._since[-1]
+        row = {"step": step, "nll_nats": nll, "bits_per_dim": nll / (math.log(2) * self._flow.dim)}
+        row |= {name: mean(name) for name in ("log_det", "log_base", "grad_norm") if name in last}
+        if "learning_rate" in last:
+            row["learning_rate"] = last["learning_rate"]
+        self._since = []
+        return row | {"rows_per_s": speed}
 
     def _validate(self, params: Params) -> float:
         held: Any = self._held
         total, step = 0.0, 8192
         for start in range(0, held.size, step):
-            x = np.asarray(held.rows[start : start + step], np.float32)
-            c = held.context
-            c = None if c is None else np.asarray(c[start : start + step], np.float32)
-            total -= float(self._mean_nll(params, x, c)) * len(x)
+            rows = held.take(np.arange(start, min(start + step, held.size)))
+            log_prob = self._mean_log_prob(params, rows["x"], rows.get("context"))
+            total -= float(log_prob) * len(rows["x"])
         nll = total / held.size
         if nll < self._best_nll:
             self._best_nll, self._waited, self.best = nll, 0, params

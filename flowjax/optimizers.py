@@ -9,6 +9,29 @@ import jax.numpy as jnp
 import optax
 
 
+def scale_by_rate(learning_rate: optax.ScalarOrSchedule) -> optax.GradientTransformation:
+    """Returns `optax.scale_by_learning_rate` whose state holds the rate of the last step.
+
+    The training loop finds it there, whatever is chained around, and puts it in the metrics.
+
+    Args:
+        learning_rate: a number or a schedule.
+
+    Returns:
+        An optax gradient transformation.
+
+    Example:
+        >>> scale = scale_by_rate(optax.linear_schedule(0.0, 1.0, 10))
+        >>> state = scale.init(jnp.ones(1))
+        >>> for _ in range(3):
+        ...     step, state = scale.update(jnp.ones(1), state)
+        >>> round(float(step[0]), 6), round(float(state.hyperparams["learning_rate"]), 6)
+        (-0.2, 0.2)
+    """
+    scale = optax.inject_hyperparams(optax.scale_by_learning_rate, static_args="flip_sign")
+    return scale(learning_rate=learning_rate)
+
+
 class UncorrectedMoments(NamedTuple):
     """First and second moments of the gradients, as they are."""
 
@@ -97,5 +120,5 @@ def adam_uncorrected(
         optax.identity() if clip_norm is None else optax.clip_by_global_norm(clip_norm),
         scale_by_uncorrected_adam(b1, b2, eps),
         optax.add_decayed_weights(weight_decay, mask),
-        optax.scale_by_learning_rate(learning_rate),
+        scale_by_rate(learning_rate),
     )

@@ -10,7 +10,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple, Protocol
+from contextlib import nullcontext
+from typing import Any, Literal, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -23,6 +24,11 @@ from flowjax.data.shuffle import batch_rows
 
 Array = jax.Array
 Loss = Callable[[Any, Any, Any, Array], tuple[Array, dict[str, Array]]]
+Precision = Literal["float32", "bfloat16", "tf32"]
+# What jax.default_matmul_precision calls them; `bijectors.conditioner.policy_dot` reads it.
+PRECISIONS = {"float32": "float32", "bfloat16": "bfloat16", "tf32": "tensorfloat32"}
+# Rows that are streamed go to the device in dispatches of at most about so many bytes.
+DISPATCH_BYTES = 1 << 25
 
 
 class Source(Protocol):
@@ -75,6 +81,7 @@ def make_step(
     *,
     seed: int,
     accumulate: int = 1,
+    precision: Precision | None = None,
 ) -> Callable[[TrainState, Any, Any], tuple[TrainState, dict[str, Array]]]:
     """Builds the per-device step that runs many batches.
 
@@ -85,12 +92,21 @@ def make_step(
         seed: of the run; the key handed to the loss is a function of (seed, step) alone, the same
             on all devices.
         accumulate: a share is worked through in this many parts, one after the other.
+        precision: of the nets' matrix products, gradients included: `"float32"`, `"bfloat16"`
+            (factors rounded, sums float32) or `"tf32"` (where the device has it, else float32).
+            Sums, log_det and the maps that must invert stay float32. None leaves JAX's setting.
 
     Returns:
         `step(state, (resident, n), batches)`, which runs the first `n` of the batches stacked in
         `batches` and stops before the first whose loss or gradient is not finite. Metrics are
-        `(k,)` arrays; `done` tells how many steps were finished.
+        `(k,)` arrays; `done` tells how many steps were finished. A learning rate that the
+        optimizer keeps in its state (`optax.inject_hyperparams`) is among them.
+
+    Raises:
+        ValueError: an unknown precision.
     """
+    if precision is not None and precision not in PRECISIONS:
+        raise ValueError(f"precision: expected one of {', '.join(PRECISIONS)}, got {precision!r}")
     grad = jax.value_and_grad(loss, has_aux=True)
 
     def gradient(params: Any, resident: Any, batch: Any, key: Array) -> tuple[Any, Any]:
@@ -103,15 +119,18 @@ def make_step(
 
     def one(state: TrainState, resident: Any, batch: Any) -> tuple[TrainState, Any, Array]:
         key = jax.random.fold_in(jax.random.key(seed), state.step)
-        (value, aux), grads = jax.lax.pmean(
-            gradient(state.params, resident, batch, key), devices.AXIS
+        policy = (
+            jax.default_matmul_precision(PRECISIONS[precision]) if precision else nullcontext()
         )
+        with policy:
+            share = gradient(state.params, resident, batch, key)
+        (value, aux), grads = jax.lax.pmean(share, devices.AXIS)
         norm = optax.tree.norm(grads)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         new = TrainState(state.step + 1, optax.apply_updates(state.params, updates), opt_state)
         ok = jnp.isfinite(value) & jnp.isfinite(norm)
         state = jax.tree.map(lambda a, b: jnp.where(ok, a, b), new, state)
-        return state, {"loss": value, "grad_norm": norm, **aux}, ok
+        return state, {"loss": value, "grad_norm": norm, **_rate(opt_state), **aux}, ok
 
     def step(
         state: TrainState, resident: tuple[Any, Array], batches: Any
@@ -133,6 +152,14 @@ def make_step(
         return state, {**log, "done": i - (~ok).astype(jnp.int32), "ran": i}
 
     return step
+
+
+def _rate(opt_state: Any) -> dict[str, Array]:
+    """The learning rate of the step, where the optimizer's state has one number of that name."""
+    found = optax.tree_utils.tree_get_all_with_path(
+        opt_state, "learning_rate", filtering=lambda _, value: isinstance(value, jax.Array)
+    )
+    return {"learning_rate": found[0][1]} if len(found) == 1 else {}
 
 
 class Chunk(NamedTuple):
@@ -162,6 +189,7 @@ def train(
     on_chunk: Callable[[Chunk, TrainState], bool | None] | None = None,
     every: int | None = None,
     stop: Callable[[], bool] = lambda: False,
+    precision: Precision | None = None,
 ) -> TrainState:
     """Runs the loop from `state.step` to `steps`.
 
@@ -176,12 +204,14 @@ def train(
         mesh: `devices.make_mesh()`; all devices if left out.
         mapping: `"shard_map"` or `"pmap"`.
         accumulate: parts that a device's share is worked through in.
-        steps_per_call: the most steps of a dispatch; chosen by the source's kind if left out.
+        steps_per_call: the most steps of a dispatch; if left out 256, or fewer (8 at least) where
+            rows are streamed and those of 256 steps are more than 32 MiB.
         checkpoints: where to save, or None.
         checkpoint_every: steps between saves; the last step is always saved.
         on_chunk: called after each dispatch with its metrics and the state; True ends the run.
         every: a dispatch ends at each multiple of this step (for validation).
         stop: asked after each dispatch; True saves and raises `Stopped`.
+        precision: see `make_step`.
 
     Returns:
         The last state, replicated over the mesh.
@@ -193,10 +223,9 @@ def train(
     """
     mesh = mesh or devices.make_mesh()
     devices.check_batch(batch_size, mesh, accumulate)
-    call = devices.data_parallel(
-        make_step(loss, optimizer, seed=seed, accumulate=accumulate), mesh, mapping
-    )
-    length = steps_per_call or (256 if source.resident is not None else 8)
+    step = make_step(loss, optimizer, seed=seed, accumulate=accumulate, precision=precision)
+    call = devices.data_parallel(step, mesh, mapping)
+    length = steps_per_call or _steps_per_call(source, batch_size)
     state = devices.replicate(state, mesh)
     resident = devices.replicate(source.resident, mesh)
     share = devices.local_rows(batch_size, mesh)
@@ -253,6 +282,13 @@ def train(
             if enough:
                 break
     return state
+
+
+def _steps_per_call(source: Source, batch_size: int) -> int:
+    if source.resident is not None or not source.size:
+        return 256
+    row = sum(x.nbytes for x in source.read(np.zeros(1, np.int64)).values())
+    return max(8, min(256, DISPATCH_BYTES // max(1, row * batch_size)))
 
 
 class _Plan(NamedTuple):

@@ -201,6 +201,11 @@ class MetricsFile:
             self._file.write(json.dumps(row).encode() + b"\n")
 
 
+def fit_note(row: dict[str, float]) -> str:
+    """What the progress bar says of a row of metrics."""
+    return f"{row['bits_per_dim']:.4f} bits/dim {row['rows_per_s']:,.0f} rows/s"
+
+
 def say(text: str) -> None:
     """A line for the person at the terminal, on standard error."""
     print(text, file=sys.stderr, flush=True)

@@ -77,7 +77,7 @@ def fit_run(config: FitConfig, out: Path, *, overwrite: bool = False) -> Any:
         def on_step(row: dict[str, float]) -> None:
             nonlocal seen
             write(row)
-            advance(int(row["step"]) - seen, note=f"{row['bits_per_dim']:.4f} bits/dim")
+            advance(int(row["step"]) - seen, note=common.fit_note(row))
             seen = int(row["step"])
 
         model.fit(
@@ -107,6 +107,7 @@ def fit_options(train: TrainConfig, steps: int | None) -> dict[str, Any]:
         "keep": train.keep,
         "devices": train.devices,
         "mapping": train.mapping,
+        "precision": train.precision,
     }
 
 

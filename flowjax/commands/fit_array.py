@@ -1,4 +1,4 @@
-"""`flowjax fit-array`: a flow on the rows of any `.npy` array."""
+"""`flowjax fit-array`: a flow on the rows of any array: `.npy`, Parquet, embedding store."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ class Args(FitArrayConfig):
 
     CONFIG = FitArrayConfig
     data: Positional[Path] = Path("data.npy")
-    """The rows: a .npy of shape (n, d), or an embedding store."""
+    """The rows: a .npy of shape (n, d), a .parquet of numbers, or an embedding store."""
+    columns: str | None = None
+    """Of a .parquet: the column of vectors, or numeric columns with commas between them."""
     out: Path = Path("runs/density")
     """The run folder."""
     overwrite: bool = False
@@ -45,7 +47,7 @@ def run(args: Args) -> None:
     from flowjax.progress import track
 
     train = args.train
-    rows = open_rows(args.data, str(args.data))
+    rows = open_rows(args.data, str(args.data), args.columns)
     source = ArraySource(rows, name=str(args.data))
     flow = flows.make(args.flow.name, source.dim, **args.flow.options())
     config = FitArrayConfig(args.flow, train)
@@ -59,7 +61,7 @@ def run(args: Args) -> None:
         def on_step(row: dict[str, float]) -> None:
             nonlocal seen
             write(row)
-            advance(int(row["step"]) - seen, note=f"{row['nll_nats']:.4f} nats")
+            advance(int(row["step"]) - seen, note=common.fit_note(row))
             seen = int(row["step"])
 
         result = fit(

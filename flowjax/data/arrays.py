@@ -11,6 +11,7 @@ import numpy as np
 
 from flowjax import devices
 from flowjax.data.rowfile import RowFile
+from flowjax.data.shuffle import shuffled
 
 # Larger data stays on the host and is read a batch at a time.
 RESIDENT_BYTES = 2 << 30
@@ -55,14 +56,14 @@ class ArraySource:
         if resident is None:
             resident = rows.size * 4 <= RESIDENT_BYTES and not devices.several()
         small = resident
-        self.resident: Any = self._take(slice(None)) if small else None
+        self.resident: Any = self.take(slice(None)) if small else None
         self._file = None if small or not RowFile.can_read(rows) else RowFile(rows)
 
     def read(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         """The vectors of these rows; nothing where they are resident."""
         if self.resident is not None:
             return {}
-        return self._take(rows)
+        return self.take(rows)
 
     def blocks(self, size: int) -> Iterator[np.ndarray]:
         """All rows in their order, `(size, d)` at a time, the last block shorter."""
@@ -70,7 +71,8 @@ class ArraySource:
             yield self.rows[start : start + size]
             release(self.rows)
 
-    def _take(self, rows: Any) -> dict[str, np.ndarray]:
+    def take(self, rows: Any) -> dict[str, np.ndarray]:
+        """The vectors of these rows (numbers or a slice) as float32, wherever they are kept."""
         file = None if isinstance(rows, slice) else self._file
         x = self.rows[rows] if file is None else file.read(rows)
         taken = {"x": np.asarray(x, np.float32)}
@@ -79,8 +81,39 @@ class ArraySource:
         return taken
 
 
-def open_rows(data: Any, name: str = "data") -> np.ndarray:
-    """Opens an array, a path to `.npy`, or a folder with an embedding store.
+class Part(ArraySource):
+    """Rows `start` to `stop` of a shuffled source, read through the shuffle: never in memory.
+
+    Example:
+        >>> whole = ArraySource(np.arange(8.0).reshape(8, 1), resident=False)
+        >>> parts = Part(whole, 0, 3, seed=0), Part(whole, 3, 8, seed=0)
+        >>> sorted(x for part in parts for block in part.blocks(2) for x in block[:, 0].tolist())
+        [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]
+    """
+
+    def __init__(self, whole: ArraySource, start: int, stop: int, *, seed: int) -> None:
+        """Takes a source that is not resident."""
+        self.size, self.dim, self.resident = stop - start, whole.dim, None
+        self._whole, self._start, self._seed = whole, start, seed
+
+    def take(self, rows: Any) -> dict[str, np.ndarray]:
+        """The vectors of these row numbers of the part."""
+        whole = self._whole
+        return whole.take(shuffled(rows + self._start, whole.size, seed=self._seed))
+
+    def blocks(self, size: int) -> Iterator[np.ndarray]:
+        """All rows of the part, `(size, d)` at a time, the last block shorter."""
+        for start in range(0, self.size, size):
+            yield self.take(np.arange(start, min(start + size, self.size)))["x"]
+
+
+def open_rows(data: Any, name: str = "data", columns: str | None = None) -> np.ndarray:
+    """Opens an array, a path to `.npy` or `.parquet`, or a folder with an embedding store.
+
+    Args:
+        data: the array or path.
+        name: what errors call it.
+        columns: of Parquet: see `parquet.read_rows`.
 
     Returns:
         The array; that of a file or store is memory-mapped.
@@ -100,6 +133,12 @@ def open_rows(data: Any, name: str = "data") -> np.ndarray:
         return EmbeddingStore.open(path).vectors
     if not path.is_file():
         raise ValueError(f"{data}: expected a .npy file or an embedding store, found none")
+    if path.suffix == ".parquet":
+        from flowjax.data.parquet import read_rows
+
+        return read_rows(path, columns, in_memory=RESIDENT_BYTES)
+    if columns is not None:
+        raise ValueError(f"columns: expected a .parquet file to take {columns} from, got {path}")
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:

@@ -1,0 +1,98 @@
+"""Numbers come out of Parquet as they went in, in memory or through a file; bad ones are named."""
+
+import gc
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from flowjax.data.arrays import ArraySource, open_rows
+from flowjax.data.parquet import read_rows
+
+pa = pytest.importorskip("pyarrow")
+pq = pytest.importorskip("pyarrow.parquet")
+ROWS = np.random.default_rng(0).normal(size=(500, 3)).astype(np.float32)
+FLAT = pa.array(ROWS.ravel())
+
+
+def write(path, groups=64, **columns):
+    pq.write_table(pa.table(columns), path, row_group_size=groups)
+    return path
+
+
+LISTS = {
+    "fixed": lambda: pa.FixedSizeListArray.from_arrays(FLAT, 3),
+    "list": lambda: pa.array(ROWS.tolist(), pa.list_(pa.float32())),
+    "large": lambda: pa.array(ROWS.tolist(), pa.large_list(pa.float64())),
+}
+
+
+@pytest.mark.parametrize("kind", LISTS)
+@pytest.mark.parametrize("in_memory", [0, 1 << 30])
+def test_a_column_of_vectors_beside_others(tmp_path, kind, in_memory):
+    texts = pa.array([str(i) for i in range(500)])
+    path = write(tmp_path / "a.parquet", sentence=texts, embedding=LISTS[kind]())
+    rows = read_rows(path, in_memory=in_memory)
+    assert isinstance(rows, np.memmap) == (in_memory == 0)
+    assert rows.dtype == np.float32 and np.array_equal(rows, ROWS)
+
+
+def test_a_column_for_each_dimension(tmp_path):
+    path = write(
+        tmp_path / "a.parquet", a=ROWS[:, 0], b=ROWS[:, 1].astype(np.float64), c=np.arange(500)
+    )
+    assert np.array_equal(read_rows(path)[:, 2], np.arange(500))
+    assert np.array_equal(read_rows(path, "b, a"), ROWS[:, [1, 0]])
+    assert np.array_equal(open_rows(path, columns="a"), ROWS[:, :1])
+
+
+def test_the_file_on_the_way_is_read_by_rows_and_goes_with_the_array(tmp_path):
+    path = write(tmp_path / "a.parquet", x=LISTS["fixed"]())
+    rows = read_rows(path, in_memory=0)
+    file = Path(rows.filename)
+    source = ArraySource(rows, resident=False)
+    numbers = np.array([499, 0, 64])
+    assert np.array_equal(source.read(numbers)["x"], ROWS[numbers])
+    assert file.exists()
+    del rows, source
+    gc.collect()
+    assert not file.exists()
+
+
+TWO = [[1.0, 2.0]] * 3
+BAD = {
+    "text": ({"a": ["x", "y"], "b": [1, 2]}, None, r"among a \(string\), b \(int64\)"),
+    "two lists": ({"a": TWO, "b": TWO}, None, "expected one column of lists"),
+    "no such": ({"a": [1.0]}, "b", r"expected a column 'b', got a \(double\)"),
+    "not numbers": ({"a": ["x"]}, "a", "expected numbers in 'a', got string"),
+    "list beside": ({"a": TWO, "b": [1, 2, 3]}, "b,a", "expected numbers in 'a', got list"),
+    "null": ({"a": [1.0, None]}, None, "in 'a', got null at row 1"),
+    "null list": ({"a": [[1.0], None]}, None, "in 'a', got null at row 1"),
+    "null inside": ({"a": [[1.0], [None]]}, None, "got null inside of a list"),
+    "ragged": ({"a": [[1.0, 2.0], [1.0]]}, None, "expected 2 numbers in 'a', got 1 at row 1"),
+    "empty": ({"a": pa.array([], pa.float32())}, None, "got none"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_refused(tmp_path, name):
+    columns, wanted, said = BAD[name]
+    path = write(tmp_path / "mine.parquet", **columns)
+    with pytest.raises(ValueError, match=f"mine.parquet: .*{said}"):
+        read_rows(path, wanted)
+
+
+def test_a_length_that_changes_between_blocks(tmp_path):
+    columns = {"a": [[1.0, 2.0]] * 8192 + [[1.0]] * 10}
+    with pytest.raises(ValueError, match=r"expected 2 numbers.*got 1 at row 8192"):
+        read_rows(write(tmp_path / "a.parquet", groups=8192, **columns))
+
+
+def test_other_files(tmp_path):
+    path = tmp_path / "a.parquet"
+    path.write_bytes(b"no")
+    with pytest.raises(ValueError, match=r"a\.parquet: expected a Parquet file of numbers"):
+        open_rows(path)
+    np.save(tmp_path / "a.npy", ROWS)
+    with pytest.raises(ValueError, match=r"columns: expected a \.parquet file"):
+        open_rows(tmp_path / "a.npy", columns="a")
