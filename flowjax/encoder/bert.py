@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from flowjax.encoder.bert_config import ACTIVATIONS, BertConfig
+from flowjax.encoder.dense import Dense
 
 __all__ = ["ACTIVATIONS", "Bert", "BertConfig", "resolve_layer"]
 
@@ -102,8 +103,8 @@ class Layer(nn.Module):
         heads, width = c.num_attention_heads, c.hidden_size // c.num_attention_heads
         init = nn.initializers.normal(c.initializer_range)
 
-        def dense(features: int, name: str) -> nn.Dense:
-            return nn.Dense(features, dtype=self.dtype, kernel_init=init, name=name)
+        def dense(features: int, name: str) -> Dense:
+            return Dense(features, dtype=self.dtype, kernel_init=init, name=name)
 
         def norm(name: str) -> nn.Module:
             return _LayerNorm(epsilon=c.layer_norm_eps, dtype=self.dtype, name=name)
@@ -203,7 +204,7 @@ class Bert(nn.Module):
             states[i] = x
         if self.with_pooler and ("pooler" in layers or self.is_initializing()):
             init = nn.initializers.normal(self.config.initializer_range)
-            dense = nn.Dense(
+            dense = Dense(
                 self.config.hidden_size, dtype=self.dtype, kernel_init=init, name="pooler"
             )
             pooled = jnp.tanh(dense(x[:, 0]))

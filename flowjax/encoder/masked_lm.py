@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from flowjax.encoder.bert import ACTIVATIONS, Bert, BertConfig, _LayerNorm
+from flowjax.encoder.dense import Dense
 
 Array = jax.Array
 
@@ -27,7 +28,7 @@ class MaskedLM(nn.Module):
         """Names the parts; `bert`'s params are an encoder's as they stand."""
         c = self.config
         self.bert = Bert(c, self.dtype, with_pooler=False)
-        self.transform = nn.Dense(
+        self.transform = Dense(
             c.hidden_size,
             dtype=self.dtype,
             kernel_init=nn.initializers.normal(c.initializer_range),

@@ -1,11 +1,13 @@
 """The masking is a function of the key, and the loss is what plain NumPy computes."""
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from flowjax.encoder.bert import Bert, BertConfig
+from flowjax.encoder.dense import Dense
 from flowjax.encoder.masked_lm import MaskedLM, Masking, mask_tokens, masked_lm_loss
 
 MASKING = Masking(rate=0.15, mask_id=4, vocab_size=60)
@@ -108,6 +110,40 @@ def test_the_loss_equals_plain_numpy():
     np.testing.assert_allclose(loss, (nll * weights).sum() / weights.sum(), rtol=2e-5)
     right = (logits.argmax(-1) == targets) * weights
     np.testing.assert_allclose(report["accuracy"], right.sum() / weights.sum(), rtol=1e-6)
+
+
+@pytest.mark.parametrize("leading", [(6,), (2, 3), (2, 1, 3)])
+def test_the_dense_layer_is_flax_s(leading):
+    x = jax.random.normal(jax.random.key(0), (*leading, 4))
+    theirs, ours = nn.Dense(5), Dense(5)
+    params = jax.tree.map(lambda p: p + 0.1, theirs.init(jax.random.key(1), x))
+    assert jax.tree.map(jnp.shape, ours.init(jax.random.key(1), x)) == jax.tree.map(
+        jnp.shape, params
+    )
+
+    def value_and_gradients(layer):
+        return jax.value_and_grad(lambda p, x: jnp.sin(layer.apply(p, x)).sum(), (0, 1))(params, x)
+
+    for a, b in zip(*map(jax.tree.leaves, map(value_and_gradients, (ours, theirs))), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_bfloat16_has_nearly_the_loss_and_gradient_of_float32():
+    ids = np.random.default_rng(2).integers(5, 60, (4, 40))
+    keys = jax.random.split(jax.random.key(3), 4)
+    params = MaskedLM(CONFIG).init(jax.random.key(0), ids, ids[:, :2])
+
+    def compute(dtype):
+        model = MaskedLM(CONFIG, dtype)
+        value = jax.value_and_grad(lambda p: masked_lm_loss(model, p, ids, keys, MASKING)[0])
+        return jax.jit(value)(params)
+
+    (loss, grads), (half, half_grads) = compute(jnp.float32), compute(jnp.bfloat16)
+    assert half.dtype == jnp.float32
+    assert all(g.dtype == jnp.float32 for g in jax.tree.leaves(half_grads))
+    np.testing.assert_allclose(half, loss, rtol=5e-3)
+    a, b = (np.concatenate([np.ravel(g) for g in jax.tree.leaves(t)]) for t in (grads, half_grads))
+    assert a @ b / np.linalg.norm(a) / np.linalg.norm(b) > 0.99
 
 
 def test_the_encoder_s_params_are_bert_s_own():

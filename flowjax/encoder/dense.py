@@ -1,0 +1,65 @@
+"""A dense layer whose gradients are products that XLA's CPU backend multiplies fast.
+
+Differentiating `x @ kernel` multiplies transposed operands: the kernel's gradient comes out as
+(g^T x)^T, for which the CPU copies the wide activations, and bfloat16 operands lose their fast
+kernels. The same gradients written as contractions over batch and length keep both; numbers agree
+to rounding.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+Array = jax.Array
+
+
+@jax.custom_vjp
+def product(x: Array, kernel: Array) -> Array:
+    """Multiplies `x` `(..., n)` by `kernel` `(n, m)` in `x`'s dtype.
+
+    The kernel may be wider than `x`, as in mixed precision; its gradient is summed and returned in
+    the kernel's own dtype.
+
+    Example:
+        >>> x, kernel = jnp.ones((2, 3, 4), jnp.bfloat16), jnp.ones((4, 5))
+        >>> product(x, kernel).dtype.name
+        'bfloat16'
+        >>> jax.grad(lambda k: product(x, k).sum())(kernel).dtype.name
+        'float32'
+    """
+    return x @ kernel.astype(x.dtype)
+
+
+def _product_forward(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
+    return product(x, kernel), (x, kernel)
+
+
+def _product_backward(saved: tuple[Array, Array], grad: Array) -> tuple[Array, Array]:
+    x, kernel = saved
+    rows = "abc"[: x.ndim - 1]
+    to_x = jnp.einsum(f"{rows}m,nm->{rows}n", grad, kernel.astype(x.dtype))
+    to_kernel = jnp.einsum(f"{rows}n,{rows}m->nm", x, grad, preferred_element_type=kernel.dtype)
+    return to_x, to_kernel
+
+
+product.defvjp(_product_forward, _product_backward)
+
+
+class Dense(nn.Module):
+    """`x @ kernel + bias`, with the parameters of `nn.Dense`: float32, computed in `dtype`."""
+
+    features: int
+    dtype: Any = jnp.float32
+    kernel_init: nn.initializers.Initializer = nn.initializers.lecun_normal()
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        """Maps `(..., n)` to `(..., features)`."""
+        kernel = self.param("kernel", self.kernel_init, (x.shape[-1], self.features))
+        bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        bias = bias.astype(self.dtype).reshape((1,) * (x.ndim - 1) + (-1,))
+        return product(x.astype(self.dtype), kernel) + bias
