@@ -57,7 +57,11 @@ def scores(model, rows: dict[str, list]) -> dict[str, float]:
     LocalSTS.rows = rows
     result = mteb.evaluate(model, [LocalSTS()], cache=None, co2_tracker=False)
     evaluator = EmbeddingSimilarityEvaluator(
-        rows["sentence1"], rows["sentence2"], rows["score"], main_similarity="cosine", write_csv=False
+        rows["sentence1"],
+        rows["sentence2"],
+        rows["score"],
+        main_similarity="cosine",
+        write_csv=False,
     )
     a, b = model.encode(rows["sentence1"]), model.encode(rows["sentence2"])
     return {

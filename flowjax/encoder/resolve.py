@@ -51,6 +51,8 @@ def _from_hub(name: str) -> Path:
         # transformers knows the cache, the tokens, the mirrors and the offline switch.
         from transformers.utils import cached_file
 
+        _reach(name)
+
         def fetch(file: str, needed: bool = False) -> Path | None:
             found = cached_file(name, file, _raise_exceptions_for_missing_entries=needed)
             return Path(found) if found else None
@@ -72,6 +74,22 @@ def _from_hub(name: str) -> Path:
             f"none"
         )
     return config.parent
+
+
+def _reach(name: str) -> None:
+    """Asks the hub once for what is not in the cache; `cached_file` would retry for half a minute.
+
+    Raises:
+        Exception: the client's own: no such name, no access, no network.
+    """
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
+    from huggingface_hub.errors import EntryNotFoundError
+
+    if not isinstance(try_to_load_from_cache(name, "config.json"), str):
+        try:
+            get_hf_file_metadata(hf_hub_url(name, "config.json"), timeout=10)
+        except EntryNotFoundError:
+            pass  # the name is there; that it has no config is said below
 
 
 def _fetch_weights(fetch: Callable[..., Path | None]) -> Path | None:

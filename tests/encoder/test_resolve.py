@@ -53,6 +53,7 @@ def hub(monkeypatch):
     def make(folder, fail=None):
         made = Hub(folder, fail)
         monkeypatch.setattr("transformers.utils.cached_file", made)
+        monkeypatch.setattr("flowjax.encoder.resolve._reach", lambda name: None)
         return made
 
     return make
@@ -132,3 +133,23 @@ def test_offline_with_the_real_client(tmp_path):
     assert len(lines) == 1
     assert lines[0].startswith("encoder 'bert-base-uncased': expected an embedded name (minibert)")
     assert "offline" in lines[0].lower()
+
+
+def test_a_hub_that_cannot_be_reached_is_said_at_once(tmp_path):
+    """The real client against a closed port: one try, not half a minute of them."""
+    code = (
+        "import time, transformers.utils\n"
+        "from flowjax.encoder.resolve import resolve\n"
+        "began = time.monotonic()\n"
+        "try: resolve('bert-base-uncased')\n"
+        "except ValueError as error: print(str(error))\n"
+        "print(time.monotonic() - began)\n"
+    )
+    env = os.environ | {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path)}
+    env.pop("HF_HUB_OFFLINE", None)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True
+    )
+    said, seconds = done.stdout.splitlines()
+    assert said.startswith("encoder 'bert-base-uncased': expected an embedded name (minibert)")
+    assert float(seconds) < 10
