@@ -106,22 +106,41 @@ def test_files_that_cannot_be_read(tmp_path):
         read_config(tmp_path / "c.toml", FitConfig)
 
 
-SHIPPED = sorted((Path(__file__).parents[1] / "configs").glob("*.toml"))
+CONFIGS = Path(__file__).parents[1] / "configs"
+SHIPPED = sorted(CONFIGS.rglob("*.toml"))
+TABLES = [path for path in SHIPPED if path.parent != CONFIGS]
 
 
-@pytest.mark.parametrize("path", SHIPPED, ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda p: str(p.relative_to(CONFIGS)))
 def test_shipped_configs_are_read_and_say_their_command(path):
     text = path.read_text("utf-8")
     kind = {"pretrain": PretrainConfig}.get(path.stem.rsplit("_", 1)[-1], FitConfig)
     if path.stem.startswith("density"):
         kind = FitArrayConfig
     config = read_config(path, kind)
-    assert text.startswith("#") and "flowjax " in text and "--config configs/" + path.name in text
+    place = path.relative_to(CONFIGS.parent).as_posix()
+    assert text.startswith("#") and "flowjax " in text and f"--config {place}" in text
     if kind is not PretrainConfig:
         from flowjax import flows
 
         flows.make(config.flow.name, 64, **config.flow.options())
 
 
-def test_there_are_shipped_configs():
+@pytest.mark.parametrize("path", TABLES, ids=lambda p: f"{p.parent.name}/{p.stem}")
+def test_a_tables_row_says_its_command_first_and_whether_it_was_run(path):
+    lines = path.read_text("utf-8").splitlines()
+    run = f"runs/{path.parent.name}_{path.stem}"
+    command = f"# flowjax fit --config configs/{path.parent.name}/{path.name} --data-dir DATA"
+    assert lines[0].startswith(f"{command} --out {run} && flowjax ")
+    ours = path.stem.startswith("minibert")
+    assert any(
+        line.startswith("# Run here" if ours else "# Not run here: needs") for line in lines
+    )
+
+
+def test_every_table_has_its_rows():
     assert len(SHIPPED) >= 4
+    for table, rows in (("table2", 4), ("table4", 3), ("table5", 7), ("table6", 2)):
+        found = [path.stem for path in TABLES if path.parent.name == table]
+        assert sum(stem.startswith("minibert_") for stem in found) == rows
+        assert len(found) >= 2 * rows
