@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import csv
 from pathlib import Path
+from typing import ClassVar
 
 import mteb
 from datasets import Dataset, DatasetDict
@@ -43,7 +44,7 @@ class LocalSTS(AbsTaskSTS):
         sample_creation=None,
         bibtex_citation=None,
     )
-    rows: dict[str, list] = {}
+    rows: ClassVar[dict[str, list]] = {}
 
     def load_data(self, *args, **kwargs) -> None:
         self.dataset = DatasetDict({"test": Dataset.from_dict(self.rows)})
