@@ -7,7 +7,9 @@ import optax
 import pytest
 
 import flowjax
-from flowjax import flows
+from flowjax import fitting, flows
+from flowjax.bijectors.moments import moments_of
+from flowjax.data.arrays import ArraySource, open_rows
 from flowjax.fitting import default_optimizer, freeze
 from flowjax.types import trainable_mask
 
@@ -184,3 +186,95 @@ def test_bad_input(name):
     data, options, message = BAD[name]
     with pytest.raises(ValueError, match=message):
         flowjax.fit(small(), data, key=0, **{"batch_size": 4, "devices": 1, **options})
+
+
+def test_metrics_hold_the_likelihoods_terms_and_the_rate(rows):
+    rate = optax.linear_schedule(0.0, 1e-2, 100)
+    result = flowjax.fit(
+        small(), rows, key=0, batch_size=32, steps=100, devices=1,
+        optimizer=default_optimizer(rate, weight_decay=0.1),
+    )  # fmt: skip
+    for row in result.metrics:
+        assert row["nll_nats"] == pytest.approx(-row["log_det"] - row["log_base"], abs=1e-4)
+        assert row["learning_rate"] == pytest.approx(float(rate(row["step"] - 1)), rel=1e-5)
+        assert row["grad_norm"] > 0 and row["rows_per_s"] > 0
+
+
+def test_an_optimizer_that_keeps_its_rate_to_itself(rows):
+    result = flowjax.fit(
+        small(), rows, key=0, batch_size=32, steps=2, optimizer=optax.sgd(1e-3), devices=1
+    )
+    assert "learning_rate" not in result.metrics[-1]
+
+
+def test_the_default_optimizer_is_adam(rows):
+    ours, plain = default_optimizer(1e-2, clip_norm=None), optax.adam(1e-2)
+    a, b = (
+        flowjax.fit(small(), rows, key=0, batch_size=32, steps=20, optimizer=o, devices=1).params
+        for o in (ours, plain)
+    )
+    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b)):
+        np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("recipe", [flows.realnvp, flows.glow])
+def test_bfloat16_ends_where_float32_does(rows, recipe):
+    flow, options = recipe(4, width=32), {"batch_size": 64, "steps": 300, "devices": 1}
+    scores, params = {}, {}
+    for precision in ("float32", "bfloat16", "tf32"):
+        params[precision] = flowjax.fit(flow, rows, key=0, precision=precision, **options).params
+        scores[precision] = float(flow.log_prob(params[precision], rows).mean())
+    assert scores["bfloat16"] != scores["float32"]  # it did round
+    for precision, score in scores.items():
+        assert score == pytest.approx(scores["float32"], rel=1e-3)
+        z, log_det = flow.forward(params[precision], rows)
+        assert z.dtype == log_det.dtype == jnp.float32
+        np.testing.assert_allclose(flow.inverse(params[precision], z)[0], rows, atol=1e-3)
+
+
+def test_an_unknown_precision_is_named(rows):
+    with pytest.raises(ValueError, match="precision: expected one of float32, bfloat16, tf32"):
+        flowjax.fit(small(), rows, key=0, batch_size=32, steps=1, precision="float8", devices=1)
+
+
+CLOSED = {
+    "whitening": flows.whitening(4),
+    "components": flows.whitening(4, components=2, shrinkage="auto"),
+    "standardize": flows.standardize(4),
+    "whitening_glow": flows.whitening_glow(4, levels=1, depth=1, width=4),
+    "ledoit_wolf": flows.whitening(4, shrinkage="ledoit_wolf"),
+}
+
+
+@pytest.mark.parametrize("name", CLOSED)
+def test_streamed_init_is_that_of_all_rows(name, rows, tmp_path, monkeypatch):
+    """With a sample of a few rows only, so that the moments must have come from all of them."""
+    np.save(tmp_path / "x.npy", rows)
+    mapped = ArraySource(open_rows(tmp_path / "x.npy"), resident=False)
+    if name != "ledoit_wolf":  # needs the rows themselves
+        monkeypatch.setattr(fitting, "STREAMED_INIT_NUMBERS", 40)
+    flow, key = CLOSED[name], jax.random.key(3)
+    streamed = fitting.init_params(flow, key, mapped)
+    resident = fitting.init_params(flow, key, ArraySource(rows, resident=True))
+    for a, b in zip(jax.tree.leaves(streamed), jax.tree.leaves(resident)):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+def test_given_moments_are_kept(rows):
+    given = moments_of([rows[:100]], 4)
+    flow = flows.whitening(4, moments=given)
+    assert flow.from_moments is None
+    params = fitting.init_params(flow, KEY, ArraySource(rows, resident=False))
+    np.testing.assert_allclose(
+        jax.tree.leaves(params["bijector"]["frozen"]["mean"])[0], given.mean, rtol=1e-5
+    )
+
+
+def test_a_share_kept_aside_of_streamed_rows_is_that_of_resident_ones(rows):
+    options = {"key": 0, "batch_size": 32, "steps": 20, "validation": 0.25, "devices": 1}
+    a, b = (flowjax.fit(small(), ArraySource(rows, resident=r), **options) for r in (True, False))
+    for x, y in zip(jax.tree.leaves(a.params), jax.tree.leaves(b.params)):
+        np.testing.assert_allclose(x, y, atol=1e-5)
+    assert a.metrics[-1]["validation_nll_nats"] == pytest.approx(
+        b.metrics[-1]["validation_nll_nats"], abs=1e-5
+    )

@@ -29,17 +29,17 @@ def run(args: Args) -> None:
 
 
 def curves(rows: list[dict[str, Any]]) -> Any:
-    """The figure of a flow's run (bits per dimension) or of a pretraining (nats).
+    """The figure of a flow's run (all its metrics) or of a pretraining (nats).
 
     Raises:
         ValueError: there is no row, or none with a loss.
     """
     from flowjax import plots
 
-    flow = any("bits_per_dim" in row for row in rows)
-    names = ("bits_per_dim", "validation_bits_per_dim") if flow else ("loss", "heldout_loss")
-    keys = [name for name in names if any(name in row for row in rows)]
-    return plots.loss_curves(rows, keys=keys, unit="" if flow else "nats")
+    if any("bits_per_dim" in row for row in rows):
+        return plots.fit_curves(rows)
+    keys = [name for name in ("loss", "heldout_loss") if any(name in row for row in rows)]
+    return plots.loss_curves(rows, keys=keys, unit="nats")
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:

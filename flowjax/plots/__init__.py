@@ -7,11 +7,12 @@ from flowjax.plots._style import save
 from flowjax.plots.density import density_2d, warped_grid
 from flowjax.plots.geometry import nearest_neighbours, projection_2d, spectrum
 from flowjax.plots.similarity import cosine_histogram, lexical_scatter, similarity_scatter
-from flowjax.plots.training import loss_curves
+from flowjax.plots.training import fit_curves, loss_curves
 
 __all__ = [
     "cosine_histogram",
     "density_2d",
+    "fit_curves",
     "lexical_scatter",
     "loss_curves",
     "nearest_neighbours",

@@ -1,4 +1,4 @@
-"""Loss curves from the rows of a run's ``metrics.jsonl``."""
+"""Training curves from the rows of a run's ``metrics.jsonl``."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from flowjax.plots._style import CYCLE, dress, legend, new_figure
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -50,8 +51,61 @@ def loss_curves(
     if missing or not wanted:
         raise ValueError(f"rows: expected {missing or 'a key with loss in it'}, got {there}")
     figure, (axes,) = new_figure(size=(6.4, 3.9), title=title)
+    _draw(axes, rows, wanted, step)
+    dress(axes, "", step, f"loss ({unit})" if unit else "loss")
+    legend(axes)
+    return figure
+
+
+# The panels of a flow's run: what its y axis says, and the keys drawn in it.
+PANELS = {
+    "bits per dimension": ("bits_per_dim", "validation_bits_per_dim"),
+    "nats a row": ("log_base", "log_det"),
+    "gradient's norm": ("grad_norm",),
+    "learning rate": ("learning_rate",),
+}
+
+
+def fit_curves(rows: Iterable[Mapping[str, Any]], *, step: str = "step") -> Figure:
+    """A flow's run by step: the loss, the likelihood's two terms, gradients, learning rate.
+
+    Args:
+        rows: Dicts as in ``metrics.jsonl``; a panel none of whose keys is there is left out.
+        step: The key that counts steps.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: If no row has any of the keys.
+
+    Example:
+        >>> rows = [{"step": i, "bits_per_dim": 2.0, "grad_norm": 1.0} for i in range(5)]
+        >>> [axes.get_ylabel() for axes in fit_curves(rows).axes]
+        ['bits per dimension', "gradient's norm"]
+    """
+    rows = list(rows)
+    there = {key for row in rows for key in row}
+    panels = {label: [k for k in keys if k in there] for label, keys in PANELS.items()}
+    panels = {label: keys for label, keys in panels.items() if keys}
+    if not panels:
+        raise ValueError(f"rows: expected metrics of a fit, got {sorted(there) or 'no row'}")
+    high = -(-len(panels) // 2)
+    wide = min(2, len(panels))
+    figure, axes = new_figure(high, wide, size=(5.2, 3.3))
+    for (label, keys), panel in zip(panels.items(), axes, strict=False):
+        _draw(panel, rows, keys, step)
+        dress(panel, "", step, label)
+        if len(keys) > 1:
+            legend(panel)
+    for panel in axes[len(panels) :]:
+        panel.remove()
+    return figure
+
+
+def _draw(axes: Axes, rows: Sequence[Mapping[str, Any]], keys: Sequence[str], step: str) -> None:
     lows, highs = [], []
-    for index, key in enumerate(wanted):
+    for index, key in enumerate(keys):
         found = [(row[step], row[key]) for row in rows if key in row and step in row]
         finite = np.array([pair for pair in found if math.isfinite(pair[1])], dtype=np.float64)
         if not len(finite):
@@ -71,9 +125,6 @@ def loss_curves(
         highs.append(smooth[0] if len(y) < 80 else max(smooth[len(y) // 50 :].max(), y[-1]))
     room = 0.08 * (max(highs) - min(lows)) or 1.0
     axes.set_ylim(min(lows) - room, max(highs) + room)
-    dress(axes, "", step, f"loss ({unit})" if unit else "loss")
-    legend(axes)
-    return figure
 
 
 def _running_mean(y: np.ndarray, width: int) -> np.ndarray:
