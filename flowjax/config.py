@@ -77,6 +77,7 @@ class FlowConfig:
     bins: int | None = None
     bound: float | None = None
     base: str | None = None
+    whiten_latents: bool | None = None
     components: int | None = None
     beta: float | None = None
     shrinkage: float | str | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -90,6 +90,21 @@ def init_params(flow: Flow, key: PRNGKey, source: ArraySource) -> Params:
     if "context" in first:
         return flow.init(key, first["x"], first["context"])
     return flow.init(key, first["x"])
+
+
+def finish_params(flow: Flow, params: Params, source: ArraySource) -> Params:
+    """Sets what a flow sets in closed form after training, from the latents of all rows."""
+    if flow.finish is None:
+        return params
+    forward = jax.jit(lambda x, c: flow.forward(params, x, c)[0])
+
+    def latents() -> Iterator[np.ndarray]:
+        for start in range(0, source.size, ROWS):
+            rows = source.take(np.arange(start, min(start + ROWS, source.size)))
+            yield np.asarray(forward(rows["x"], rows.get("context")))
+
+    found = moments_of(latents(), flow.latent_dim or flow.dim)
+    return jax.tree.map(np.asarray, flow.finish(params, found))
 
 
 def fit(
@@ -217,7 +232,8 @@ def fit(
                 nll_loss(flow), optimizer, state, source, checkpoints=checkpoints, **loop
             )
     last = _to_host(state)
-    return FitResult(run.best or last.params, run.metrics, int(last.step))
+    params = finish_params(flow, run.best or last.params, source)
+    return FitResult(params, run.metrics, int(last.step))
 
 
 def _keep_aside(source: ArraySource, share: float, seed: int) -> tuple[ArraySource, ArraySource]:

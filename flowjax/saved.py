@@ -56,7 +56,11 @@ def save(model: BertFlow, folder: str | Path, *, overwrite: bool = False) -> Pat
             "format": FORMAT,
             "flowjax": __version__,
             "encoder": {**encoder.describe(), "dim": encoder.dim},
-            "flow": {"name": model.flow_name, "options": model.flow_options},
+            "flow": {
+                "name": model.flow_name,
+                "options": model.flow_options,
+                "finished": "latents" in params if isinstance(params, dict) else False,
+            },
             "seed": model.seed,
             "fitted_on": model.fitted_on,
         }
@@ -114,7 +118,8 @@ def load(folder: str | Path, *, flow: Flow | None = None) -> BertFlow:
     model = BertFlow(
         encoder, flow=flow or recipe["name"], flow_options=recipe["options"], seed=config["seed"]
     )
-    model.params = load_params(folder / "flow.safetensors", _shapes(model.flow))
+    shapes = _shapes(model.flow, finished=bool(recipe.get("finished")))
+    model.params = load_params(folder / "flow.safetensors", shapes)
     if (folder / "moments.safetensors").exists():
         like = {"count": np.zeros(()), "mean": np.zeros(dim), "m2": np.zeros((dim, dim))}
         arrays = load_params(folder / "moments.safetensors", like)
@@ -123,9 +128,13 @@ def load(folder: str | Path, *, flow: Flow | None = None) -> BertFlow:
     return model
 
 
-def _shapes(flow: Flow) -> Any:
+def _shapes(flow: Flow, *, finished: bool) -> Any:
     x = jax.ShapeDtypeStruct((2, flow.dim), np.float32)
-    return jax.eval_shape(flow.init, jax.random.key(0), x)
+    shapes = jax.eval_shape(flow.init, jax.random.key(0), x)
+    if flow.finish is None or not finished:
+        return shapes
+    dim = flow.latent_dim or flow.dim
+    return flow.finish(shapes, Moments(2, np.zeros(dim), np.eye(dim)))
 
 
 def _card(model: BertFlow, config: dict[str, Any]) -> str:

@@ -67,6 +67,8 @@ class Flow(NamedTuple):
             log_prob, `(n,)` each.
         from_moments: `from_moments(moments) -> Flow`, the same flow whose closed-form part is set
             from streamed moments in place of the batch given to `init`; None where it has none.
+        finish: `finish(params, moments) -> params`, what is set in closed form once training is
+            over, from the moments of the latents of all rows; None where nothing is.
     """
 
     init: Callable[..., Params]
@@ -81,6 +83,7 @@ class Flow(NamedTuple):
     layers: tuple[str, ...] = ()
     log_parts: Callable[..., tuple[Array, Array]] | None = None
     from_moments: Callable[..., Flow] | None = None
+    finish: Callable[..., Params] | None = None
 
     def describe(self, params: Params = None) -> str:
         """Returns `describe(self, params)`, the printed layer list."""

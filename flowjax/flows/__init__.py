@@ -67,8 +67,8 @@ def make(name: str, dim: int, **options: Any) -> Flow:
         Traceback (most recent call last):
             ...
         flowjax.types.FlowjaxError: glow: no option 'levles'; it has levels, depth, width, \
-hidden_layers, coupling, permutation, mask, conditional_split, conditioner, base, seed, unroll, \
-checkpoint
+hidden_layers, coupling, permutation, mask, conditional_split, conditioner, base, whiten_latents, \
+seed, unroll, checkpoint
     """
     if name not in RECIPES:
         raise FlowjaxError(f"flow: expected one of {', '.join(RECIPES)}, got {name!r}")

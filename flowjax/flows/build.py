@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 
 from flowjax.bijectors.common import check_batch, check_dim
+from flowjax.bijectors.moments import Moments
+from flowjax.bijectors.whitening import whitening, whitening_from_moments
 from flowjax.flows.base import Base, base_from
 from flowjax.types import Array, Bijector, Flow, FlowjaxError, Params, PRNGKey
 
@@ -21,6 +23,7 @@ def build(
     name: str = "flow",
     latent_dim: int | None = None,
     noise: Callable[[Params, PRNGKey, Array], Array] | None = None,
+    whiten_latents: bool = False,
 ) -> Flow:
     """Returns the flow of a bijector over a base density.
 
@@ -35,6 +38,8 @@ def build(
         latent_dim: size of a latent where the bijector drops coordinates; None is `dim`.
         noise: `noise(bijector_params, key, x) -> x`, which adds to samples what the bijector
             dropped.
+        whiten_latents: `fit` ends with a closed-form whitening of the latents, in `finish`; while
+            training, it is not there and costs nothing.
 
     Returns:
         A `Flow`. Its functions raise FlowjaxError for a wrong shape of x, and `init`, outside
@@ -56,6 +61,7 @@ def build(
         raise FlowjaxError(f"dim: expected a positive integer, got {dim!r}")
     latent = dim if latent_dim is None else latent_dim
     density = base_from(base)
+    whiten = whitening()
 
     def init(key: PRNGKey, x: Array, context: Array | None = None) -> Params:
         check_dim("x", x, dim)
@@ -69,12 +75,25 @@ def build(
     def forward(params: Params, x: Array, context: Array | None = None) -> tuple[Array, Array]:
         check_dim("x", x, dim)
         check_context(context, x)
-        return bijector.forward(params["bijector"], x, context)
+        z, log_det = bijector.forward(params["bijector"], x, context)
+        if "latents" not in params:
+            return z, log_det
+        z, change = whiten.forward(params["latents"], z)
+        return z, log_det + change
 
     def inverse(params: Params, z: Array, context: Array | None = None) -> tuple[Array, Array]:
         check_dim("z", z, latent)
         check_context(context, z)
-        return bijector.inverse(params["bijector"], z, context)
+        if "latents" not in params:
+            return bijector.inverse(params["bijector"], z, context)
+        z, change = whiten.inverse(params["latents"], z)
+        x, log_det = bijector.inverse(params["bijector"], z, context)
+        return x, log_det + change
+
+    def finish(params: Params, moments: Moments) -> Params:
+        # "auto" shrinks where rows are few; of many it changes nothing that shows
+        found = whitening_from_moments(moments, shrinkage="auto")
+        return {"base": params["base"], "bijector": params["bijector"], "latents": found}
 
     def log_parts(params: Params, x: Array, context: Array | None = None) -> tuple[Array, Array]:
         z, log_det = forward(params, x, context)
@@ -116,6 +135,7 @@ def build(
         name,
         (*bijector.layers, density.line),
         log_parts,
+        finish=finish if whiten_latents else None,
     )
 
 

@@ -56,6 +56,7 @@ def glow(
     conditional_split: bool = False,
     conditioner: Conditioner | None = None,
     base: str | Base = "normal",
+    whiten_latents: bool = False,
     seed: int = 0,
     unroll: int | None = None,
     checkpoint: bool = False,
@@ -78,6 +79,8 @@ def glow(
         conditional_split: leavers meet a learned prior given what stays, see `bijectors.split`.
         conditioner: factory in place of `mlp(width, hidden_layers)`.
         base: "normal", "student_t", "conditional" or a `Base`.
+        whiten_latents: `fit` ends with a closed-form whitening of the latents. Additive couplings
+            and permutations leave them correlated, and cosine similarity suffers from that.
         seed: of the permutations.
         unroll: see `bijectors.repeat`.
         checkpoint: see `bijectors.repeat`.
@@ -114,7 +117,7 @@ def glow(
         unroll=unroll,
         checkpoint=checkpoint,
     )
-    return build(bijector, dim, base=base, name="glow")
+    return build(bijector, dim, base=base, name="glow", whiten_latents=whiten_latents)
 
 
 def glow_bijector(
