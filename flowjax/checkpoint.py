@@ -7,6 +7,7 @@ truncated, or reads but does not agree with its CRCs, is reported and the one be
 from __future__ import annotations
 
 import logging
+import re
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -86,8 +87,8 @@ class Checkpoints:
             )
             if wait:
                 self._manager.wait_until_finished()
-        except (ValueError, RuntimeError) as error:
-            raise OSError(f"{self.folder}: cannot save step {step}: {devices.first_line(error)}") from error
+        except (ValueError, RuntimeError, OSError) as error:
+            raise self._unsaved(error) from error
 
     def restore(self, like: Any) -> tuple[int, Any] | None:
         """Reads the newest checkpoint that is whole.
@@ -110,7 +111,8 @@ class Checkpoints:
             except FlowjaxError:
                 raise
             except Exception as error:  # whatever a damaged file makes tensorstore or json raise
-                self._warn(f"{self.folder / str(step)}: cannot be read: {devices.first_line(error)}")
+                reason = devices.first_line(error)
+                self._warn(f"{self.folder / str(step)}: cannot be read: {reason}")
                 continue
             if checks == _checks(state):
                 return step, state
@@ -131,11 +133,25 @@ class Checkpoints:
                 )
 
     def close(self) -> None:
-        """Waits for the saves under way."""
+        """Waits for the saves under way.
+
+        Raises:
+            OSError: one of them failed.
+        """
         try:
-            self._manager.wait_until_finished()
-        finally:
-            self._manager.close()
+            try:
+                self._manager.wait_until_finished()
+            finally:
+                self._manager.close()
+        except (ValueError, RuntimeError, OSError) as error:
+            raise self._unsaved(error) from error
+
+    def _unsaved(self, error: BaseException) -> OSError:
+        """A failed save as one line: the system's reason stands last in tensorstore's chain."""
+        whole = " ".join(str(error).split()) or type(error).__name__
+        reason = re.sub(r"\s*\[os_error_code.*", "", whole).rsplit(": ", 1)[-1][:200]
+        kept = f"the one of step {self.steps[-1]} is whole" if self.steps else "there is none yet"
+        return OSError(f"{self.folder}: cannot save a checkpoint: {reason}; {kept}")
 
 
 def _checks(state: Any) -> dict[str, str]:

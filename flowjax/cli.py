@@ -49,7 +49,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     name = args[0]
     if name not in COMMANDS:
         return _complain("flowjax", f"no command {name!r}; expected one of {', '.join(COMMANDS)}")
-    return _run(name, args[1:])
+    code = _run(name, args[1:])
+    if code and name in DISTRIBUTED:
+        from flowjax import devices
+
+        devices.leave(code)  # comes back where this is the only process
+    return code
 
 
 def _run(name: str, rest: list[str]) -> int:

@@ -194,17 +194,29 @@ class EmbeddingStore:
                 journal.write(end)
         self._finish()
 
-    def wait(self, timeout: float | None = None) -> None:
+    def wait(self, timeout: float = 600.0) -> None:
         """Waits until the other processes have written their shares.
 
+        Args:
+            timeout: seconds without a new block of any of them after which they count as gone.
+
         Raises:
-            TimeoutError: they have not within `timeout` seconds.
+            TimeoutError: nothing came for so long; says what is missing.
         """
-        began = time.monotonic()
+        heard, blocks = time.monotonic(), -1
         while not self.complete:
-            if timeout is not None and time.monotonic() - began > timeout:
-                raise TimeoutError(f"{self.folder}: not complete after {timeout} s")
-            time.sleep(0.2)
+            done = read_journals(self.folder)
+            if len(done.blocks) != blocks:
+                heard, blocks = time.monotonic(), len(done.blocks)
+            elif time.monotonic() - heard > timeout:
+                left = done.missing(self.block)
+                raise TimeoutError(
+                    f"{self.folder}: expected the other processes' shares, got no new block for "
+                    f"{timeout:g} s ({blocks} blocks are there, "
+                    f"{'an unknown number' if left is None else left} to come); start those that "
+                    "have died again, nothing is lost"
+                )
+            time.sleep(min(0.2, timeout))
 
     def _finish(self) -> None:
         """Writes the header, then the result, if all blocks are there; twice does no harm."""
