@@ -1,8 +1,8 @@
 """Sentences a second at BERT-base size, beside three peers.
 
-    python benchmarks/encoder.py prepare --work DIR      # needs torch, transformers, onnx
+    python benchmarks/encoder.py prepare --work DIR --tokenizer DIR  # torch, transformers, onnx
     python benchmarks/encoder.py run --work DIR --sentences FILE --n 2000 \
-        --flowjax-python PYTHON --peer-python PYTHON --out benchmarks/encoder.md
+        --flowjax-python PYTHON --peer-python PYTHON
 
 Each contestant is a process of its own that loads the same random weights, embeds everything once
 (compiling is not counted) and then once more for every `go` it is told; rounds are interleaved.
@@ -140,7 +140,8 @@ def sorted_by_length(work: Path, batch: int, call):
     return encode
 
 
-# name: (what makes it, sentences a batch); batch sizes are each one's best of the screening.
+# name: (what makes it, sentences a batch): batch sizes at which an earlier, separate screening of
+# 8 to 64 saw each peer at its best.
 CONTESTANTS = {
     "flowjax": (flowjax, 64),
     "flowjax_bfloat16": (flowjax_bfloat16, 64),
