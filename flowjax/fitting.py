@@ -85,8 +85,8 @@ def init_params(flow: Flow, key: PRNGKey, source: ArraySource) -> Params:
         flow = flow.from_moments(moments_of(source.blocks(ROWS), source.dim))
     numbers = STREAMED_INIT_NUMBERS if streamed else INIT_NUMBERS
     stride = max(1, math.ceil(source.size * source.dim / numbers))
-    first = source.take(np.arange(0, source.size, stride))
-    first = {name: jnp.asarray(values) for name, values in first.items()}
+    rows = source.take(np.arange(0, source.size, stride))
+    first = {name: jnp.asarray(values) for name, values in rows.items()}
     if "context" in first:
         return flow.init(key, first["x"], first["context"])
     return flow.init(key, first["x"])
