@@ -113,15 +113,16 @@ class Layer(nn.Module):
             return nn.Dropout(rate)(x, deterministic=not train)
 
         def split_heads(x: Array) -> Array:
-            return x.reshape(*x.shape[:-1], heads, width)
+            return jnp.swapaxes(x.reshape(*x.shape[:-1], heads, width), 1, 2)
 
         query = split_heads(dense(c.hidden_size, "query")(x)) * (width**-0.5)
         key = split_heads(dense(c.hidden_size, "key")(x))
         value = split_heads(dense(c.hidden_size, "value")(x))
-        scores = jnp.einsum("bqhd,bkhd->bhqk", query, key).astype(jnp.float32) + bias
+        scores = jnp.einsum("bhqd,bhkd->bhqk", query, key).astype(jnp.float32) + bias
         weights = jax.nn.softmax(scores, axis=-1).astype(self.dtype)
         weights = drop(weights, c.attention_probs_dropout_prob)
-        mixed = jnp.einsum("bhqk,bkhd->bqhd", weights, value).reshape(x.shape)
+        mixed = jnp.einsum("bhqk,bhkd->bhqd", weights, value)
+        mixed = jnp.swapaxes(mixed, 1, 2).reshape(x.shape)
         mixed = drop(dense(c.hidden_size, "attention_output")(mixed), c.hidden_dropout_prob)
         x = norm("attention_LayerNorm")(x + mixed)
         y = ACTIVATIONS[c.hidden_act](dense(c.intermediate_size, "intermediate")(x))

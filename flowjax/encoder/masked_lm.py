@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from flowjax.encoder.bert import ACTIVATIONS, Bert, BertConfig, _LayerNorm
+from flowjax.encoder.cross_entropy import cross_entropy
 from flowjax.encoder.dense import Dense
 
 Array = jax.Array
@@ -38,11 +39,23 @@ class MaskedLM(nn.Module):
 
     def __call__(self, ids: Array, masked: Array, train: bool = False) -> Array:
         """Logits `(batch, m, vocab)`, float32, at positions `masked` `(batch, m)` of `ids`."""
+        x, table = self._states(ids, masked, train)
+        return (x @ table.astype(self.dtype).T).astype(jnp.float32) + self.bias
+
+    def score(
+        self, ids: Array, masked: Array, targets: Array, train: bool = False
+    ) -> tuple[Array, Array]:
+        """`cross_entropy` of the tokens `targets` `(batch, m)` at positions `masked`."""
+        x, table = self._states(ids, masked, train)
+        return cross_entropy(x, table, self.bias, targets)
+
+    def _states(self, ids: Array, masked: Array, train: bool) -> tuple[Array, Array]:
+        """The head's vectors `(batch, m, hidden)`, and the table they are compared with."""
         (x,) = self.bert(ids, layers=(-1,), train=train)
         x = jnp.take_along_axis(x, masked[..., None], axis=1)
         x = self.norm(ACTIVATIONS[self.config.hidden_act](self.transform(x)))
         table = self.bert.variables["params"]["embeddings"]["word_embeddings"]["embedding"]
-        return (x @ table.astype(self.dtype).T).astype(jnp.float32) + self.bias
+        return x, table
 
 
 class Masking(NamedTuple):
@@ -106,10 +119,6 @@ def masked_lm_loss(
     ids = ids.astype(jnp.int32)
     inputs, positions, targets, weights = jax.vmap(mask_tokens, (0, 0, None))(keys, ids, masking)
     rngs = {"dropout": jax.random.fold_in(keys[0], 1)} if train else None
-    logits: Any = model.apply(params, inputs, positions, train, rngs=rngs)
-    # logsumexp minus the target's logit: no (batch, m, vocab) array of log-probabilities.
-    target_logit = jnp.take_along_axis(logits, targets[..., None], axis=-1)[..., 0]
-    nll = jax.nn.logsumexp(logits, axis=-1) - target_logit
-    right = (target_logit >= logits.max(-1)).astype(jnp.float32)
+    nll, right = model.apply(params, inputs, positions, targets, train, method="score", rngs=rngs)
     total = jnp.maximum(weights.sum(), 1.0)
     return (nll * weights).sum() / total, {"accuracy": (right * weights).sum() / total}

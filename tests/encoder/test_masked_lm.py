@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from flowjax.encoder.bert import Bert, BertConfig
+from flowjax.encoder.cross_entropy import cross_entropy
 from flowjax.encoder.dense import Dense
 from flowjax.encoder.masked_lm import MaskedLM, Masking, mask_tokens, masked_lm_loss
 
@@ -126,6 +127,23 @@ def test_the_dense_layer_is_flax_s(leading):
 
     for a, b in zip(*map(jax.tree.leaves, map(value_and_gradients, (ours, theirs))), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_the_gradient_of_cross_entropy_is_autodiff_s():
+    random = np.random.default_rng(4)
+    x, table, bias = (random.normal(0, 1, s).astype("f4") for s in ((2, 3, 4), (9, 4), (9,)))
+    targets, weights = random.integers(0, 9, (2, 3)), random.uniform(0, 1, (2, 3))
+
+    def plain(x, table, bias):
+        log_probs = jax.nn.log_softmax(x @ table.T + bias)
+        return -(jnp.take_along_axis(log_probs, targets[..., None], -1)[..., 0] * weights).sum()
+
+    def ours(*args):
+        return (cross_entropy(*args, targets)[0] * weights).sum()
+
+    (a, b) = (jax.value_and_grad(f, (0, 1, 2))(x, table, bias) for f in (ours, plain))
+    for got, want in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-6)
 
 
 def test_bfloat16_has_nearly_the_loss_and_gradient_of_float32():
