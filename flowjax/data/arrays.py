@@ -102,9 +102,16 @@ class Part(ArraySource):
         return whole.take(shuffled(rows + self._start, whole.size, seed=self._seed))
 
     def blocks(self, size: int) -> Iterator[np.ndarray]:
-        """All rows of the part, `(size, d)` at a time, the last block shorter."""
-        for start in range(0, self.size, size):
-            yield self.take(np.arange(start, min(start + size, self.size)))["x"]
+        """All rows of the part in the file's order, at most `(size, d)` at a time."""
+        whole, step = self._whole, 1 << 20
+        mine, stop = np.zeros(whole.size, bool), self._start + self.size
+        for start in range(self._start, stop, step):
+            numbers = np.arange(start, min(start + step, stop))
+            mine[shuffled(numbers, whole.size, seed=self._seed)] = True
+        at = 0
+        for block in whole.blocks(size):
+            yield block[mine[at : at + len(block)]]
+            at += len(block)
 
 
 def open_rows(data: Any, name: str = "data", columns: str | None = None) -> np.ndarray:
