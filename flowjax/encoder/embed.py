@@ -254,5 +254,6 @@ def _embed(
     )
     if pooling == "pooler":
         dense = nn.Dense(model.config.hidden_size, dtype=model.dtype)
-        vectors = jnp.tanh(dense.apply({"params": params["pooler"]}, vectors))
+        pooled: Any = dense.apply({"params": params["pooler"]}, vectors)
+        vectors = jnp.tanh(pooled)
     return vectors.astype(jnp.float32)

@@ -145,7 +145,7 @@ class SentenceModel:
         if truncate_dim is not None and not 1 <= truncate_dim <= self.dim:
             raise ValueError(f"truncate_dim: expected 1 to {self.dim}, got {truncate_dim}")
         one = isinstance(sentences, str)
-        texts = [sentences] if one else texts_of(sentences)
+        texts: list[Any] = [sentences] if one else texts_of(sentences)
         check_sentences(texts)
         if before := self._prompt(prompt, prompt_name):
             texts = [before + text for text in texts]
