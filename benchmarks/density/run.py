@@ -24,7 +24,6 @@ import tyro
 
 LIBRARIES = {
     "ours": "bert-flowjax",
-    "ours_spread_biases": "bert-flowjax, spread biases",
     "zuko": "zuko",
     "pyflowjax": "flowjax (PyPI)",
 }
@@ -63,6 +62,7 @@ class Args:
     miniboone: Path = Path("../shared/data/uci/miniboone_first1523.npy")
     sets: tuple[str, ...] = ("two_moons", "pinwheel", "miniboone")
     flows: tuple[str, ...] = FLOWS
+    libraries: tuple[str, ...] = tuple(LIBRARIES)
     seeds: int = 3
     split_seed: int = 0
     options: tyro.conf.OmitArgPrefixes[Options] = dataclasses.field(default_factory=Options)
@@ -72,7 +72,6 @@ class Args:
 def main(args: Args) -> None:
     pythons = {
         "ours": Path(sys.executable),
-        "ours_spread_biases": Path(sys.executable),
         "zuko": args.python_zuko,
         "pyflowjax": args.python_pyflowjax,
     }
@@ -91,14 +90,13 @@ def main(args: Args) -> None:
             for flow in args.flows:
                 for library, python in pythons.items():
                     key = f"{name}/{flow}/{library}"
-                    if python is None or key in cells:
+                    if python is None or library not in args.libraries or key in cells:
                         continue
                     job = {
                         "data": str(file),
                         "flow": flow,
                         "seeds": list(range(args.seeds)),
-                        "options": args.options.of(flow)
-                        | {"spread_biases": library == "ours_spread_biases"},
+                        "options": args.options.of(flow),
                     }
                     cells[key] = run(python, library, job, Path(folder)) | {"offset": offset}
                     values = [round(r["test"] + offset, 3) for r in cells[key]["results"]]
@@ -112,7 +110,7 @@ def run(python: Path, library: str, job: dict, folder: Path) -> dict:
     """Returns what a worker printed: its library's versions, and a result for each seed."""
     spec = folder / "job.json"
     spec.write_text(json.dumps(job), "utf-8")
-    script = Path(__file__).with_name(f"worker_{library.split('_')[0]}.py")
+    script = Path(__file__).with_name(f"worker_{library}.py")
     cache = {"JAX_COMPILATION_CACHE_DIR": str(folder / "jax")}  # seeds differ in numbers only
     done = subprocess.run(
         [str(python), str(script), str(spec)],

@@ -1,37 +1,13 @@
-"""Worker: this library's recipes and its `fit`.
-
-With the option `spread_biases` the conditioners' hidden layers start as torch's and equinox's do,
-in place of zero biases: the recipes' `conditioner` option takes any Flax module.
-"""
+"""Worker: this library's recipes and its `fit`."""
 
 from __future__ import annotations
 
 import common
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
 
 import flowjax
-
-
-class SpreadBiases(nn.Module):
-    """`flowjax.bijectors.mlp` whose hidden kernels and biases start U(±1 / sqrt(fan_in))."""
-
-    width: int
-    hidden_layers: int
-    out: int
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        for _ in range(self.hidden_layers):
-            limit = x.shape[-1] ** -0.5
-
-            def uniform(key, shape, dtype=jnp.float32, limit=limit):
-                return jax.random.uniform(key, shape, dtype, -limit, limit)
-
-            x = nn.relu(nn.Dense(self.width, kernel_init=uniform, bias_init=uniform)(x))
-        return nn.Dense(self.out, kernel_init=nn.initializers.zeros)(x)
 
 
 def fit(job: common.Job, seed: int) -> dict[str, float]:
@@ -42,8 +18,6 @@ def fit(job: common.Job, seed: int) -> dict[str, float]:
         "glow": {"levels": 1, "coupling": "affine", "permutation": "lu", "seed": seed},
         "neural_spline": {"bins": o["bins"], "bound": o["bound"], "seed": seed},
     }[job.flow]
-    if o.get("spread_biases"):
-        extra["conditioner"] = lambda out: SpreadBiases(o["width"], o["hidden_layers"], out)
     flow = flowjax.flows.make(job.flow, job.dim, **size, **extra)
     result = flowjax.fit(
         flow,

@@ -76,7 +76,7 @@ def build(job: common.Job, seed: int) -> distributions.Transformed:
             add(coupling(job, key, swap=i % 2 == 1))
         else:
             add(actnorm(x))
-            add(linear(job.dim, seed))
+            add(linear(job.dim, 100 * seed + i))
             add(coupling(job, key))
     base = distributions.StandardNormal((job.dim,))
     return distributions.Transformed(base, bijections.Invert(bijections.Chain(layers)))

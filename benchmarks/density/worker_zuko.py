@@ -73,7 +73,7 @@ def build(job: common.Job, seed: int) -> Flow:
             add(coupling(job, swap=i % 2 == 1))
         else:
             add(Actnorm(x))
-            add(*linear(job.dim, seed), coupling(job))
+            add(*linear(job.dim, 100 * seed + i), coupling(job))
     zeros, ones = torch.zeros(job.dim), torch.ones(job.dim)
     return Flow(layers, UnconditionalDistribution(DiagNormal, zeros, ones, buffer=True))
 

@@ -86,6 +86,20 @@ _bfloat16_dot.defvjp(_bfloat16_dot_fwd, _bfloat16_dot_bwd)
 _dense = partial(nn.Dense, dot_general=policy_dot)
 
 
+def _hidden(width: int, fan_in: int) -> nn.Module:
+    """Returns a hidden layer whose kernel and bias start U(±1 / sqrt(fan_in)), as torch's do.
+
+    With zero biases every unit of the first layer bends at the origin, so a net of few inputs
+    starts with hardly a shape to choose from: see benchmarks/density.md for what that costs.
+    """
+    limit = fan_in**-0.5
+
+    def spread(key: PRNGKey, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Array:
+        return jax.random.uniform(key, shape, dtype, -limit, limit)
+
+    return _dense(width, kernel_init=spread, bias_init=spread)
+
+
 class _MLP(nn.Module):
     width: int
     depth: int
@@ -96,13 +110,13 @@ class _MLP(nn.Module):
     @nn.compact
     def __call__(self, x: Array) -> Array:
         if self.residual:
-            x = _dense(self.width)(x)
+            x = _hidden(self.width, x.shape[-1])(x)
         for _ in range(self.depth):
             if self.residual:
-                h = _dense(self.width)(self.activation(x))
-                x = x + _dense(self.width)(self.activation(h))
+                h = _hidden(self.width, self.width)(self.activation(x))
+                x = x + _hidden(self.width, self.width)(self.activation(h))
             else:
-                x = self.activation(_dense(self.width)(x))
+                x = self.activation(_hidden(self.width, x.shape[-1])(x))
         if self.residual:
             x = self.activation(x)
         return _dense(self.out, kernel_init=nn.initializers.zeros)(x)
@@ -150,6 +164,8 @@ def mlp(
     width: int = 64, depth: int = 2, *, activation: str | Callable[[Array], Array] = "relu"
 ) -> Conditioner:
     """Returns a factory of plain nets: `depth` hidden layers of `width`, last layer zero.
+
+    Kernels and biases of the hidden layers start uniform in ±1 / sqrt(fan_in).
 
     Args:
         width: units of each hidden layer.

@@ -121,6 +121,20 @@ def test_a_users_module_is_the_conditioner():
     assert float(jnp.abs(z - x).max()) > 1e-2 and "Bilinear" in part.layers[0]
 
 
+@pytest.mark.parametrize("factory", [b.mlp, b.residual])
+def test_hidden_layers_start_spread_and_the_last_one_at_zero(factory):
+    """Biases differ from each other within ±1 / sqrt(fan_in); the net itself is zero."""
+    net, x = factory(16, 1)(3), data(4)
+    params = net.init(key(), x)["params"]
+    *hidden, last = params.values()
+    for layer in hidden:
+        limit = layer["kernel"].shape[0] ** -0.5
+        for leaf in layer.values():
+            assert np.abs(leaf).max() <= limit and np.std(leaf) > 0.3 * limit
+    assert not any(np.any(leaf) for leaf in last.values())
+    assert not np.any(net.apply({"params": params}, x))
+
+
 def test_a_module_with_state_is_refused():
     class Stateful(nn.Module):
         out: int
