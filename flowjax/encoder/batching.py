@@ -20,7 +20,7 @@ SHORT = 32
 TOKENS = 16
 # Which parts of a full batch's rows the last batches of a length may have (0: one row), for one
 # to four lengths. With SHORT that makes at most twelve shapes.
-FRACTIONS = (
+FRACTIONS: tuple[tuple[float, ...], ...] = (
     (1, 3 / 4, 1 / 2, 3 / 8, 1 / 4, 1 / 8, 1 / 16, 0),
     (1, 1 / 2, 1 / 4, 1 / 8, 0),
     (1, 1 / 4, 0),

@@ -22,8 +22,8 @@ def quantize(vectors: np.ndarray, precision: str) -> np.ndarray:
         ValueError: another precision, or 8-bit integers of one vector, which has no range.
 
     Example:
-        >>> quantize(np.array([[0.5, -1.0], [1.5, 3.0]], np.float32), "uint8").tolist()
-        [[0, 0], [255, 255]]
+        >>> quantize(np.array([[0, -1], [128, 9], [255, 254]], np.float32), "uint8").tolist()
+        [[0, 0], [128, 10], [255, 255]]
     """
     if precision not in PRECISIONS:
         raise ValueError(f"precision: expected one of {', '.join(PRECISIONS)}, got {precision!r}")
