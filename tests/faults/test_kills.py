@@ -1,0 +1,45 @@
+"""kill -9 at random moments of a fit, saves included, changes no bit of the result."""
+
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+import jobs
+
+pytestmark = pytest.mark.faults
+
+
+def arguments(rows, run, steps):
+    train = {"steps": steps, "batch-size": 32, "checkpoint-every": 2}
+    flags = [part for k, v in train.items() for part in (f"--train.{k}", str(v))]
+    return ["fit-array", str(rows), "--out", str(run), *jobs.FLOW, *flags]
+
+
+@pytest.mark.parametrize("kills", [6, pytest.param(20, marks=pytest.mark.slow)])
+def test_killed_is_never_killed(tmp_path, kills):
+    rows, steps = jobs.write_rows(tmp_path / "x.npy"), 60 * kills
+    assert jobs.finish(jobs.start(tmp_path / "a", arguments(rows, tmp_path / "whole", steps))) == [
+        0
+    ]
+    run, rng, seen = tmp_path / "run", random.Random(kills), []
+    for _ in range(kills):
+        (process,) = jobs.start(tmp_path / "b", arguments(rows, run, steps))
+        try:
+            before = jobs.newest(run)
+            jobs.until(lambda: jobs.newest(run) > before, [process])  # noqa: B023
+            time.sleep(rng.uniform(0, 0.2))
+            process.send_signal(signal.SIGKILL)
+            assert process.wait() == -signal.SIGKILL, "ended before it was killed"
+        finally:
+            process.kill()
+        seen.append(jobs.newest(run))
+    assert seen == sorted(set(seen)) and seen[-1] < steps
+    assert jobs.finish(jobs.start(tmp_path / "b", arguments(rows, run, steps))) == [0]
+    expected, found = jobs.params(tmp_path / "whole"), jobs.params(run)
+    assert all(np.array_equal(found[name], value) for name, value in expected.items())
