@@ -37,3 +37,39 @@ def test_shard_rows_splits_and_replicate_copies():
 def test_unknown_mapping():
     with pytest.raises(ValueError, match="mapping: expected 'shard_map' or 'pmap', got 'vmap'"):
         devices.data_parallel(lambda s, r, b: (s, {}), devices.make_mesh(1), "vmap")
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, None),
+        ({"SLURM_NTASKS": "1", "SLURM_STEP_NODELIST": "a"}, None),
+        ({"SLURM_NTASKS": "4"}, None),
+        ({"SLURM_NTASKS": "4", "SLURM_STEP_NODELIST": "a[1-4]"}, {}),
+        ({"OMPI_COMM_WORLD_SIZE": "2"}, {}),
+        ({"TPU_WORKER_HOSTNAMES": "a"}, None),
+        ({"TPU_WORKER_HOSTNAMES": "a,b"}, {}),
+        ({"KUBERNETES_SERVICE_HOST": "a"}, None),
+        ({"KUBERNETES_SERVICE_HOST": "a", "FLOWJAX_DISTRIBUTED": "1"}, {}),
+        ({"JAX_COORDINATOR_ADDRESS": "a:1"}, {"coordinator_address": "a:1"}),
+    ],
+)
+def test_launchers_are_recognised(environment, expected):
+    assert devices.launched(environment) == expected
+
+
+def test_a_full_description_asks_no_cluster():
+    names = {"JAX_COORDINATOR_ADDRESS": "a:1", "JAX_NUM_PROCESSES": "2", "JAX_PROCESS_ID": "x"}
+    with pytest.raises(ValueError, match="JAX_PROCESS_ID: expected a number, got 'x'"):
+        devices.launched(names)
+    found = devices.launched({**names, "JAX_PROCESS_ID": "1"})
+    assert (found["num_processes"], found["process_id"]) == (2, 1)
+    assert found["cluster_detection_method"] == "deactivate"
+
+
+def test_one_process_agrees_with_itself():
+    assert devices.gather([3, True]).tolist() == [[3, 1]]
+    assert not devices.several() and devices.is_first()
+    with devices.first_alone() as first:
+        assert first
+    devices.leave(1)  # comes back: it leaves nobody behind
