@@ -19,8 +19,9 @@ import numpy as np
 import tyro
 from embedded import Cache, Embedded, Transform, fit
 
+from flowjax.bijectors import moments_of, whitening, whitening_from_moments
 from flowjax.config import FitConfig, FlowConfig, TrainConfig
-from flowjax.evaluation import average, by_vectors, evaluate_vectors, summarize_seeds, whiten
+from flowjax.evaluation import average, by_vectors, evaluate_vectors, summarize_seeds
 
 TESTS = ("stsb", "sickr", "sts12", "sts14")
 START: dict[str, Any] = {"name": "glow", "epochs": 1.0, "batch_size": 64, "learning_rate": 1e-3}
@@ -80,9 +81,8 @@ def search(args: Args, cache: Cache) -> dict[str, Any]:
     found = cache.task("stsb", args.pooling)
     rows = found.plain[found.target]
     print("plain", spearman_dev(found, found.plain))
-    print(
-        "whitening", spearman_dev(found, whiten(rows, rows.shape[1] - 1)(found.plain)), flush=True
-    )
+    white = whitened_by(lambda x: x, rows)
+    print("whitening", spearman_dev(found, white(found.plain)), flush=True)
     best, best_dev = dict(START), -1.0
     for stage, changes in STAGES:
         around = best
@@ -110,31 +110,34 @@ def search(args: Args, cache: Cache) -> dict[str, Any]:
 
 
 def whitened_by(transform: Transform, rows: np.ndarray) -> Transform:
-    """A fitted map, then the closed-form whitening of what it makes of `rows`."""
+    """A fitted map, then the closed-form whitening of its latents: `whiten_latents` of `glow`."""
     latents = transform(rows)
-    # the last direction may have no variance: LayerNorm takes one away
-    again = whiten(latents, latents.shape[1] - 1)
-    return lambda x: again(transform(x))
+    params = whitening_from_moments(moments_of([latents], latents.shape[1]), shrinkage="auto")
+    layer = whitening()
+    return lambda x: np.asarray(layer.forward(params, transform(x))[0])
 
 
 def final(args: Args, cache: Cache, recipe: dict[str, Any]) -> None:
     """The recipe beside plain, whitening and the paper's glow, on the test splits, all seeds."""
-    recipes = {"standardize": {"name": "standardize"}, "whitening": {"name": "whitening"}}
-    recipes |= {"glow": dict(START), "chosen": recipe}
+    trained = {"glow": dict(START)}
+    chosen = {key: value for key, value in (START | recipe).items() if key != "whiten_latents"}
+    if chosen != START:
+        trained["chosen"] = chosen
     runs: list[dict[str, Any]] = [{} for _ in range(args.seeds)]
     for name in TESTS:
         found = cache.task(name, args.pooling)
         rows = found.plain[found.target]
+        closed: dict[str, Transform] = {"plain": lambda x: x}
+        closed |= {
+            k: fit(config_of({"name": k}), rows, 0)[0] for k in ("standardize", "whitening")
+        }
+        fixed = {kind: scored(found, to) for kind, to in closed.items()}
         for seed in range(args.seeds):
-            maps: dict[str, Transform] = {"plain": lambda x: x}
-            for kind, each in recipes.items():
-                maps[kind] = fit(config_of(each), rows, seed)[0]
-            for kind in ("glow", "chosen"):
-                maps[f"{kind}, whitened"] = whitened_by(maps[kind], rows)
-            scores = {
-                kind: evaluate_vectors(found.task, found.sentences, to(found.plain))
-                for kind, to in maps.items()
-            }
+            scores = dict(fixed)
+            for kind, each in trained.items():
+                to = fit(config_of(each), rows, seed)[0]
+                scores[kind] = scored(found, to)
+                scores[f"{kind}, whitened latents"] = scored(found, whitened_by(to, rows))
             runs[seed][name] = by_vectors(scores)
             test = {k: s["test"].get("wmean", s["test"])["spearman"] for k, s in scores.items()}
             print(name, seed, {k: round(v, 2) for k, v in test.items()}, flush=True)
@@ -145,6 +148,11 @@ def final(args: Args, cache: Cache, recipe: dict[str, Any]) -> None:
     print(json.dumps(summary, indent=1))
     summary |= {"results": summarize_seeds(runs)}
     (args.out / "recipes.json").write_text(json.dumps(summary, indent=1) + "\n", "utf-8")
+
+
+def scored(found: Embedded, to: Transform) -> dict[str, Any]:
+    """A map's scores on all splits of a task."""
+    return evaluate_vectors(found.task, found.sentences, to(found.plain))
 
 
 if __name__ == "__main__":
