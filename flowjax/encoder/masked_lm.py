@@ -119,6 +119,7 @@ def masked_lm_loss(
     ids = ids.astype(jnp.int32)
     inputs, positions, targets, weights = jax.vmap(mask_tokens, (0, 0, None))(keys, ids, masking)
     rngs = {"dropout": jax.random.fold_in(keys[0], 1)} if train else None
-    nll, right = model.apply(params, inputs, positions, targets, train, method="score", rngs=rngs)
+    scored: Any = model.apply(params, inputs, positions, targets, train, method="score", rngs=rngs)
+    nll, right = scored
     total = jnp.maximum(weights.sum(), 1.0)
     return (nll * weights).sum() / total, {"accuracy": (right * weights).sum() / total}
