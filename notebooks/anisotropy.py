@@ -15,7 +15,7 @@
 #
 # You will see that sentence vectors of a frozen BERT lie in a narrow cone: sentences that have
 # nothing to do with each other have a cosine far above 0. After the flow the mean cosine of
-# random pairs is near 0, IsoScore has risen several times, and the spectrum of the covariance is
+# random pairs is near 0, IsoScore has more than doubled, and the spectrum of the covariance is
 # flatter. The encoder is the embedded `minibert`, the sentences are the embedded sample: nothing
 # is downloaded.
 
