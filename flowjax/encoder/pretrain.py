@@ -6,6 +6,7 @@ The loop, the data-parallel step and the checkpoints are those of the flow (`tra
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import time
@@ -92,7 +93,7 @@ def learning_rate(config: PretrainConfig) -> optax.Schedule:
 
 
 def make_optimizer(config: PretrainConfig) -> optax.GradientTransformation:
-    """AdamW with clipping and the schedule of `learning_rate`; biases and norms are not decayed."""
+    """AdamW with clipping and the schedule of `learning_rate`; biases, norms are not decayed."""
     train, schedule = config.train, learning_rate(config)
 
     def matrices(params: Any) -> Any:
@@ -217,6 +218,12 @@ def pretrain(
             scores = evaluate_masked_lm(model, devices.to_host(state.params), held, masking)
             row |= {f"heldout_{k}": v for k, v in scores.items()}
         log(row)
+        if train.export_every and chunk.stop % train.export_every == 0:
+            export(devices.to_host(state.params), out / "encoders" / str(chunk.stop))
+
+    def export(params: Any, folder: Path) -> None:
+        save_pretrained(params["params"]["bert"], sizes, folder, dtype=np.dtype(train.save_dtype))
+        tokenizer.save(str(folder / "tokenizer.json"))
 
     with Checkpoints(out / "checkpoints", keep=3) as checkpoints:
         if (found := checkpoints.restore(state)) is not None:
@@ -233,7 +240,7 @@ def pretrain(
             checkpoints=checkpoints,
             checkpoint_every=train.checkpoint_every,
             on_chunk=on_chunk,
-            every=train.validate_every or None,
+            every=math.gcd(train.validate_every, train.export_every) or None,
             stop=stop,
         )
     params = devices.to_host(state.params)
@@ -247,8 +254,7 @@ def pretrain(
         scores = evaluate_masked_lm(model, params, held, masking, limit=4096)
         report |= {f"heldout_{k}": v for k, v in scores.items()}
     folder = out / "model"
-    save_pretrained(params["params"]["bert"], sizes, folder, dtype=np.dtype(train.save_dtype))
-    tokenizer.save(str(folder / "tokenizer.json"))
+    export(params, folder)
     (folder / "pretrain.json").write_text(json.dumps(report, indent=2))
     shutil.copy(out / "config.toml", folder / "pretrain.toml") if (
         out / "config.toml"

@@ -66,7 +66,7 @@ def test_pretrain_learns_resumes_and_gives_an_encoder(tmp_path):
         PretrainData(length=32),
         PretrainModel(layers=1, width=32, heads=2, vocab_size=120, ppmi_rows=200),
         PretrainTrain(steps=40, batch_size=16, warmup_steps=5, decay_steps=10, learning_rate=5e-3,
-                      checkpoint_every=20, validate_every=20),
+                      checkpoint_every=20, validate_every=20, export_every=30),
     )  # fmt: skip
     rows = []
     first = dataclasses.replace(config, train=dataclasses.replace(config.train, steps=40))
@@ -77,6 +77,9 @@ def test_pretrain_learns_resumes_and_gives_an_encoder(tmp_path):
     assert json.loads((tmp_path / "run" / "model" / "pretrain.json").read_text()) == report
     encoder = SentenceEncoder.from_pretrained(tmp_path / "run" / "model", max_length=16)
     assert encoder.encode(["ban bor bit", "hu"]).shape == (2, 32)
+    assert [p.name for p in (tmp_path / "run" / "encoders").iterdir()] == ["30"]
+    half = SentenceEncoder.from_pretrained(tmp_path / "run" / "encoders" / "30", max_length=16)
+    assert np.abs(half.encode(["ban bor"]) - encoder.encode(["ban bor"])).max() > 1e-4
     # A finished run goes on from its last checkpoint: nothing is trained again.
     again = []
     pretrain(first, [text], [], tmp_path / "run", log=again.append)
