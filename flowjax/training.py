@@ -273,12 +273,12 @@ def train(
             enough = on_chunk(chunk, state) if on_chunk else None
             # Each process has its own clock and may get its own signal; all do the same.
             said = devices.gather([plan.pace(done, seconds), bool(enough), stop()])
-            pace, enough, halt = int(said[:, 0].min()), said[:, 1].any(), said[:, 2].any()
+            pace, enough, halt = int(said[:, 0].min()), bool(said[:, 1].any()), said[:, 2].any()
             if halt:
                 _save(checkpoints, at, state)
                 raise Stopped()
             if checkpoints and (at == steps or enough or at % checkpoint_every == 0):
-                checkpoints.save(at, state, wait=at == steps or bool(enough))
+                checkpoints.save(at, state, wait=at == steps or enough)
             if enough:
                 break
     return state

@@ -133,13 +133,13 @@ def make_optimizer(train: TrainConfig, steps: int | None) -> Any:
             rate = optax.linear_schedule(0.0, rate, train.warmup_steps)
     else:
         raise ValueError(f"train.schedule: expected constant or cosine, got {train.schedule!r}")
-    options = {"weight_decay": train.weight_decay, "clip_norm": train.clip_norm}
+    decay, clip = train.weight_decay, train.clip_norm
     if train.optimizer == "adam":
-        return default_optimizer(rate, **options)
+        return default_optimizer(rate, weight_decay=decay, clip_norm=clip)
     if train.optimizer == "adam_uncorrected":
         from flowjax.optimizers import adam_uncorrected
 
-        return adam_uncorrected(rate, **options)
+        return adam_uncorrected(rate, weight_decay=decay, clip_norm=clip)
     raise ValueError(
         f"train.optimizer: expected adam or adam_uncorrected, got {train.optimizer!r}"
     )

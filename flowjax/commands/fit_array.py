@@ -107,4 +107,4 @@ def load_array_flow(folder: str | Path) -> tuple[Any, Any] | None:
     if "array_flow" not in spec:
         return None
     flow = flows.make(spec["array_flow"], spec["dim"], **spec["options"])
-    return flow, load_params(folder / "flow.safetensors", _shapes(flow))
+    return flow, load_params(folder / "flow.safetensors", _shapes(flow, finished=True))

@@ -286,7 +286,8 @@ def test_blocks_refuse_other_things():
 def test_waiting(tmp_path):
     store = open_store(tmp_path, "h")
     store.fill(sentences(200), embed, share=(0, 2))
-    with pytest.raises(TimeoutError, match=r"got no new block for 0.1 s \(2 blocks are there, 2 to come\)"):
+    said = r"got no new block for 0.1 s \(2 blocks are there, 2 to come\)"
+    with pytest.raises(TimeoutError, match=said):
         store.wait(timeout=0.1)
     open_store(tmp_path, "h").fill(sentences(200), embed, share=(1, 2))
     store.wait(timeout=0.1)
