@@ -56,7 +56,7 @@ def glow(
     conditional_split: bool = False,
     conditioner: Conditioner | None = None,
     base: str | Base = "normal",
-    whiten_latents: bool = False,
+    whiten_latents: bool = True,
     seed: int = 0,
     unroll: int | None = None,
     checkpoint: bool = False,
@@ -64,7 +64,8 @@ def glow(
     """Returns Glow for vectors: levels of depth x [actnorm, permutation, coupling], split between.
 
     The defaults are BERT-flow's paper: additive couplings, fixed random permutations, 2 levels of
-    depth 3, width 32. At init it standardizes the first batch and permutes it, no more.
+    depth 3, width 32; one thing is ours, `whiten_latents`, which `fit` adds at its end. At init it
+    standardizes the first batch and permutes it, no more.
 
     Args:
         dim: size of a data vector.
@@ -80,7 +81,8 @@ def glow(
         conditioner: factory in place of `mlp(width, hidden_layers)`.
         base: "normal", "student_t", "conditional" or a `Base`.
         whiten_latents: `fit` ends with a closed-form whitening of the latents. Additive couplings
-            and permutations leave them correlated, and cosine similarity suffers from that.
+            and permutations leave them correlated, and cosine similarity suffers from that. The
+            paper has no such step: False is its flow.
         seed: of the permutations.
         unroll: see `bijectors.repeat`.
         checkpoint: see `bijectors.repeat`.
