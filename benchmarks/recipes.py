@@ -24,7 +24,14 @@ from flowjax.config import FitConfig, FlowConfig, TrainConfig
 from flowjax.evaluation import average, by_vectors, evaluate_vectors, summarize_seeds
 
 TESTS = ("stsb", "sickr", "sts12", "sts14")
-START: dict[str, Any] = {"name": "glow", "epochs": 1.0, "batch_size": 64, "learning_rate": 1e-3}
+# The paper's flow: latents are whitened beside it, not in it.
+START: dict[str, Any] = {
+    "name": "glow",
+    "whiten_latents": False,
+    "epochs": 1.0,
+    "batch_size": 64,
+    "learning_rate": 1e-3,
+}
 STAGES: tuple[tuple[str, list[dict[str, Any]]], ...] = (
     ("start", [{}, {"name": "whitening_glow"}]),
     ("longer, wider", [{"epochs": e, "width": w} for e in (2.0, 4.0) for w in (32, 256)]),
@@ -120,7 +127,7 @@ def whitened_by(transform: Transform, rows: np.ndarray) -> Transform:
 def final(args: Args, cache: Cache, recipe: dict[str, Any]) -> None:
     """The recipe beside plain, whitening and the paper's glow, on the test splits, all seeds."""
     trained = {"glow": dict(START)}
-    chosen = {key: value for key, value in (START | recipe).items() if key != "whiten_latents"}
+    chosen = START | recipe | {"whiten_latents": False}
     if chosen != START:
         trained["chosen"] = chosen
     runs: list[dict[str, Any]] = [{} for _ in range(args.seeds)]
