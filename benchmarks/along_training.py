@@ -44,7 +44,7 @@ def measure(args: Args) -> list[dict]:
         encoder = flowjax.SentenceEncoder.from_pretrained(str(folder), pooling=args.pooling)
         plain = encoder.encode(sentences)
         model = flowjax.BertFlow(encoder, flow="glow", seed=0)
-        model.fit_vectors(plain[[where[s] for s in task.sentences()]])
+        model.fit_vectors(plain[[where[s] for s in task.sentences()]], epochs=1.0)
         row = {"step": int(folder.name), "heldout_loss": losses.get(int(folder.name))}
         for name, f in calibrations(model).items():
             scores = evaluate_vectors(task, sentences, f(plain))

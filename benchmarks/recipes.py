@@ -33,7 +33,7 @@ START: dict[str, Any] = {
     "learning_rate": 1e-3,
 }
 STAGES: tuple[tuple[str, list[dict[str, Any]]], ...] = (
-    ("start", [{}, {"name": "whitening_glow"}]),
+    ("start", [{}, {"name": "whitening_glow", "whiten_latents": None}]),
     ("longer, wider", [{"epochs": e, "width": w} for e in (2.0, 4.0) for w in (32, 256)]),
     ("wider still", [{"width": 512}, {"width": 128}]),
     ("levels, depth", [{"levels": 1}, {"levels": 3}, {"depth": 6}, {"depth": 2}]),
