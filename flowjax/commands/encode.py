@@ -54,6 +54,7 @@ def run(args: Args) -> None:
     from flowjax.data.vectors import SUFFIXES, write_vectors
     from flowjax.embeddings import embed_in_store, hash_arrays
     from flowjax.encoder.embed import SentenceEncoder
+    from flowjax.encoder.sentence_model import unit
     from flowjax.model import BertFlow
 
     common.new_file(args.out, args.overwrite, SUFFIXES)
@@ -128,13 +129,6 @@ def parse_share(text: str) -> tuple[int, int]:
     if slash and i.isdecimal() and k.isdecimal() and int(i) < int(k):
         return int(i), int(k)
     raise ValueError(f"--share: expected i/k with 0 <= i < k, such as 0/4, got {text!r}")
-
-
-def unit(vectors: np.ndarray) -> np.ndarray:
-    """Vectors `(n, dim)` scaled to length 1; zeros stay."""
-    import numpy as np
-
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
 
 class Kept:
