@@ -1,10 +1,12 @@
 """Which small BERT to train: a few shapes (layers x width x vocabulary) at one budget of tokens.
 
-    python benchmarks/shapes.py --text TEXT/part-0.txt.xz --heldout TEXT/part-7.txt.xz
+    python benchmarks/shapes.py --text TEXT/part-0.txt.xz --heldout TEXT/part-7.txt.xz \
+        --data-dir DATA
 
 Every shape is trained by `flowjax.encoder.pretrain` for the same steps of the same text and
 judged on held-out text. Losses of different vocabularies cannot be compared by the word piece, so
-the last column divides by the letters of a piece: bits per character of what was masked.
+a column divides by the letters of a piece: bits per character of what was masked. The last two are
+what the encoder is for: Spearman on STS-B dev, plain and whitened.
 """
 
 from __future__ import annotations
@@ -15,22 +17,29 @@ import tempfile
 import time
 from pathlib import Path
 
+import jax
 import numpy as np
 import tyro
 from tqdm import tqdm
 
+import flowjax
 from flowjax.config import PretrainConfig, PretrainData, PretrainModel, PretrainTrain
 from flowjax.encoder.pretrain import prepare_tokenizer, pretrain
 from flowjax.encoder.tokenizer import load_tokenizer
+from flowjax.evaluation import evaluate_vectors, load_task
 
 
 @dataclasses.dataclass(frozen=True)
 class Args:
     text: tuple[str, ...]
     heldout: tuple[str, ...]
-    shapes: tuple[str, ...] = ("2x256x12000", "3x256x12000", "6x192x12000", "4x256x8000")
+    data_dir: Path
+    """Where the folder of STS-B is."""
+    shapes: tuple[str, ...] = (
+        "3x256x12000", "2x256x12000", "4x256x8000", "2x256x16000", "6x192x12000",
+    )  # fmt: skip
     """Layers x width x vocabulary; heads are 64 wide."""
-    steps: int = 300
+    steps: int = 1000
     tokenizer_lines: int = 40_000
     ppmi_rows: int = 90_000
 
@@ -45,9 +54,21 @@ def letters_of_a_piece(rows: np.ndarray, tokenizer: Path) -> float:
     return float(length[ordinary].mean())
 
 
+def sts_dev(model: Path, data_dir: Path) -> tuple[float, float]:
+    """Spearman x 100 on STS-B dev, plain and whitened on all of STS-B's sentences."""
+    encoder = flowjax.SentenceEncoder.from_pretrained(str(model), pooling="first_last")
+    task = load_task("stsb", data_dir)
+    sentences = list(dict.fromkeys(task.sentences()))
+    plain = encoder.encode(sentences)
+    whitening = flowjax.flows.whitening(plain.shape[1])
+    whitened = np.asarray(whitening.forward(whitening.init(jax.random.key(0), plain), plain)[0])
+    vectors = (plain, whitened)
+    return tuple(evaluate_vectors(task, sentences, v)["dev"]["spearman"] for v in vectors)
+
+
 def main(args: Args) -> None:
     print("| layers x width x vocabulary | MB, float16 | tokens/s | held-out loss | accuracy "
-          "| bits/character |\n|---|---|---|---|---|---|")  # fmt: skip
+          "| bits/character | STS-B dev, plain | whitened |\n" + "|---" * 8 + "|")  # fmt: skip
     with tempfile.TemporaryDirectory() as scratch:
         for shape in tqdm(args.shapes, disable=None):
             layers, width, vocab = map(int, shape.split("x"))
@@ -72,9 +93,11 @@ def main(args: Args) -> None:
             speed = np.median([row["tokens_per_s"] for row in rows])
             held = np.load(out / "heldout.npy", mmap_mode="r")[:4096]
             bits = report["heldout_loss"] / letters_of_a_piece(held, made / "tokenizer")
+            plain, whitened = sts_dev(out / "model", args.data_dir)
             print(
                 f"| {shape} | {size:.1f} | {speed:.0f} | {report['heldout_loss']:.3f} "
-                f"| {report['heldout_accuracy']:.3f} | {bits / math.log(2):.3f} |",
+                f"| {report['heldout_accuracy']:.3f} | {bits / math.log(2):.3f} "
+                f"| {plain:.1f} | {whitened:.1f} |",
                 f"<!-- {time.time() - began:.0f} s -->",
                 flush=True,
             )
