@@ -7,6 +7,7 @@ beside it that both packages ask for are here. Neither package is imported befor
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -31,7 +32,7 @@ class EvaluationCard:
         self.metrics.append({"evaluator": type(evaluator).__name__, **metrics})
 
 
-class SentenceModel:
+class SentenceModel(abc.ABC):
     """Base class of what turns sentences into vectors.
 
     A subclass gives `embed`, `dim`, `max_seq_length` and `model_name`.
@@ -86,11 +87,11 @@ class SentenceModel:
         """The same, by sentence-transformers' older name."""
         return self.dim
 
+    @abc.abstractmethod
     def embed(
         self, sentences: Sequence[str], batch_size: int | None, progress: bool | None
     ) -> np.ndarray:
         """Maps n strings to `(n, dim)` float32."""
-        raise NotImplementedError
 
     def encode(
         self,

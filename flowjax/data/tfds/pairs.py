@@ -5,6 +5,7 @@ The files are found and parsed by `flowjax.evaluation`, so a data set says the s
 
 from __future__ import annotations
 
+import abc
 import re
 import shutil
 from collections.abc import Iterator
@@ -33,8 +34,9 @@ URLS = {
 class _Pairs(InputOrderBuilder, skip_registration=True):  # type: ignore[call-arg]
     """What the pair builders share; a subclass says which task it is."""
 
+    @abc.abstractmethod
     def _task(self) -> str:
-        raise NotImplementedError
+        """The task's name in `URLS`."""
 
     def _info(self) -> tfds.core.DatasetInfo:
         features = {
