@@ -101,6 +101,9 @@ def initialize() -> None:
         ) from None
     except jax.errors.JaxRuntimeError as error:
         raise LostProcess(f"several processes: no connection: {first_line(error)}") from None
+    # Gloo connects in the first collective and waits 30 s there, in later ones far longer: all
+    # come to this one together, and may then be as different in speed as they like.
+    gather([0])
 
 
 def leave(code: int) -> None:
@@ -188,6 +191,11 @@ def make_mesh(devices: Sequence[jax.Device] | int | None = None) -> Mesh:
     return Mesh(np.array(list(chosen)), (AXIS,))
 
 
+def local_mesh() -> Mesh:
+    """A one-axis mesh over this process's own devices, for work that it does by itself."""
+    return Mesh(np.array(jax.local_devices()), (AXIS,))
+
+
 def check_batch(batch_size: int, mesh: Mesh, accumulate: int = 1) -> None:
     """Refuses a global batch that devices (and accumulated parts) cannot share equally."""
     parts = mesh.size * accumulate
@@ -252,6 +260,18 @@ def _lost(error: BaseException) -> LostProcess:
 def first_line(error: BaseException) -> str:
     """The first line of an error: those of XLA and tensorstore run to pages."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+
+
+def compile_together(call: Callable[..., Any], *args: Any) -> Callable[..., Any]:
+    """Compiles a jitted function for these arguments where there are several processes.
+
+    Those that are slow at it are waited for: see `initialize`.
+    """
+    if not several():
+        return call
+    compiled = call.lower(*args).compile()  # type: ignore[attr-defined]
+    gather([0])
+    return compiled
 
 
 def data_parallel(

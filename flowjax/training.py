@@ -251,10 +251,12 @@ def train(
         if at < steps:
             ahead = (at, plan.end(at, pace))
             future = reader.submit(read, *ahead)
+            n = devices.replicate(np.int32(0), mesh)
+            call = devices.compile_together(call, state, (resident, n), future.result())
         while at < steps:
             began = time.perf_counter()
             until, batches = ahead[1], future.result()
-            n = devices.replicate(jnp.asarray(until - at, jnp.int32), mesh)
+            n = devices.replicate(np.int32(until - at), mesh)
             state, metrics = call(state, (resident, n), batches)
             if until < steps:
                 # Read the next rows while the devices work on these.

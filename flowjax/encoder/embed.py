@@ -109,7 +109,7 @@ class SentenceEncoder(SentenceModel):
         self.special_tokens, self.dtype = special_tokens, dtype
         self.report = EncodeReport()
         self.params = params
-        self._mesh = devices.make_mesh(jax.local_devices())
+        self._mesh = devices.local_mesh()
         self._placed: Any = None
         model = Bert(config, jnp.dtype(dtype), with_pooler="pooler" in params)
         self._embed = jax.jit(partial(_embed, model, pooling, special_tokens))

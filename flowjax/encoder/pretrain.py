@@ -24,6 +24,7 @@ from flowjax.config import PretrainConfig
 from flowjax.encoder.bert import BertConfig
 from flowjax.encoder.masked_lm import MaskedLM, Masking, masked_lm_loss
 from flowjax.encoder.weights import save_pretrained
+from flowjax.optimizers import scale_by_rate
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -101,7 +102,9 @@ def make_optimizer(config: PretrainConfig) -> optax.GradientTransformation:
 
     return optax.chain(
         optax.clip_by_global_norm(train.clip_norm),
-        optax.adamw(schedule, b2=0.98, eps=1e-6, weight_decay=train.weight_decay, mask=matrices),
+        optax.scale_by_adam(b2=0.98, eps=1e-6),
+        optax.add_decayed_weights(train.weight_decay, matrices),
+        scale_by_rate(schedule),
     )
 
 
@@ -178,7 +181,8 @@ def pretrain(
         stop: asked after each dispatch; True saves and raises `training.Stopped`.
 
     Returns:
-        A report: steps, tokens seen, seconds, held-out loss and accuracy.
+        A report: steps, tokens seen, seconds, held-out loss and accuracy; empty on all but the
+        first of several processes, which alone writes what is not a checkpoint.
     """
     from flowjax import devices, training
     from flowjax.checkpoint import Checkpoints
@@ -186,32 +190,36 @@ def pretrain(
     from flowjax.data.text import expand_paths
 
     out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
     train, paths, seed = config.train, expand_paths(text), config.train.seed
-    tokenizer = prepare_tokenizer(config, paths, out)
-    rows = pack_text(paths, tokenizer, out / "train.npy", length=config.data.length)
-    held = (
-        pack_text(expand_paths(heldout), tokenizer, out / "heldout.npy", length=config.data.length)
-        if heldout
-        else None
-    )
-    sizes = bert_config(config, tokenizer.get_vocab_size())
-    model = MaskedLM(sizes, dtype=jnp.dtype(train.dtype))
-    mask_id = tokenizer.token_to_id("[MASK]")
-    if mask_id is None:
-        raise ValueError("tokenizer: expected one with a [MASK] token, found none")
+    with devices.first_alone():  # makes the files that the other processes then find
+        out.mkdir(parents=True, exist_ok=True)
+        tokenizer = prepare_tokenizer(config, paths, out)
+        length = config.data.length
+        rows = pack_text(paths, tokenizer, out / "train.npy", length=length)
+        held = None
+        if heldout:
+            held = pack_text(expand_paths(heldout), tokenizer, out / "heldout.npy", length=length)
+        sizes = bert_config(config, tokenizer.get_vocab_size())
+        model = MaskedLM(sizes, dtype=jnp.dtype(train.dtype))
+        mask_id = tokenizer.token_to_id("[MASK]")
+        if mask_id is None:
+            raise ValueError("tokenizer: expected one with a [MASK] token, found none")
+        params = initial_params(model, seed, rows, config, out)
     masking = Masking(train.mask_rate, mask_id, sizes.vocab_size)
     optimizer = make_optimizer(config)
-    state = training.init_state(initial_params(model, seed, rows, config, out), optimizer)
+    state = training.init_state(params, optimizer)
     began = time.time()
 
     def on_chunk(chunk: training.Chunk, state: training.TrainState) -> None:
+        if not devices.is_first():
+            return  # and waits for the first one's held-out loss and export
         tokens = (chunk.stop - chunk.start) * train.batch_size * config.data.length
         row = {
             "step": chunk.stop,
             "loss": float(chunk.metrics["loss"].mean()),
             "accuracy": float(chunk.metrics["accuracy"].mean()),
             "grad_norm": float(chunk.metrics["grad_norm"].max()),
+            "learning_rate": float(chunk.metrics["learning_rate"][-1]),
             "tokens_per_s": tokens / chunk.seconds,
         }
         if held is not None and train.validate_every and chunk.stop % train.validate_every == 0:
@@ -243,6 +251,8 @@ def pretrain(
             every=math.gcd(train.validate_every, train.export_every) or None,
             stop=stop,
         )
+    if not devices.is_first():
+        return {}
     params = devices.to_host(state.params)
     report: dict[str, Any] = {
         "steps": train.steps,

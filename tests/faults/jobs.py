@@ -26,6 +26,11 @@ def write_rows(path, n=500, dim=4):
     return path
 
 
+def flags(table, **values):
+    """`--table.some-name value` for each of `some_name=value`."""
+    return [w for k, v in values.items() for w in (f"--{table}.{k.replace('_', '-')}", str(v))]
+
+
 def start(folder, args, count=1, devices=1, pause=0.0):
     """Starts process 0 to `count - 1`; their output goes to `folder/N.log`."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -77,7 +82,7 @@ def until(condition, processes=(), seconds=90):
         time.sleep(0.02)
 
 
-def params(run):
+def params(run, file="flow.safetensors"):
     from safetensors.numpy import load_file
 
-    return load_file(run / "model" / "flow.safetensors")
+    return load_file(run / "model" / file)

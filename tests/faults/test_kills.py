@@ -16,9 +16,8 @@ pytestmark = pytest.mark.faults
 
 
 def arguments(rows, run, steps):
-    train = {"steps": steps, "batch-size": 32, "checkpoint-every": 2}
-    flags = [part for k, v in train.items() for part in (f"--train.{k}", str(v))]
-    return ["fit-array", str(rows), "--out", str(run), *jobs.FLOW, *flags]
+    train = jobs.flags("train", steps=steps, batch_size=32, checkpoint_every=2)
+    return ["fit-array", rows, "--out", run, *jobs.FLOW, *train]
 
 
 @pytest.mark.parametrize("kills", [6, pytest.param(20, marks=pytest.mark.slow)])

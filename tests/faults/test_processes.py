@@ -19,9 +19,8 @@ INIT = 501
 
 
 def arguments(rows, run):
-    train = {"steps": STEPS, "batch-size": BATCH, "checkpoint-every": 40}
-    flags = [part for k, v in train.items() for part in (f"--train.{k}", str(v))]
-    return ["fit-array", str(rows), "--out", str(run), *jobs.FLOW, *flags]
+    train = jobs.flags("train", steps=STEPS, batch_size=BATCH, checkpoint_every=40)
+    return ["fit-array", rows, "--out", run, *jobs.FLOW, *train]
 
 
 @pytest.fixture(scope="module")
@@ -32,10 +31,17 @@ def alone(tmp_path_factory):
     return rows, jobs.params(folder / "run")
 
 
-def close(run, expected):
-    found = jobs.params(run)
+def close(run, expected, file="flow.safetensors"):
+    found = jobs.params(run, file)
+    assert found.keys() == expected.keys()
     for name, value in expected.items():
         np.testing.assert_allclose(found[name], value, atol=1e-5, err_msg=name)
+
+
+def written_by_second(job, run):
+    """What the second process wrote in the run folder: first parts of the paths."""
+    written = (job / "1" / "written").read_text().splitlines()
+    return {Path(p).relative_to(run).parts[0] for p in written if p.startswith(str(run) + "/")}
 
 
 @pytest.mark.parametrize("devices", [1, 2])
@@ -49,10 +55,7 @@ def test_two_processes_are_one(tmp_path, alone, devices):
     for i in range(2):
         read = sum(map(int, (job / f"{i}" / "rows").read_text().split()))
         assert read == STEPS * BATCH // 2 + INIT
-    # The second process wrote its part of the checkpoints, and nothing else.
-    written = (job / "1" / "written").read_text().splitlines()
-    written = [Path(p) for p in written if p.startswith(str(run))]
-    assert all(run / "checkpoints" in p.parents or p == run / "checkpoints" for p in written)
+    assert written_by_second(job, run) == {"checkpoints"}
     steps = [json.loads(line)["step"] for line in (run / "metrics.jsonl").open()]
     assert steps == sorted(set(steps)) and steps[-1] == STEPS
     assert "fitted realnvp" in (job / "0.log").read_text()
@@ -81,3 +84,61 @@ def test_a_death_ends_the_other_and_a_restart_goes_on(tmp_path, alone, victim):
     close(run, expected)
     read = sum(map(int, (tmp_path / "again" / "0" / "rows").read_text().split()))
     assert read <= (STEPS - 40) * BATCH // 2 + INIT, "began from the start"
+
+
+def sentences(path, n):
+    rng, words = np.random.default_rng(0), [f"w{i}" for i in range(40)]
+    path.write_text("".join(" ".join(rng.choice(words, 6)) + "\n" for _ in range(n)))
+    return path
+
+
+def finished(job, arguments, count=1):
+    """Runs the command on so many processes."""
+    codes = jobs.finish(jobs.start(job, arguments, count=count))
+    assert codes == [0] * count, (job / "0.log").read_text()
+
+
+def metrics(run, *names):
+    rows = map(json.loads, (run / "metrics.jsonl").open())
+    return [[row[name] for name in names if name in row] for row in rows]
+
+
+def test_fit_on_two_processes_is_fit_on_one(tmp_path):
+    text = sentences(tmp_path / "text.txt", 90)
+    train = jobs.flags("train", steps=12, batch_size=8, validation=0.2, checkpoint_every=5)
+    one, two, job = tmp_path / "one", tmp_path / "two", tmp_path / "job"
+    finished(tmp_path / "alone", ["fit", "--data", text, "--out", one, *jobs.FLOW, *train])
+    finished(job, ["fit", "--data", text, "--out", two, *jobs.FLOW, *train], 2)
+    close(two, jobs.params(one))
+    # Each embedded its share of the sentences.
+    journals = sorted((two / "embeddings").glob("*.jsonl"))
+    assert len(journals) == 2 and all('"block"' in file.read_text() for file in journals)
+    assert written_by_second(job, two) == {"checkpoints", "embeddings"}
+    names = "step", "nll_nats", "validation_nll_nats"
+    for a, b in zip(metrics(one, *names), metrics(two, *names), strict=True):
+        assert a == pytest.approx(b, rel=1e-5)
+
+
+@pytest.mark.slow
+def test_pretrain_on_two_processes_is_pretrain_on_one(tmp_path):
+    text = sentences(tmp_path / "text.txt", 400)
+    arguments = [
+        *("pretrain", "--text", text, "--heldout", text, "--data.length", 32),
+        *jobs.flags("model", layers=1, width=16, heads=2, vocab_size=80, ppmi_rows=40),
+        *jobs.flags("train", steps=8, batch_size=8, warmup_steps=2, decay_steps=2),
+        *jobs.flags("train", validate_every=4, export_every=4, checkpoint_every=3),
+        *jobs.flags("train", save_dtype="float32"),
+    ]
+    one, two, job = tmp_path / "one", tmp_path / "two", tmp_path / "job"
+    finished(job, [*arguments, "--out", two], 2)
+    # The same vocabulary: its training breaks ties at random.
+    tokenizer = ["--data.tokenizer", two / "tokenizer"]
+    finished(tmp_path / "alone", [*arguments, *tokenizer, "--out", one])
+    close(two, jobs.params(one, "model.safetensors"), "model.safetensors")
+    assert written_by_second(job, two) == {"checkpoints"}
+    names = "learning_rate", "loss", "heldout_loss"
+    last = [metrics(run, "step", *names)[-1] for run in (one, two)]
+    assert len(last[0]) == 4 and last[0] == pytest.approx(last[1], abs=1e-4)
+    assert (job / "0.log").read_text().count('"heldout_loss"') == 1
+    assert "heldout_loss" not in (job / "1.log").read_text()
+    assert sorted(p.name for p in (two / "encoders").iterdir()) == ["4", "8"]

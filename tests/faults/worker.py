@@ -1,7 +1,8 @@
 """The command `flowjax`, watched: how many rows it reads, and which files it writes.
 
 `worker.py NOTES PAUSE ARGS...` runs the command ARGS and leaves `rows` (one number a read) and
-`written` (one path a line) in the folder NOTES; each read waits PAUSE seconds first.
+`written` (one path a line) in the folder NOTES; each read waits PAUSE seconds first. Sentences are
+embedded 16 at a time, so that a short text has blocks for several processes.
 """
 
 import os
@@ -36,6 +37,10 @@ if __name__ == "__main__":
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
     watch(folder, float(sys.argv[2]))
+    from flowjax import embeddings
     from flowjax.cli import main
+    from flowjax.encoder import embed
+
+    embeddings.CHUNK = embed.CHUNK = 16
 
     sys.exit(main(sys.argv[3:]))
