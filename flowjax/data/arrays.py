@@ -139,7 +139,9 @@ def open_rows(data: Any, name: str = "data", columns: str | None = None) -> np.n
 
         return EmbeddingStore.open(path).vectors
     if not path.is_file():
-        raise ValueError(f"{data}: expected a .npy or .parquet file or an embedding store, found none")
+        raise ValueError(
+            f"{data}: expected a .npy or .parquet file or an embedding store, found none"
+        )
     if path.suffix == ".parquet":
         from flowjax.data.parquet import read_rows
 
