@@ -20,7 +20,7 @@ import optax
 
 from flowjax import devices
 from flowjax.checkpoint import Checkpoints
-from flowjax.data.shuffle import batch_rows
+from flowjax.data.shuffle import batches_rows
 
 Array = jax.Array
 Loss = Callable[[Any, Any, Any, Array], tuple[Array, dict[str, Array]]]
@@ -232,10 +232,8 @@ def train(
     boundaries = [b for b in (checkpoint_every if checkpoints else 0, every or 0) if b]
 
     def read(start: int, stop: int) -> Any:
-        rows = [
-            batch_rows(k, batch_size, source.size, seed=seed)[share] for k in range(start, stop)
-        ]
-        flat = np.concatenate(rows)
+        rows = batches_rows(start, stop, batch_size, source.size, seed=seed)
+        flat = rows[:, share].reshape(-1)
         batch = {"rows": flat, **source.read(flat)}
         padded = {name: _stack(x, stop - start, length) for name, x in batch.items()}
         return devices.shard_rows(padded, mesh, axis=1)

@@ -59,13 +59,23 @@ def batch_rows(step: int, batch_size: int, n: int, *, seed: int) -> np.ndarray:
         >>> sorted(np.concatenate(rows).tolist())
         [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
     """
-    place = np.arange(step * batch_size, (step + 1) * batch_size, dtype=np.int64)
+    return batches_rows(step, step + 1, batch_size, n, seed=seed)[0]
+
+
+def batches_rows(start: int, stop: int, batch_size: int, n: int, *, seed: int) -> np.ndarray:
+    """`batch_rows` of the steps `start` to `stop` at once: `(stop - start, batch_size)` int64.
+
+    Example:
+        >>> bool((batches_rows(2, 5, 4, 6, seed=0)[1] == batch_rows(3, 4, 6, seed=0)).all())
+        True
+    """
+    place = np.arange(start * batch_size, stop * batch_size, dtype=np.int64)
     epochs, positions = place // n, place % n
     parts = [
         shuffled(positions[epochs == epoch], n, seed=seed, epoch=int(epoch))
         for epoch in range(int(epochs[0]), int(epochs[-1]) + 1)
     ]
-    return np.concatenate(parts)
+    return np.concatenate(parts).reshape(stop - start, batch_size)
 
 
 def _feistel(x: np.ndarray, keys: np.ndarray, half: int, mask: np.uint64) -> np.ndarray:
