@@ -198,13 +198,17 @@ def affine_coupling(
         raise FlowjaxError(f"scale: expected one of {', '.join(LOG_SCALES)}, got {scale!r}")
     bounded = LOG_SCALES[scale]
 
+    def shift_and_log_scale(raw: Array) -> tuple[Array, Array]:
+        shift, raw_scale = jnp.unstack(raw, axis=-2)  # its gradient joins; slices' pads and adds
+        return shift, bounded(raw_scale)
+
     def forward_move(raw: Array, x: Array) -> tuple[Array, Array]:
-        log_scale = bounded(raw[..., 1, :])
-        return x * jnp.exp(log_scale) + raw[..., 0, :], log_scale
+        shift, log_scale = shift_and_log_scale(raw)
+        return x * jnp.exp(log_scale) + shift, log_scale
 
     def inverse_move(raw: Array, z: Array) -> tuple[Array, Array]:
-        log_scale = bounded(raw[..., 1, :])
-        return (z - raw[..., 0, :]) * jnp.exp(-log_scale), -log_scale
+        shift, log_scale = shift_and_log_scale(raw)
+        return (z - shift) * jnp.exp(-log_scale), -log_scale
 
     return coupling(
         "affine_coupling",
