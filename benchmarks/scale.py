@@ -227,7 +227,7 @@ def main() -> None:
                 print(dim, batch, {k: v / found["resident"] for k, v in found.items()})
         if "loop" in args.parts:
             kinds = {"loop": [], "donated": [], "plain": [], "watched": []}
-            for dim in (64, 768):
+            for dim in (16, 64, 768):
                 found = alternate(args.rounds, "loop", list(kinds), kinds, dim, 64, args.seconds)
                 results[f"loop dim {dim}"] = found
                 print(dim, {k: v / found["loop"] for k, v in found.items()})
