@@ -182,7 +182,9 @@ def test_release_leaves_memory_and_changes_alone(tmp_path):
 
 
 def test_files_that_are_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"none\.npy: expected a \.npy or \.parquet file or an embedding"):
+    with pytest.raises(
+        ValueError, match=r"none\.npy: expected a \.npy or \.parquet file or an embedding"
+    ):
         open_rows(tmp_path / "none.npy")
     with pytest.raises(ValueError, match="embedding store, found none"):
         open_rows(tmp_path)
