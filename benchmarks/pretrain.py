@@ -20,11 +20,9 @@ import time
 from collections.abc import Callable
 
 BATCH, LENGTH, VOCAB, RATE = 32, 128, 12_000, 0.2
-# For both alike: glibc keeps large blocks (see `flows.py`).
+# For both alike (see `flows.py`).
 SETTINGS = {
-    "MALLOC_MMAP_MAX_": "0",
-    "MALLOC_TRIM_THRESHOLD_": "17179869184",
-    "MALLOC_ARENA_MAX": "1",
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
     "OMP_NUM_THREADS": "2",
     "MKL_NUM_THREADS": "2",
     "JAX_PLATFORMS": "cpu",

@@ -19,12 +19,8 @@ import time
 from itertools import pairwise
 from pathlib import Path
 
-SETTINGS = {
-    "MALLOC_MMAP_MAX_": "0",
-    "MALLOC_TRIM_THRESHOLD_": "17179869184",
-    "MALLOC_ARENA_MAX": "1",
-    "JAX_PLATFORMS": "cpu",
-}
+# The first is what the command gives itself (`flowjax.__main__`).
+SETTINGS = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1", "JAX_PLATFORMS": "cpu"}
 
 
 def glow(dim):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import dataclasses
 import json
 import os
@@ -23,17 +22,9 @@ _stop_signal = 0
 def tune_process() -> None:
     """Settings a command may choose for its user and a library may not; called before jax loads.
 
-    On Linux with glibc the allocator keeps its memory: a jitted step takes its scratch as one
-    block, and returning it to the system after each call costs up to a third of a step's time.
-    Compiled programs are kept in the user's cache folder, so a second run starts at once.
+    Compiled programs are kept in the user's cache folder, so a second run starts at once. (The
+    allocator's setting is in `flowjax.__main__`.)
     """
-    if sys.platform == "linux":
-        try:
-            libc = ctypes.CDLL("libc.so.6")
-            for option, value in ((-4, 0), (-1, 2**31 - 1), (-8, 1)):
-                libc.mallopt(option, value)
-        except (OSError, AttributeError):
-            pass  # another libc: slower, not wrong
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "flowjax" / "xla"
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
