@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,11 +13,11 @@ import numpy as np
 import optax
 
 from flowjax import devices, training
-from flowjax.bijectors.moments import moments_of
 from flowjax.checkpoint import Checkpoints
 from flowjax.data.arrays import ArraySource, Part, open_rows
 from flowjax.data.shuffle import shuffled
 from flowjax.optimizers import scale_by_rate
+from flowjax.passes import moments_of_latents, moments_of_rows
 from flowjax.record import Record
 from flowjax.types import Flow, FlowjaxError, Params, PRNGKey, trainable_mask
 
@@ -26,7 +26,6 @@ Array = jax.Array
 # data: of those on the devices, and of those that are read as they are needed.
 INIT_NUMBERS = 1 << 26
 STREAMED_INIT_NUMBERS = 1 << 22
-ROWS = 8192
 
 
 class FitResult(NamedTuple):
@@ -79,11 +78,12 @@ def init_params(flow: Flow, key: PRNGKey, source: ArraySource) -> Params:
     """Data-dependent init, from all rows where they are few and from spread-out ones otherwise.
 
     Data that is not on the devices: closed forms (whitening, standardizing) take the moments of
-    all rows, in one pass; what is trained on from there (actnorm) takes the spread-out rows.
+    all rows, in one pass that the processes share; what is trained on from there (actnorm) takes
+    the spread-out rows, which are few and which every process reads.
     """
     streamed = source.resident is None
     if streamed and flow.from_moments is not None:
-        flow = flow.from_moments(moments_of(source.blocks(ROWS), source.dim))
+        flow = flow.from_moments(moments_of_rows(source))
     numbers = STREAMED_INIT_NUMBERS if streamed else INIT_NUMBERS
     stride = max(1, math.ceil(source.size * source.dim / numbers))
     rows = source.take(np.arange(0, source.size, stride))
@@ -97,14 +97,7 @@ def finish_params(flow: Flow, params: Params, source: ArraySource) -> Params:
     """Sets what a flow sets in closed form after training, from the latents of all rows."""
     if flow.finish is None:
         return params
-    forward = jax.jit(lambda x, c: flow.forward(params, x, c)[0])
-
-    def latents() -> Iterator[np.ndarray]:
-        for start in range(0, source.size, ROWS):
-            rows = source.take(np.arange(start, min(start + ROWS, source.size)))
-            yield np.asarray(forward(rows["x"], rows.get("context")))
-
-    found = moments_of(latents(), flow.latent_dim or flow.dim)
+    found = moments_of_latents(flow, params, source)
     return jax.tree.map(np.asarray, flow.finish(params, found))
 
 

@@ -11,10 +11,9 @@ import numpy as np
 
 from flowjax import devices
 from flowjax.data.arrays import ArraySource
+from flowjax.passes import mean_nll
 from flowjax.training import Chunk, TrainState
 from flowjax.types import Flow, Params
-
-VALIDATION_ROWS = 8192
 
 
 class Best(NamedTuple):
@@ -142,11 +141,6 @@ class Record:
 
     def _validate(self, params: Params) -> float:
         held: Any = self._held
-        total, step = 0.0, VALIDATION_ROWS
-        for start in range(0, held.size, step):
-            rows = held.take(np.arange(start, min(start + step, held.size)))
-            log_prob = self._mean_log_prob(params, rows["x"], rows.get("context"))
-            total -= float(log_prob) * len(rows["x"])
-        nll = total / held.size
+        nll = mean_nll(self._mean_log_prob, params, held)
         self.best = judge(self.best, nll, params)
         return nll
