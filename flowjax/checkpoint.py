@@ -70,7 +70,7 @@ class Checkpoints:
 
         Args:
             step: the checkpoint's number; one that exists already is kept as it is.
-            state: replicated arrays.
+            state: replicated arrays, and NumPy arrays that are equal on all processes.
             wait: returns only when it is on the disk.
 
         Raises:
@@ -129,7 +129,7 @@ class Checkpoints:
             if got != expected:
                 raise FlowjaxError(
                     f"{self.folder / str(step)}: state{name}: expected {expected}, got {got}; "
-                    "these are checkpoints of another model or optimizer"
+                    "these are checkpoints of another model, optimizer or validation"
                 )
 
     def close(self) -> None:

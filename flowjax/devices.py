@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Mapping as Environment
 from contextlib import contextmanager
@@ -24,6 +25,8 @@ AXIS = "data"
 Mapping = Literal["shard_map", "pmap"]
 # A process that is silent for so long counts as dead, and ends the others.
 HEARTBEAT_SECONDS = 30
+# How long after an error process 0 leaves a job of several.
+LAST_SECONDS = 1.0
 
 
 class LostProcess(ConnectionError):
@@ -110,10 +113,14 @@ def leave(code: int) -> None:
     """Ends this process at once, if it is one of several, as one that failed.
 
     An ordinary exit would first wait for the others, who wait for this one in the next step.
+    Process 0 goes last: the others end with it, and where all fail for the same reason each of
+    them has its own exit code.
     """
     if jax.distributed.is_initialized():
         sys.stdout.flush()
         sys.stderr.flush()
+        if is_first():
+            time.sleep(LAST_SECONDS)
         os._exit(code)
 
 
@@ -152,6 +159,16 @@ def first_alone() -> Iterator[bool]:
         yield False
 
 
+def share() -> tuple[int, int]:
+    """Which part of a job's work is this process's: `(i, k)`, part i of k.
+
+    Example:
+        >>> share()
+        (0, 1)
+    """
+    return (jax.process_index(), jax.process_count()) if several() else (0, 1)
+
+
 def gather(values: Sequence[int]) -> np.ndarray:
     """What each process says: `(processes, len(values))` int32.
 
@@ -162,13 +179,41 @@ def gather(values: Sequence[int]) -> np.ndarray:
         >>> gather([3, True]).tolist()
         [[3, 1]]
     """
-    mine = np.asarray(values, np.int32)
+    return np.stack(gather_arrays(np.asarray(values, np.int32)))
+
+
+def gather_arrays(tree: Any) -> list[Any]:
+    """What each process has, in the processes' order; all get the same bits.
+
+    Args:
+        tree: of host arrays, of the same shapes and types on all processes.
+
+    Returns:
+        Such a tree for each process.
+
+    Raises:
+        LostProcess: one is gone.
+
+    Example:
+        >>> gather_arrays({"third": np.array(1 / 3)})
+        [{'third': array(0.33333333)}]
+    """
     if not several():
-        return mine[None]
+        return [tree]
+    mine = jax.tree.map(np.asarray, tree)
+    # As bytes: jax would round float64 on the way.
+    sent = jax.tree.map(lambda x: np.frombuffer(x.tobytes(), np.uint8), mine)
     try:
-        return np.asarray(multihost_utils.process_allgather(mine))
+        got = multihost_utils.process_allgather(sent)
     except jax.errors.JaxRuntimeError as error:
         raise _lost(error) from error
+
+    def of(i: int) -> Any:
+        return jax.tree.map(
+            lambda x, rows: np.frombuffer(rows[i].tobytes(), x.dtype).reshape(x.shape), mine, got
+        )
+
+    return [of(i) for i in range(jax.process_count())]
 
 
 def make_mesh(devices: Sequence[jax.Device] | int | None = None) -> Mesh:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,11 +13,12 @@ import numpy as np
 import optax
 
 from flowjax import devices, training
-from flowjax.bijectors.moments import moments_of
 from flowjax.checkpoint import Checkpoints
 from flowjax.data.arrays import ArraySource, Part, open_rows
 from flowjax.data.shuffle import shuffled
 from flowjax.optimizers import scale_by_rate
+from flowjax.passes import moments_of_latents, moments_of_rows
+from flowjax.record import Record
 from flowjax.types import Flow, FlowjaxError, Params, PRNGKey, trainable_mask
 
 Array = jax.Array
@@ -25,7 +26,6 @@ Array = jax.Array
 # data: of those on the devices, and of those that are read as they are needed.
 INIT_NUMBERS = 1 << 26
 STREAMED_INIT_NUMBERS = 1 << 22
-ROWS = 8192
 
 
 class FitResult(NamedTuple):
@@ -78,11 +78,12 @@ def init_params(flow: Flow, key: PRNGKey, source: ArraySource) -> Params:
     """Data-dependent init, from all rows where they are few and from spread-out ones otherwise.
 
     Data that is not on the devices: closed forms (whitening, standardizing) take the moments of
-    all rows, in one pass; what is trained on from there (actnorm) takes the spread-out rows.
+    all rows, in one pass that the processes share; what is trained on from there (actnorm) takes
+    the spread-out rows, which are few and which every process reads.
     """
     streamed = source.resident is None
     if streamed and flow.from_moments is not None:
-        flow = flow.from_moments(moments_of(source.blocks(ROWS), source.dim))
+        flow = flow.from_moments(moments_of_rows(source))
     numbers = STREAMED_INIT_NUMBERS if streamed else INIT_NUMBERS
     stride = max(1, math.ceil(source.size * source.dim / numbers))
     rows = source.take(np.arange(0, source.size, stride))
@@ -96,14 +97,7 @@ def finish_params(flow: Flow, params: Params, source: ArraySource) -> Params:
     """Sets what a flow sets in closed form after training, from the latents of all rows."""
     if flow.finish is None:
         return params
-    forward = jax.jit(lambda x, c: flow.forward(params, x, c)[0])
-
-    def latents() -> Iterator[np.ndarray]:
-        for start in range(0, source.size, ROWS):
-            rows = source.take(np.arange(start, min(start + ROWS, source.size)))
-            yield np.asarray(forward(rows["x"], rows.get("context")))
-
-    found = moments_of(latents(), flow.latent_dim or flow.dim)
+    found = moments_of_latents(flow, params, source)
     return jax.tree.map(np.asarray, flow.finish(params, found))
 
 
@@ -155,7 +149,8 @@ def fit(
         accumulate: parts a device's share of a batch is worked through in.
         precision: of the nets' matrix products while training: `"float32"`, `"bfloat16"` or
             `"tf32"`. Everything else, and what is done with the params later, is float32.
-        checkpoint_dir: where to save; a run that was stopped there goes on.
+        checkpoint_dir: where to save; a run that was stopped there goes on, with the best
+            params and the patience so far.
         checkpoint_every: steps between saves.
         keep: checkpoints kept.
         resume: False refuses a folder that has checkpoints.
@@ -167,7 +162,8 @@ def fit(
 
     Raises:
         ValueError: data of the wrong shape or not finite, both or neither of steps and epochs, a
-            batch that does not divide over the devices.
+            patience below 1, a batch that does not divide over the devices, checkpoints of
+            another model, optimizer or validation.
         flowjax.training.NonFinite: with the step, after saving the last good state.
 
     Example:
@@ -185,6 +181,8 @@ def fit(
         raise FlowjaxError(f"data: expected (n, {flow.dim}) for this flow, got (n, {source.dim})")
     if (steps is None) == (epochs is None):
         raise FlowjaxError("fit: expected either steps or epochs, got both or neither")
+    if patience is not None and patience < 1:
+        raise FlowjaxError(f"patience: expected at least 1 validation, got {patience}")
     key = jax.random.key(key) if isinstance(key, int) else key
     init_key, seed_key = jax.random.split(key)
     seed = int(jax.random.bits(seed_key))
@@ -200,9 +198,17 @@ def fit(
     params = init_params(flow, init_key, source)
     if not any(jax.tree.leaves(trainable_mask(params))):
         return FitResult(params, [], 0)
-    run = _Run(flow, held, batch_size, steps, patience, on_step)
+    record = Record(
+        flow,
+        params,
+        steps=steps,
+        batch_size=batch_size,
+        held=held,
+        every=validate_every or max(1, steps // 20),
+        patience=patience,
+        on_step=on_step,
+    )
     loop: dict[str, Any] = {
-        "steps": steps,
         "batch_size": batch_size,
         "seed": seed,
         "mesh": _mesh(devices),
@@ -210,15 +216,15 @@ def fit(
         "accumulate": accumulate,
         "precision": precision,
         "checkpoint_every": checkpoint_every,
-        "on_chunk": run.on_chunk,
-        "every": (validate_every or max(1, steps // 20)) if held is not None else None,
+        "saved": record.saved,
+        "on_chunk": record.on_chunk,
+        "every": record.every,
         "stop": stop,
     }
-    run.every = loop["every"]
     optimizer = freeze(optimizer or default_optimizer(), params)
     state = training.init_state(params, optimizer)
     if checkpoint_dir is None:
-        state = training.train(nll_loss(flow), optimizer, state, source, **loop)
+        state = training.train(nll_loss(flow), optimizer, state, source, steps=steps, **loop)
     else:
         with Checkpoints(checkpoint_dir, keep=keep) as checkpoints:
             if checkpoints.steps and not resume:
@@ -226,14 +232,21 @@ def fit(
                     f"checkpoint_dir: {checkpoint_dir} has checkpoints already, expected none "
                     "with resume=False"
                 )
-            found = checkpoints.restore(state)
-            state = found[1] if found else state
+            if found := checkpoints.restore(record.saved(state)):
+                state = record.restored(found[1])
             state = training.train(
-                nll_loss(flow), optimizer, state, source, checkpoints=checkpoints, **loop
+                nll_loss(flow),
+                optimizer,
+                state,
+                source,
+                # One that patience has ended goes no further when it is called again.
+                steps=int(state.step) if record.ended else steps,
+                checkpoints=checkpoints,
+                **loop,
             )
     last = _to_host(state)
-    params = finish_params(flow, run.best or last.params, source)
-    return FitResult(params, run.metrics, int(last.step))
+    params = finish_params(flow, record.chosen(last.params), source)
+    return FitResult(params, record.metrics, int(last.step))
 
 
 def _keep_aside(source: ArraySource, share: float, seed: int) -> tuple[ArraySource, ArraySource]:
@@ -265,74 +278,6 @@ def freeze(
     if all(label == "trained" for label in jax.tree.leaves(labels)):
         return optimizer
     return optax.partition({"trained": optimizer, "frozen": optax.set_to_zero()}, labels)
-
-
-class _Run:
-    """What a run remembers beside its state: the metrics, and the best parameters."""
-
-    def __init__(
-        self,
-        flow: Flow,
-        held: ArraySource | None,
-        batch_size: int,
-        steps: int,
-        patience: int | None,
-        on_step: Callable[[dict[str, float]], bool | None] | None,
-    ) -> None:
-        self.metrics: list[dict[str, float]] = []
-        self.best: Params = None
-        self.every: int | None = None
-        self.steps, self.log_every = steps, max(1, steps // 100)
-        self._since: list[dict[str, float]] = []
-        self._flow, self._held, self._batch_size = flow, held, batch_size
-        self._patience, self._on_step = patience, on_step
-        self._best_nll, self._waited = math.inf, 0
-        self._mean_log_prob = jax.jit(lambda params, x, c: flow.log_prob(params, x, c).mean())
-
-    def on_chunk(self, chunk: training.Chunk, state: training.TrainState) -> bool:
-        """Turns a dispatch into rows at fixed steps, so that they do not depend on its length."""
-        speed = (chunk.stop - chunk.start) * self._batch_size / chunk.seconds
-        enough = False
-        for i, step in enumerate(range(chunk.start + 1, chunk.stop + 1)):
-            self._since.append({name: float(v[i]) for name, v in chunk.metrics.items()})
-            validates = self._held is not None and self.every and step % self.every == 0
-            if step % self.log_every and step != self.steps and not validates:
-                continue
-            row = self._row(step, speed)
-            if validates:  # a dispatch ends here: the state is that of this step
-                held = self._validate(_to_host(state).params)
-                bits = held / (math.log(2) * self._flow.dim)
-                row |= {"validation_nll_nats": held, "validation_bits_per_dim": bits}
-                enough |= self._patience is not None and self._waited >= self._patience
-            self.metrics.append(row)
-            enough |= bool(self._on_step(row)) if self._on_step else False
-        return enough
-
-    def _row(self, step: int, speed: float) -> dict[str, float]:
-        def mean(name: str) -> float:
-            return float(np.mean([metrics[name] for metrics in self._since]))
-
-        nll, last = mean("loss"), self._since[-1]
-        row = {"step": step, "nll_nats": nll, "bits_per_dim": nll / (math.log(2) * self._flow.dim)}
-        row |= {name: mean(name) for name in ("log_det", "log_base", "grad_norm") if name in last}
-        if "learning_rate" in last:
-            row["learning_rate"] = last["learning_rate"]
-        self._since = []
-        return row | {"rows_per_s": speed}
-
-    def _validate(self, params: Params) -> float:
-        held: Any = self._held
-        total, step = 0.0, 8192
-        for start in range(0, held.size, step):
-            rows = held.take(np.arange(start, min(start + step, held.size)))
-            log_prob = self._mean_log_prob(params, rows["x"], rows.get("context"))
-            total -= float(log_prob) * len(rows["x"])
-        nll = total / held.size
-        if nll < self._best_nll:
-            self._best_nll, self._waited, self.best = nll, 0, params
-        else:
-            self._waited += 1
-        return nll
 
 
 def _mesh(chosen: Sequence[jax.Device] | int | None) -> Any:

@@ -12,13 +12,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from flowjax import flows
-from flowjax.bijectors.moments import Moments, moments_of
+from flowjax.bijectors.moments import Moments
 from flowjax.data.arrays import ArraySource
 from flowjax.data.sentences import Source, open_source
 from flowjax.embeddings import embed_in_memory, embed_in_store
 from flowjax.encoder.embed import SentenceEncoder
 from flowjax.encoder.sentence_model import SentenceModel
 from flowjax.fitting import FitResult, default_optimizer, fit
+from flowjax.passes import moments_of_rows
 from flowjax.types import Flow, FlowjaxError, Params
 
 logger = logging.getLogger("flowjax")
@@ -190,7 +191,7 @@ class BertFlow(SentenceModel):
                 f"embeddings: expected (n, {self.flow.dim}) from encoder {self.encoder.name}, got "
                 f"({source.size}, {source.dim})"
             )
-        self.moments = moments_of(source.blocks(ROWS), source.dim)
+        self.moments = moments_of_rows(source, ROWS)
         result = fit(self.flow, source, key=self.seed, **options)
         self.params = result.params
         if result.metrics:

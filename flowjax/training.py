@@ -48,7 +48,7 @@ class Source(Protocol):
 
 
 class TrainState(NamedTuple):
-    """All that a resume needs: the step counts finished batches."""
+    """All that the loop needs to go on: the step counts finished batches."""
 
     step: Array
     params: Any
@@ -186,6 +186,7 @@ def train(
     steps_per_call: int | None = None,
     checkpoints: Checkpoints | None = None,
     checkpoint_every: int = 1000,
+    saved: Callable[[TrainState], Any] = lambda state: state,
     on_chunk: Callable[[Chunk, TrainState], bool | None] | None = None,
     every: int | None = None,
     stop: Callable[[], bool] = lambda: False,
@@ -208,6 +209,8 @@ def train(
             rows are streamed and those of 256 steps are more than 32 MiB.
         checkpoints: where to save, or None.
         checkpoint_every: steps between saves; the last step is always saved.
+        saved: what a checkpoint holds of a state, a pytree of arrays; what a caller remembers
+            besides goes in here. Asked at each save, after the `on_chunk` of that step.
         on_chunk: called after each dispatch with its metrics and the state; True ends the run.
         every: a dispatch ends at each multiple of this step (for validation).
         stop: asked after each dispatch; True saves and raises `Stopped`.
@@ -238,6 +241,10 @@ def train(
         padded = {name: _stack(x, stop - start, length) for name, x in batch.items()}
         return devices.shard_rows(padded, mesh, axis=1)
 
+    def save(wait: bool) -> None:
+        if checkpoints:
+            checkpoints.save(at, saved(state), wait=wait)
+
     at, pace = int(devices.to_host(state.step)), 1
     if len(starts := np.unique(devices.gather([at]))) > 1:
         raise ValueError(
@@ -266,7 +273,7 @@ def train(
             chunk = Chunk(at, at + done, {k: v[:ran] for k, v in host.items()}, seconds)
             at += done
             if done < until - chunk.start:
-                _save(checkpoints, at, state)
+                save(wait=True)
                 raise NonFinite(
                     at, f"loss {host['loss'][done]}, grad norm {host['grad_norm'][done]}"
                 )
@@ -275,10 +282,10 @@ def train(
             said = devices.gather([plan.pace(done, seconds), bool(enough), stop()])
             pace, enough, halt = int(said[:, 0].min()), bool(said[:, 1].any()), said[:, 2].any()
             if halt:
-                _save(checkpoints, at, state)
+                save(wait=True)
                 raise Stopped()
             if checkpoints and (at == steps or enough or at % checkpoint_every == 0):
-                checkpoints.save(at, state, wait=at == steps or enough)
+                save(wait=at == steps or enough)
             if enough:
                 break
     return state
@@ -310,11 +317,6 @@ def _stack(x: np.ndarray, n: int, length: int) -> np.ndarray:
     """`(n * batch, ...)` to `(length, batch, ...)`; the steps beyond `n` are never run."""
     x = x.reshape(n, -1, *x.shape[1:])
     return np.concatenate([x, np.zeros((length - n, *x.shape[1:]), x.dtype)]) if n < length else x
-
-
-def _save(checkpoints: Checkpoints | None, step: int, state: TrainState) -> None:
-    if checkpoints is not None:
-        checkpoints.save(step, state, wait=True)
 
 
 def evaluate(

@@ -69,6 +69,8 @@ def test_a_full_description_asks_no_cluster():
 
 def test_one_process_agrees_with_itself():
     assert devices.gather([3, True]).tolist() == [[3, 1]]
+    assert devices.gather_arrays((1 / 3, np.arange(2)))[0][0] == 1 / 3
+    assert devices.share() == (0, 1)
     assert not devices.several() and devices.is_first()
     with devices.first_alone() as first:
         assert first

@@ -19,6 +19,8 @@ FORBIDDEN = {
     "evaluation": {"bijectors", "flows", "training", "fitting", "model", "cli", "commands"},
     "devices": {"bijectors", "flows", "training", "fitting", "model", "cli", "commands"},
     "training": {"bijectors", "flows", "fitting", "model", "cli", "commands"},
+    "passes": {"training", "fitting", "model", "cli", "commands"},
+    "record": {"fitting", "model", "cli", "commands"},
     "fitting": {"model", "cli", "commands"},
     "model": {"cli", "commands"},
 }

@@ -177,6 +177,26 @@ def test_a_wish_to_stop_saves_first(tmp_path, reference):
     assert same(final, reference[0])
 
 
+def test_what_is_saved_is_asked_after_the_chunk_of_that_step(tmp_path):
+    """At every save: those on the way, a wish to stop, the end."""
+    seen = [0]
+    with Checkpoints(tmp_path, keep=9) as checkpoints:
+        options = {
+            "checkpoints": checkpoints,
+            "checkpoint_every": 7,
+            "on_chunk": lambda chunk, state: seen.append(chunk.stop) or False,
+            "saved": lambda state: {"state": state, "seen": np.array(seen[-1])},
+        }
+        with pytest.raises(training.Stopped):
+            run(stop=lambda: seen[-1] >= 10, steps_per_call=5, **options)
+        like = {"state": start(optax.adam(0.05)), "seen": np.array(0)}
+        step, found = checkpoints.restore(like)
+        assert step == found["seen"] == found["state"].step >= 10
+        run(state=found["state"], steps=20, **options)
+        assert checkpoints.steps == [7, step, 14, 20]
+        assert checkpoints.restore(like)[1]["seen"] == 20
+
+
 def test_boundaries_are_met():
     ends = []
     run(every=7, on_chunk=lambda chunk, state: ends.append(chunk.stop) or False)

@@ -15,6 +15,19 @@ from flowjax.data.shuffle import shuffled
 
 # Larger data stays on the host and is read a batch at a time.
 RESIDENT_BYTES = 2 << 30
+# Part i of k, from 0.
+Share = tuple[int, int]
+
+
+def bounds(n: int, share: Share) -> tuple[int, int]:
+    """Which of `n` rows are a share's: `(start, stop)`.
+
+    Example:
+        >>> bounds(7, (0, 2)), bounds(7, (1, 2))
+        ((0, 3), (3, 7))
+    """
+    i, k = share
+    return n * i // k, n * (i + 1) // k
 
 
 class ArraySource:
@@ -39,8 +52,9 @@ class ArraySource:
     ) -> None:
         """Takes rows as they are; `resident=None` decides by size.
 
-        With several processes nothing is resident unless asked for: each reads its share of a
-        batch only.
+        With several processes all make the source together: each looks for numbers that are not
+        finite in its share of the rows. Nothing is resident then unless asked for: each reads its
+        share of a batch only.
 
         Raises:
             ValueError: not two-dimensional, empty, not numbers, or not finite in float32 (the
@@ -65,10 +79,11 @@ class ArraySource:
             return {}
         return self.take(rows)
 
-    def blocks(self, size: int) -> Iterator[np.ndarray]:
-        """All rows in their order, `(size, d)` at a time, the last block shorter."""
-        for start in range(0, self.size, size):
-            yield self.rows[start : start + size]
+    def blocks(self, size: int, share: Share = (0, 1)) -> Iterator[np.ndarray]:
+        """The rows of a share in their order, `(size, d)` at a time, the last block shorter."""
+        start, stop = bounds(self.size, share)
+        for at in range(start, stop, size):
+            yield self.rows[at : min(at + size, stop)]
             release(self.rows)
 
     def take(self, rows: Any) -> dict[str, np.ndarray]:
@@ -101,15 +116,15 @@ class Part(ArraySource):
         whole = self._whole
         return whole.take(shuffled(rows + self._start, whole.size, seed=self._seed))
 
-    def blocks(self, size: int) -> Iterator[np.ndarray]:
-        """All rows of the part in the file's order, at most `(size, d)` at a time."""
+    def blocks(self, size: int, share: Share = (0, 1)) -> Iterator[np.ndarray]:
+        """The part's rows in a share of the file, in its order, at most `(size, d)` at a time."""
         whole, step = self._whole, 1 << 20
         mine, stop = np.zeros(whole.size, bool), self._start + self.size
         for start in range(self._start, stop, step):
             numbers = np.arange(start, min(start + step, stop))
             mine[shuffled(numbers, whole.size, seed=self._seed)] = True
-        at = 0
-        for block in whole.blocks(size):
+        at, _ = bounds(whole.size, share)
+        for block in whole.blocks(size, share):
             yield block[mine[at : at + len(block)]]
             at += len(block)
 
@@ -157,6 +172,8 @@ def open_rows(data: Any, name: str = "data", columns: str | None = None) -> np.n
 def check_rows(rows: Any, name: str = "data") -> np.ndarray:
     """Refuses what no flow can be fitted on, a block at a time so that mapped data stays on disk.
 
+    Of several processes each reads its share of the rows, and all raise the same error.
+
     Args:
         rows: `(n, d)` real numbers; integers are taken as such.
         name: what errors call them.
@@ -179,20 +196,32 @@ def check_rows(rows: Any, name: str = "data") -> np.ndarray:
         raise ValueError(f"{name}: expected real numbers, got dtype {rows.dtype}")
     if rows.dtype.kind in "iu":
         return rows
-    step = max(1, (1 << 22) // rows.shape[1])
-    for start in range(0, len(rows), step):
-        with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and named below
-            finite = np.isfinite(np.asarray(rows[start : start + step], np.float32))
-        if not finite.all():
-            row, column = np.argwhere(~finite)[0]
-            value = rows[start + row, column]
-            limit = " in float32" if np.isfinite(value) else ""
-            raise ValueError(
-                f"{name}: expected finite numbers{limit}, got {value} at row {start + row}, "
-                f"column {column}"
-            )
-        release(rows)
+    mine = _first_bad(rows, *bounds(len(rows), devices.share()))
+    first = int(min(devices.gather_arrays(np.array(mine))))
+    if first < len(rows):
+        column = int(np.argmin(_finite(rows[first])))
+        value = rows[first, column]
+        limit = " in float32" if np.isfinite(value) else ""
+        raise ValueError(
+            f"{name}: expected finite numbers{limit}, got {value} at row {first}, column {column}"
+        )
     return rows
+
+
+def _first_bad(rows: np.ndarray, start: int, stop: int) -> int:
+    """The first of these rows that is not finite in float32, and the number of rows if none is."""
+    step = max(1, (1 << 22) // rows.shape[1])
+    for at in range(start, stop, step):
+        finite = _finite(rows[at : min(at + step, stop)])
+        if not finite.all():
+            return at + int(np.argmin(finite.all(axis=1)))
+        release(rows)
+    return len(rows)
+
+
+def _finite(numbers: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and named
+        return np.isfinite(np.asarray(numbers, np.float32))
 
 
 def release(rows: np.ndarray) -> None:

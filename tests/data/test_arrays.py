@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from flowjax.data.arrays import ArraySource, check_rows, open_rows, release
+from flowjax import devices
+from flowjax.data.arrays import ArraySource, Part, check_rows, open_rows, release
 from flowjax.data.rowfile import RowFile
 
 MATRIX = hnp.arrays(
@@ -145,6 +146,34 @@ def test_which_arrays_have_a_file(tmp_path):
         whole.truncate(200)
     with pytest.raises(OSError, match="row 4: expected 32 bytes"):
         file.read(np.array([0, 4]))
+
+
+@given(st.integers(1, 40), st.integers(1, 9), st.integers(1, 5), st.integers(1, 9))
+def test_shares_are_the_rows_once(n, size, count, held):
+    """Of a source in its order; of a part of a shuffled one each share of the file's rows."""
+    whole = ArraySource(np.arange(float(n))[:, None], resident=False)
+    kept = Part(whole, 0, min(held, n), seed=3)
+    blocks = [
+        [b for i in range(k) for b in s.blocks(size, (i, k))]
+        for s in (whole, kept)
+        for k in (1, count)
+    ]
+    assert all(len(block) <= size for part in blocks for block in part)
+    one, many, part, parts = (np.concatenate(b).ravel().tolist() for b in blocks)
+    assert one == many == list(range(n))
+    assert part == parts == sorted(kept.take(np.arange(kept.size))["x"].ravel())
+
+
+def test_the_first_bad_row_of_all_shares_is_named(monkeypatch):
+    rows = np.zeros((10, 2))
+    rows[7, 1] = rows[8, 0] = np.nan
+    for i, said in ((0, 10), (1, 7)):
+        monkeypatch.setattr(devices, "share", lambda: (i, 2))  # noqa: B023
+        told = []
+        monkeypatch.setattr(devices, "gather_arrays", lambda x: told.append(int(x)) or [10, 7])  # noqa: B023
+        with pytest.raises(ValueError, match=r"got nan at row 7, column 1$"):
+            check_rows(rows)
+        assert told == [said]
 
 
 @pytest.mark.faults

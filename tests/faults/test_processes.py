@@ -13,14 +13,17 @@ sys.path.insert(0, str(Path(__file__).parent))
 import jobs
 
 pytestmark = pytest.mark.faults
-STEPS, BATCH = 160, 32
-# Every process reads a row for its shape and all 500 for the flow's data-dependent init.
-INIT = 501
+STEPS, BATCH, ROWS, HELD = 160, 32, 500, 100
+# Every process reads a row for its shape and all that are fitted on for the data-dependent init.
+INIT = 1 + ROWS - HELD
+# Of the held-out rows it reads its half, at each twentieth of the run.
+VALIDATION = HELD // 2 * 20
 
 
 def arguments(rows, run):
     train = jobs.flags("train", steps=STEPS, batch_size=BATCH, checkpoint_every=40)
-    return ["fit-array", rows, "--out", run, *jobs.FLOW, *train]
+    held = jobs.flags("train", validation=HELD / ROWS, patience=9)
+    return ["fit-array", rows, "--out", run, *jobs.FLOW, *train, *held]
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +47,10 @@ def written_by_second(job, run):
     return {Path(p).relative_to(run).parts[0] for p in written if p.startswith(str(run) + "/")}
 
 
+def read_rows(job, process, how="rows"):
+    return sum(map(int, (job / f"{process}" / how).read_text().split()))
+
+
 @pytest.mark.parametrize("devices", [1, 2])
 def test_two_processes_are_one(tmp_path, alone, devices):
     rows, expected = alone
@@ -51,10 +58,10 @@ def test_two_processes_are_one(tmp_path, alone, devices):
     processes = jobs.start(job, arguments(rows, run), count=2, devices=devices)
     assert jobs.finish(processes) == [0, 0], (job / "1.log").read_text()
     close(run, expected)
-    # Each read its share of the batches, and no more of them.
+    # Each read its share of the rows: of batches and validations, and for the check.
     for i in range(2):
-        read = sum(map(int, (job / f"{i}" / "rows").read_text().split()))
-        assert read == STEPS * BATCH // 2 + INIT
+        assert read_rows(job, i) == STEPS * BATCH // 2 + INIT + VALIDATION
+        assert read_rows(job, i, "checked") == ROWS // 2
     assert written_by_second(job, run) == {"checkpoints"}
     steps = [json.loads(line)["step"] for line in (run / "metrics.jsonl").open()]
     assert steps == sorted(set(steps)) and steps[-1] == STEPS
@@ -82,8 +89,37 @@ def test_a_death_ends_the_other_and_a_restart_goes_on(tmp_path, alone, victim):
     again = jobs.start(tmp_path / "again", arguments(rows, run), count=2)
     assert jobs.finish(again) == [0, 0]
     close(run, expected)
-    read = sum(map(int, (tmp_path / "again" / "0" / "rows").read_text().split()))
-    assert read <= (STEPS - 40) * BATCH // 2 + INIT, "began from the start"
+    most = (STEPS - 40) * BATCH // 2 + INIT + VALIDATION * (STEPS - 40) // STEPS
+    assert read_rows(tmp_path / "again", 0) <= most, "began from the start"
+
+
+@pytest.mark.parametrize(("flow", "before", "after"), [("whitening_glow", 1, 0), ("glow", 0, 1)])
+def test_passes_over_all_rows_are_shared(tmp_path, flow, before, after):
+    """A whitening before the training, and one of the latents after it; 501 rows do not halve."""
+    rows, steps = jobs.write_rows(tmp_path / "x.npy", n=501), 4
+    train = jobs.flags("train", steps=steps, batch_size=BATCH)
+    options = jobs.flags("flow", name=flow, levels=1, depth=1, width=8)
+    command = ["fit-array", rows, *options, *train, "--out"]
+    one, two, job = tmp_path / "one", tmp_path / "two", tmp_path / "job"
+    finished(tmp_path / "alone", [*command, one])
+    finished(job, [*command, two], 2)
+    close(two, jobs.params(one))
+    for i, share in enumerate((250, 251)):
+        assert read_rows(job, i, "checked") == share
+        assert read_rows(job, i, "passed") == before * share
+        assert read_rows(job, i) == 1 + 501 + steps * BATCH // 2 + after * share
+
+
+@pytest.mark.parametrize("bad", [[300], [40, 300]])
+def test_both_tell_of_the_first_row_that_is_not_finite(tmp_path, bad):
+    rows = np.load(jobs.write_rows(tmp_path / "x.npy"))
+    rows[bad, 2] = np.nan
+    np.save(tmp_path / "x.npy", rows)
+    job = tmp_path / "job"
+    codes = jobs.finish(jobs.start(job, arguments(tmp_path / "x.npy", tmp_path / "run"), count=2))
+    said = [(job / f"{i}.log").read_text().splitlines()[-1] for i in range(2)]
+    assert codes == [2, 2] and said[0] == said[1], said
+    assert said[0].endswith(f"expected finite numbers, got nan at row {bad[0]}, column 2")
 
 
 def sentences(path, n):
