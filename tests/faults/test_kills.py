@@ -1,4 +1,4 @@
-"""kill -9 at random moments of a fit, saves included, changes no bit of the result."""
+"""kill -9 at random moments of a fit, saves and validations too, changes no bit of the result."""
 
 import random
 import signal
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.faults
 
 
 def arguments(rows, run, steps):
-    train = jobs.flags("train", steps=steps, batch_size=32, checkpoint_every=2)
+    train = jobs.flags("train", steps=steps, batch_size=32, checkpoint_every=2, validation=0.2)
     return ["fit-array", rows, "--out", run, *jobs.FLOW, *train]
 
 
