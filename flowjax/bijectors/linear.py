@@ -26,7 +26,7 @@ def _rotation(dim: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     rotation, _ = np.linalg.qr(np.random.default_rng(seed).standard_normal((dim, dim)))
     lu, order = rotation.copy(), np.arange(dim)
     for k in range(dim - 1):  # elimination with partial pivoting, which NumPy does not offer
-        pivot = k + int(np.abs(lu[k:, k]).argmax())
+        pivot = k + int(np.argmax(np.abs(lu[k:, k])))
         lu[[k, pivot]], order[[k, pivot]] = lu[[pivot, k]], order[[pivot, k]]
         lu[k + 1 :, k] /= lu[k, k]
         lu[k + 1 :, k + 1 :] -= np.outer(lu[k + 1 :, k], lu[k, k + 1 :])
