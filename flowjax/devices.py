@@ -281,6 +281,11 @@ def shard_rows(tree: Any, mesh: Mesh, axis: int = 0) -> Any:
     return jax.tree.map(lambda x: jax.make_array_from_process_local_data(sharding, x), tree)
 
 
+def mean(tree: Any) -> Any:
+    """The mean over all devices, inside of a mapped step; XLA would copy what a single one has."""
+    return tree if jax.lax.axis_size(AXIS) == 1 else jax.lax.pmean(tree, AXIS)
+
+
 def to_host(tree: Any) -> Any:
     """Copies a replicated tree to NumPy, from this process's first device.
 

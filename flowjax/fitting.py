@@ -16,7 +16,7 @@ from flowjax import devices, training
 from flowjax.checkpoint import Checkpoints
 from flowjax.data.arrays import ArraySource, Part, open_rows
 from flowjax.data.shuffle import shuffled
-from flowjax.optimizers import scale_by_rate
+from flowjax.optimizers import clip_by_global_norm, scale_by_rate
 from flowjax.passes import moments_of_latents, moments_of_rows
 from flowjax.record import Record
 from flowjax.types import Flow, FlowjaxError, Params, PRNGKey, trainable_mask
@@ -68,7 +68,7 @@ def default_optimizer(
     """Adam (AdamW with decay) behind clipping by global norm: what `fit` uses."""
     parts = [optax.scale_by_adam()]
     if clip_norm:
-        parts.insert(0, optax.clip_by_global_norm(clip_norm))
+        parts.insert(0, clip_by_global_norm(clip_norm))
     if weight_decay:
         parts.append(optax.add_decayed_weights(weight_decay, trainable_mask))
     return optax.chain(*parts, scale_by_rate(learning_rate))

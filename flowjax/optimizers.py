@@ -1,4 +1,4 @@
-"""The optimizer of BERT-flow's released code: Adam whose moments are not corrected for bias."""
+"""Optax parts that the training loop works with, and BERT-flow's released optimizer."""
 
 from __future__ import annotations
 
@@ -7,6 +7,54 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+
+
+def global_norm(tree: Any) -> jax.Array:
+    """Returns the Euclidean norm of all numbers of a pytree, without writing down their squares.
+
+    Args:
+        tree: floating-point arrays.
+
+    Returns:
+        A scalar.
+
+    Example:
+        >>> float(global_norm({"a": jnp.array([3.0]), "b": jnp.array([[0.0, 4.0]])}))
+        5.0
+    """
+    exact = jax.lax.Precision.HIGHEST  # a TPU's default would round the factors
+    return jnp.sqrt(sum(jnp.vdot(x, x, precision=exact) for x in jax.tree.leaves(tree)))
+
+
+def clip_by_global_norm(limit: float) -> optax.GradientTransformationExtraArgs:
+    """Returns `optax.clip_by_global_norm` that takes over the norm which the loop has found.
+
+    Args:
+        limit: gradients of a larger norm are scaled down to it. Comes first in a chain, where
+            `update`'s `grad_norm`, if given, is still the norm of what it sees.
+
+    Returns:
+        An optax gradient transformation without state.
+
+    Example:
+        >>> clip = clip_by_global_norm(2.5)
+        >>> clip.update(jnp.array([3.0, 4.0]), clip.init(None))[0].tolist()
+        [1.5, 2.0]
+    """
+
+    def update(
+        updates: optax.Updates,
+        state: optax.EmptyState,
+        params: optax.Params | None = None,
+        *,
+        grad_norm: jax.Array | None = None,
+        **extra: Any,
+    ) -> tuple[optax.Updates, optax.EmptyState]:
+        norm = global_norm(updates) if grad_norm is None else grad_norm
+        factor = limit / jnp.maximum(norm, limit)
+        return jax.tree.map(lambda g: g * factor.astype(g.dtype), updates), state
+
+    return optax.GradientTransformationExtraArgs(lambda params: optax.EmptyState(), update)
 
 
 def scale_by_rate(learning_rate: optax.ScalarOrSchedule) -> optax.GradientTransformation:
@@ -117,7 +165,7 @@ def adam_uncorrected(
         -0.003172
     """
     return optax.chain(
-        optax.identity() if clip_norm is None else optax.clip_by_global_norm(clip_norm),
+        optax.identity() if clip_norm is None else clip_by_global_norm(clip_norm),
         scale_by_uncorrected_adam(b1, b2, eps),
         optax.add_decayed_weights(weight_decay, mask),
         scale_by_rate(learning_rate),

@@ -21,6 +21,7 @@ import optax
 from flowjax import devices
 from flowjax.checkpoint import Checkpoints
 from flowjax.data.shuffle import batches_rows
+from flowjax.optimizers import global_norm
 
 Array = jax.Array
 Loss = Callable[[Any, Any, Any, Array], tuple[Array, dict[str, Array]]]
@@ -88,7 +89,8 @@ def make_step(
     Args:
         loss: `loss(params, resident, batch, key) -> (mean loss of this share, metrics)`; `batch`
             has `"rows"`, the data set's row numbers, besides what the source reads.
-        optimizer: any optax transformation.
+        optimizer: any optax transformation; its update is handed `grad_norm`, if it takes extra
+            arguments (as `optimizers.clip_by_global_norm` does).
         seed: of the run; the key handed to the loss is a function of (seed, step) alone, the same
             on all devices.
         accumulate: a share is worked through in this many parts, one after the other.
@@ -108,6 +110,7 @@ def make_step(
     if precision is not None and precision not in PRECISIONS:
         raise ValueError(f"precision: expected one of {', '.join(PRECISIONS)}, got {precision!r}")
     grad = jax.value_and_grad(loss, has_aux=True)
+    optimizer = optax.with_extra_args_support(optimizer)
 
     def gradient(params: Any, resident: Any, batch: Any, key: Array) -> tuple[Any, Any]:
         if accumulate == 1:
@@ -124,13 +127,20 @@ def make_step(
         )
         with policy:
             share = gradient(state.params, resident, batch, key)
-        (value, aux), grads = jax.lax.pmean(share, devices.AXIS)
-        norm = optax.tree.norm(grads)
-        updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
-        new = TrainState(state.step + 1, optax.apply_updates(state.params, updates), opt_state)
+        (value, aux), grads = devices.mean(share)
+        norm = global_norm(grads)
         ok = jnp.isfinite(value) & jnp.isfinite(norm)
-        state = jax.tree.map(lambda a, b: jnp.where(ok, a, b), new, state)
-        return state, {"loss": value, "grad_norm": norm, **_rate(opt_state), **aux}, ok
+
+        def updated(state: TrainState, grads: Any) -> TrainState:
+            updates, opt_state = optimizer.update(
+                grads, state.opt_state, state.params, grad_norm=norm
+            )
+            params = optax.apply_updates(state.params, updates)
+            return TrainState(state.step + 1, params, opt_state)
+
+        # a branch, not a `where` over the state: XLA would then copy it whole in every step
+        state = jax.lax.cond(ok, updated, lambda state, _: state, state, grads)
+        return state, {"loss": value, "grad_norm": norm, **_rate(state.opt_state), **aux}, ok
 
     def step(
         state: TrainState, resident: tuple[Any, Array], batches: Any

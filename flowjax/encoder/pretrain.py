@@ -24,7 +24,7 @@ from flowjax.config import PretrainConfig
 from flowjax.encoder.bert import BertConfig
 from flowjax.encoder.masked_lm import MaskedLM, Masking, masked_lm_loss
 from flowjax.encoder.weights import save_pretrained
-from flowjax.optimizers import scale_by_rate
+from flowjax.optimizers import clip_by_global_norm, scale_by_rate
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -101,7 +101,7 @@ def make_optimizer(config: PretrainConfig) -> optax.GradientTransformation:
         return jax.tree.map(lambda x: x.ndim > 1, params)
 
     return optax.chain(
-        optax.clip_by_global_norm(train.clip_norm),
+        clip_by_global_norm(train.clip_norm),
         optax.scale_by_adam(b2=0.98, eps=1e-6),
         optax.add_decayed_weights(train.weight_decay, matrices),
         scale_by_rate(schedule),
