@@ -8,10 +8,11 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from flowjax.bijectors.common import check_batch, check_dim
+from flowjax.bijectors.common import as_float, check_batch, check_dim
 from flowjax.bijectors.moments import Moments
 from flowjax.bijectors.whitening import whitening, whitening_from_moments
 from flowjax.flows.base import Base, base_from
+from flowjax.flows.blocks import in_blocks
 from flowjax.types import Array, Bijector, Flow, FlowjaxError, Params, PRNGKey
 
 
@@ -72,23 +73,29 @@ def build(
         z = jax.ShapeDtypeStruct((x.shape[0], latent), x.dtype)
         return {"base": density.init(base_key, z, context), "bijector": params}
 
-    def forward(params: Params, x: Array, context: Array | None = None) -> tuple[Array, Array]:
-        check_dim("x", x, dim)
-        check_context(context, x)
+    def forward_rows(params: Params, x: Array, context: Array | None) -> tuple[Array, Array]:
         z, log_det = bijector.forward(params["bijector"], x, context)
         if "latents" not in params:
             return z, log_det
         z, change = whiten.forward(params["latents"], z)
         return z, log_det + change
 
-    def inverse(params: Params, z: Array, context: Array | None = None) -> tuple[Array, Array]:
-        check_dim("z", z, latent)
-        check_context(context, z)
+    def inverse_rows(params: Params, z: Array, context: Array | None) -> tuple[Array, Array]:
         if "latents" not in params:
             return bijector.inverse(params["bijector"], z, context)
         z, change = whiten.inverse(params["latents"], z)
         x, log_det = bijector.inverse(params["bijector"], z, context)
         return x, log_det + change
+
+    def forward(params: Params, x: Array, context: Array | None = None) -> tuple[Array, Array]:
+        check_dim("x", x, dim)
+        check_context(context, x)
+        return in_blocks(forward_rows)(params, as_float(x), context)
+
+    def inverse(params: Params, z: Array, context: Array | None = None) -> tuple[Array, Array]:
+        check_dim("z", z, latent)
+        check_context(context, z)
+        return in_blocks(inverse_rows)(params, as_float(z), context)
 
     def finish(params: Params, moments: Moments) -> Params:
         # "auto" shrinks where rows are few; of many it changes nothing that shows
