@@ -20,10 +20,29 @@ from flowjax.bijectors.permutation import take_columns
 from flowjax.types import Array, Bijector, FlowjaxError, Params, PRNGKey
 
 
+def _mixing_rotation(dim: int, seed: int) -> np.ndarray:
+    """Returns the first proper rotation drawn that mixes the halves, in float64.
+
+    The first half it gives takes at most as much of its variance from the first half it is given
+    as is to be expected, and at least half of that. A coupling then moves most of what the last
+    one kept, and turns of one rotation go through many directions; reflections, which QR gives at
+    dim 2, would alternate between two. What that does at dim 2: benchmarks/density.md.
+    """
+    if dim == 1:
+        return np.ones((1, 1))
+    rng, half = np.random.default_rng(seed), dim - dim // 2
+    while True:
+        rotation, _ = np.linalg.qr(rng.standard_normal((dim, dim)))
+        rotation[:, -1] *= np.linalg.slogdet(rotation)[0]
+        share, expected = (rotation[:half, :half] ** 2).sum() / half, half / dim
+        if expected / 2 <= share <= expected:
+            return rotation
+
+
 @lru_cache(maxsize=16)
 def _rotation(dim: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Returns (order, L and U packed, D): R[order] = L D U for a random rotation R, in float64."""
-    rotation, _ = np.linalg.qr(np.random.default_rng(seed).standard_normal((dim, dim)))
+    rotation = _mixing_rotation(dim, seed)
     lu, order = rotation.copy(), np.arange(dim)
     for k in range(dim - 1):  # elimination with partial pivoting, which NumPy does not offer
         pivot = k + int(np.argmax(np.abs(lu[k:, k])))
@@ -45,9 +64,10 @@ def linear_lu(*, init: str = "rotation", seed: int = 0) -> Bijector:
     whatever the data's scale.)
 
     Args:
-        init: "rotation", a random one from `seed` as in Glow; "identity"; or "pca", the first
-            batch's symmetric whitening `U Lambda^(-1/2) U^T` with its mean taken out (the one
-            whitening whose LU factors need no pivoting, so that P is fixed before any data).
+        init: "rotation", a random one from `seed` as in Glow, drawn until it mixes the halves;
+            "identity"; or "pca", the first batch's symmetric whitening `U Lambda^(-1/2) U^T` with
+            its mean taken out (the one whitening whose LU factors need no pivoting, so that P is
+            fixed before any data).
         seed: for "rotation".
 
     Returns:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -68,6 +70,39 @@ def test_unrolling_changes_the_program_and_not_the_numbers():
         np.testing.assert_allclose(got[0][1], x, atol=1e-4, err_msg=name)
         for u, v in zip(*map(jax.tree.leaves, (got, numbers["all"])), strict=True):
             np.testing.assert_allclose(u, v, rtol=1e-3, atol=1e-4, err_msg=name)
+
+
+def test_turns_that_keep_their_parameters_apart_give_the_same_numbers(monkeypatch):
+    turn, x = b.chain(b.actnorm(), b.affine_coupling(conditioner=NET)), data(4)
+    stacked = b.repeat(turn, 3).init(key(), x)
+    monkeypatch.setattr(sys.modules["flowjax.bijectors.chain"], "APART_FROM", 1)
+    apart = b.repeat(turn, 3).init(key(), x)
+    assert [jax.tree.structure(p) for p in apart.turns] == [jax.tree.structure(stacked)] * 3
+    assert isinstance(b.repeat(turn, 3, unroll=1).init(key(), x), tuple)  # a chain's, stacked
+
+    def restacked(params):
+        return jax.tree.map(lambda *turns: jnp.stack(turns), *params.turns)
+
+    jax.tree.map(np.testing.assert_array_equal, restacked(apart), stacked)
+    apart = noisy(apart)
+    for layout in ({}, {"unroll": 1}, {"unroll": 2}):
+        part = b.repeat(turn, 3, **layout)
+        z, log_det = part.forward(apart, x)
+        same = part.forward(restacked(apart), x)
+        np.testing.assert_allclose(z, same[0], atol=1e-5)
+        np.testing.assert_allclose(log_det, same[1], atol=1e-5)
+        np.testing.assert_allclose(part.inverse(apart, z)[0], x, atol=1e-4)
+
+
+def test_halves_are_mixed_by_every_rotation():
+    for dim in (2, 3, 4, 7, 16):
+        half = dim - dim // 2
+        for seed in range(30):
+            part, x = b.linear_lu(seed=seed), jnp.eye(dim)
+            matrix = part.forward(part.init(key(), x), x)[0].T
+            share = float((matrix[:half, :half] ** 2).sum() / half * dim / half)
+            assert 0.499 < share < 1.001, (dim, seed, share)
+            assert jnp.linalg.det(matrix) == pytest.approx(1, abs=1e-4), (dim, seed)
 
 
 def test_no_scatter_in_any_gradient():
