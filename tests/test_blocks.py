@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import jax
+import jax.export
 import numpy as np
 import pytest
 
@@ -91,3 +92,12 @@ def test_only_what_changes_is_differentiated(monkeypatch):
     blocked = products()
     monkeypatch.setattr(blocks, "BLOCK", 1 << 19)
     assert blocked == products()
+
+
+def test_a_number_of_rows_that_is_not_known_yet_stays_whole():
+    flow, params, x = flow_and_rows()
+    (rows,) = jax.export.symbolic_shape("rows")
+    exported = jax.export.export(jax.jit(flow.log_prob))(
+        params, jax.ShapeDtypeStruct((rows, DIM), x.dtype)
+    )
+    np.testing.assert_allclose(exported.call(params, x), flow.log_prob(params, x), atol=1e-5)

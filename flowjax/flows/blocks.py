@@ -75,9 +75,8 @@ def in_blocks(f: Rows) -> Rows:
     def run(params: Params, x: Array, context: Any = None) -> tuple[Array, Array]:
         # Outside of jit the loop over blocks would be compiled anew in every call.
         traced = isinstance(x, jax.core.Tracer) and jax.default_backend() == "cpu"
-        if traced and x.ndim == 2 and len(x) >= 2 * _rows(x):
-            return blocked(params, x, context)
-        return f(params, x, context)
+        many = x.ndim == 2 and isinstance(x.shape[0], int) and len(x) >= 2 * _rows(x)
+        return (blocked if traced and many else f)(params, x, context)
 
     return run
 
