@@ -31,6 +31,8 @@ TABLES = [
     ("A768", "sample"),
     ("B64", "step"),
     ("B2048", "step"),
+    ("B2048", "logp"),
+    ("B2048", "sample"),
 ]
 PEERS = ["distrax", "PyPI flowjax", "zuko", "nflows", "normflows", "torch by hand"]
 FLOORS = ["floor in jax", "floor in torch"]

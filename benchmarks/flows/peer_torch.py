@@ -153,6 +153,8 @@ def build(name: str, cell: dict[str, int], task: str) -> tuple[Callable[[], floa
     model, logp, draw = model_of(name, cell)
     params = list(model.parameters())
     size = sum(p.numel() for p in params)
+    if task == "sample" and draw is None:
+        raise cells.NotThere("Glow by hand has no inverse")
     if task != "step":
         x = torch.randn(cells.ROWS, cell["D"])
 
