@@ -241,6 +241,7 @@ def test_deep_and_wide_inverts_and_compiles_as_shallow():
         (lambda: bijectors.actnorm(init="qr"), "init: expected one of data"),
         (lambda: bijectors.glow_net(init="qr"), "init: expected one of data"),
         (lambda: bijectors.mlp(activation="step"), "activation: expected one of relu"),
+        (lambda: bijectors.mlp(start="one"), "start: expected 'zero' or 'spread', got 'one'"),
         (lambda: flows.glow(4, **NET).init(jax.random.key(0), jnp.ones(4)), "n, dim"),
         (
             lambda: bijectors.additive_coupling().init(jax.random.key(0), jnp.ones((3, 1))),

@@ -106,6 +106,7 @@ class _MLP(nn.Module):
     out: int
     activation: Callable[[Array], Array]
     residual: bool
+    start: str = "zero"
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
@@ -119,6 +120,8 @@ class _MLP(nn.Module):
                 x = self.activation(_hidden(self.width, x.shape[-1])(x))
         if self.residual:
             x = self.activation(x)
+        if self.start == "spread":
+            return _hidden(self.out, x.shape[-1])(x)
         return _dense(self.out, kernel_init=nn.initializers.zeros)(x)
 
 
@@ -161,9 +164,13 @@ class _GlowNet(nn.Module):
 
 
 def mlp(
-    width: int = 64, depth: int = 2, *, activation: str | Callable[[Array], Array] = "relu"
+    width: int = 64,
+    depth: int = 2,
+    *,
+    activation: str | Callable[[Array], Array] = "relu",
+    start: str = "zero",
 ) -> Conditioner:
-    """Returns a factory of plain nets: `depth` hidden layers of `width`, last layer zero.
+    """Returns a factory of plain nets: `depth` hidden layers of `width` and a last one.
 
     Kernels and biases of the hidden layers start uniform in ±1 / sqrt(fan_in).
 
@@ -171,12 +178,14 @@ def mlp(
         width: units of each hidden layer.
         depth: how many hidden layers; 0 is a linear conditioner.
         activation: "relu", "gelu", "silu", "tanh" or a function.
+        start: of the last layer: "zero", so that a coupling starts as the identity, or "spread"
+            as the others, which fitted better on the plane (benchmarks/density.md).
 
     Returns:
         A conditioner factory, `out_features -> flax.linen.Module`.
 
     Raises:
-        FlowjaxError: the activation's name is unknown.
+        FlowjaxError: the activation's name or the start is unknown.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -187,10 +196,14 @@ def mlp(
     """
     chosen = _activation(activation)
 
-    def factory(out: int) -> nn.Module:
-        return _MLP(width, depth, out, chosen, residual=False)
+    if start not in ("zero", "spread"):
+        raise FlowjaxError(f"start: expected 'zero' or 'spread', got {start!r}")
 
-    return _named(factory, f"mlp(width={width}, depth={depth})")
+    def factory(out: int) -> nn.Module:
+        return _MLP(width, depth, out, chosen, residual=False, start=start)
+
+    extra = "" if start == "zero" else f", start={start!r}"
+    return _named(factory, f"mlp(width={width}, depth={depth}{extra})")
 
 
 def residual(

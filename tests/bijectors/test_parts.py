@@ -94,6 +94,18 @@ def test_turns_that_keep_their_parameters_apart_give_the_same_numbers(monkeypatc
         np.testing.assert_allclose(part.inverse(apart, z)[0], x, atol=1e-4)
 
 
+def test_a_spread_start_is_no_identity_and_inverts():
+    x = data(6)
+    for start, moves in (("zero", False), ("spread", True)):
+        part = b.affine_coupling(conditioner=b.mlp(8, 1, start=start))
+        params = part.init(key(), x)
+        z, log_det = part.forward(params, x)
+        assert bool(jnp.abs(z - x).max() > 0.01) == moves
+        assert bool(jnp.abs(log_det).min() > 0) == moves
+        np.testing.assert_allclose(part.inverse(params, z)[0], x, atol=1e-5)
+    assert "start='spread'" in part.layers[0]
+
+
 def test_halves_are_mixed_by_every_rotation():
     for dim in (2, 3, 4, 7, 16):
         half = dim - dim // 2
