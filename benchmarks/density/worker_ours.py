@@ -13,8 +13,9 @@ import flowjax
 def fit(job: common.Job, seed: int) -> dict[str, float]:
     o = job.options
     size = {"depth": o["depth"], "width": o["width"], "hidden_layers": o["hidden_layers"]}
+    net = flowjax.bijectors.mlp(o["width"], o["hidden_layers"], start="spread")  # as the peers'
     extra = {
-        "realnvp": {},
+        "realnvp": {"conditioner": net},
         "glow": {"levels": 1, "coupling": "affine", "permutation": "lu", "seed": seed},
         "neural_spline": {"bins": o["bins"], "bound": o["bound"], "seed": seed},
     }[job.flow]
