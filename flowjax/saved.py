@@ -27,7 +27,7 @@ from flowjax.types import Flow, FlowjaxError
 if TYPE_CHECKING:
     from flowjax.model import BertFlow
 
-FORMAT = 1
+FORMAT = 2  # of 1, LU layers had other fixed permutations and wide repeats were stacked
 
 
 def save(model: BertFlow, folder: str | Path, *, overwrite: bool = False) -> Path:
@@ -108,7 +108,9 @@ def load(folder: str | Path, *, flow: Flow | None = None) -> BertFlow:
     except (ValueError, KeyError, TypeError) as error:
         raise FlowjaxError(f"{folder / 'config.json'}: not a model's config: {error!r}") from None
     if config.get("format") != FORMAT:
-        raise FlowjaxError(f"{folder}: expected format {FORMAT}, got {config.get('format')!r}")
+        raise FlowjaxError(
+            f"{folder}: expected format {FORMAT}, got {config.get('format')!r}; fit it again"
+        )
     dim, name, files = spec.pop("dim"), spec.pop("encoder"), spec.pop("files", None)
     encoder = SentenceEncoder.from_pretrained(folder / files if files else name, **spec)
     if files:
