@@ -12,6 +12,7 @@ from flowjax import flows
 from flowjax.compare import calibrations
 from flowjax.data.sentences import read_sentences
 from flowjax.sample import sentences_file
+from flowjax.types import FlowjaxError
 
 
 @pytest.fixture(scope="module")
@@ -74,6 +75,13 @@ def test_save_and_load_are_bit_equal(model, sentences, tmp_path):
     with pytest.raises(ValueError, match="exists already"):
         model.save(tmp_path / "m")
     model.save(tmp_path / "m", overwrite=True)
+
+
+def test_a_folder_of_an_earlier_format_is_refused(model, tmp_path):
+    file = model.save(tmp_path / "m") / "config.json"
+    file.write_text(file.read_text("utf-8").replace('"format": 2', '"format": 1'), "utf-8")
+    with pytest.raises(FlowjaxError, match="expected format 2, got 1; fit it again"):
+        flowjax.BertFlow.load(tmp_path / "m")
 
 
 def test_a_local_encoder_travels_with_the_model(model, encoder, sentences, tmp_path):
