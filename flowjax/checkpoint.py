@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import re
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from flowjax import devices
+from flowjax import devices, processes
 from flowjax.types import FlowjaxError
 
 logger = logging.getLogger("flowjax")
@@ -75,10 +76,11 @@ class Checkpoints:
 
         Raises:
             OSError: an earlier background save failed (a full disk, say).
+            LostProcess: another process of the job is gone.
         """
         if step in self._manager.all_steps():
             return
-        try:
+        with self._saving():
             self._manager.save(
                 step,
                 args=ocp.args.Composite(
@@ -87,8 +89,6 @@ class Checkpoints:
             )
             if wait:
                 self._manager.wait_until_finished()
-        except (ValueError, RuntimeError, OSError) as error:
-            raise self._unsaved(error) from error
 
     def restore(self, like: Any) -> tuple[int, Any] | None:
         """Reads the newest checkpoint that is whole.
@@ -108,10 +108,10 @@ class Checkpoints:
                 checks = self._read(step, checks=ocp.args.JsonRestore())["checks"]
                 self._check_form(step, checks, _checks(abstract))
                 state = self._read(step, state=ocp.args.StandardRestore(abstract))["state"]
-            except FlowjaxError:
+            except (FlowjaxError, processes.LostProcess):
                 raise
             except Exception as error:  # whatever a damaged file makes tensorstore or json raise
-                reason = devices.first_line(error)
+                reason = processes.first_line(error)
                 self._warn(f"{self.folder / str(step)}: cannot be read: {reason}")
                 continue
             if checks == _checks(state):
@@ -120,7 +120,8 @@ class Checkpoints:
         return None
 
     def _read(self, step: int, **items: Any) -> Any:
-        return self._manager.restore(step, args=ocp.args.Composite(**items))
+        with processes.together():
+            return self._manager.restore(step, args=ocp.args.Composite(**items))
 
     def _check_form(self, step: int, found: dict[str, str], wanted: dict[str, str]) -> None:
         for name in sorted({*found, *wanted}):
@@ -137,12 +138,21 @@ class Checkpoints:
 
         Raises:
             OSError: one of them failed.
+            LostProcess: another process of the job is gone.
         """
-        try:
+        with self._saving():
             try:
                 self._manager.wait_until_finished()
             finally:
                 self._manager.close()
+
+    @contextmanager
+    def _saving(self) -> Iterator[None]:
+        try:
+            with processes.together():
+                yield
+        except processes.LostProcess:
+            raise
         except (ValueError, RuntimeError, OSError) as error:
             raise self._unsaved(error) from error
 

@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from flowjax import devices
+from flowjax import processes
 from flowjax.bijectors.moments import Moments, merge, moments_of
 from flowjax.data.arrays import ArraySource, bounds
 from flowjax.types import Flow, Params
@@ -29,7 +29,7 @@ def moments_of_rows(source: ArraySource, rows: int = ROWS) -> Moments:
         >>> moments_of_rows(ArraySource(np.array([[1.0], [3.0]]))).mean.tolist()
         [2.0]
     """
-    return _together(moments_of(source.blocks(rows, devices.share()), source.dim))
+    return _together(moments_of(source.blocks(rows, processes.share()), source.dim))
 
 
 def moments_of_latents(flow: Flow, params: Params, source: ArraySource) -> Moments:
@@ -51,17 +51,17 @@ def mean_nll(mean_log_prob: Callable[..., Any], params: Params, source: ArraySou
     for rows in _share(source):
         log_prob = mean_log_prob(params, rows["x"], rows.get("context"))
         total -= float(log_prob) * len(rows["x"])
-    return float(sum(devices.gather_arrays(np.array(total)))) / source.size
+    return float(sum(processes.gather_arrays(np.array(total)))) / source.size
 
 
 def _share(source: ArraySource) -> Iterator[dict[str, np.ndarray]]:
     """This process's share of the rows, a block at a time."""
-    start, stop = bounds(source.size, devices.share())
+    start, stop = bounds(source.size, processes.share())
     for at in range(start, stop, ROWS):
         yield source.take(np.arange(at, min(at + ROWS, stop)))
 
 
 def _together(mine: Moments) -> Moments:
     """The moments of all processes' rows."""
-    whole = reduce(merge, devices.gather_arrays(mine))
+    whole = reduce(merge, processes.gather_arrays(mine))
     return whole._replace(count=int(whole.count))

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from flowjax import devices
+from flowjax import devices, processes
 from flowjax.checkpoint import Checkpoints
 from flowjax.data.shuffle import batches_rows
 from flowjax.optimizers import global_norm
@@ -256,7 +256,7 @@ def train(
             checkpoints.save(at, saved(state), wait=wait)
 
     at, pace = int(devices.to_host(state.step)), 1
-    if len(starts := np.unique(devices.gather([at]))) > 1:
+    if len(starts := np.unique(processes.gather([at]))) > 1:
         raise ValueError(
             f"processes: expected all at one step, got {starts.tolist()}; the "
             "checkpoints' folder must be one that all of them see"
@@ -289,7 +289,7 @@ def train(
                 )
             enough = on_chunk(chunk, state) if on_chunk else None
             # Each process has its own clock and may get its own signal; all do the same.
-            said = devices.gather([plan.pace(done, seconds), bool(enough), stop()])
+            said = processes.gather([plan.pace(done, seconds), bool(enough), stop()])
             pace, enough, halt = int(said[:, 0].min()), bool(said[:, 1].any()), said[:, 2].any()
             if halt:
                 save(wait=True)

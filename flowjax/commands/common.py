@@ -118,9 +118,9 @@ def open_run(out: Path, config: Any, *, command: str, overwrite: bool) -> None:
     Raises:
         ValueError: the folder holds a finished model, another config, or something else.
     """
-    from flowjax import devices
+    from flowjax import processes
 
-    with devices.first_alone() as first:
+    with processes.first_alone() as first:
         if first:
             _open_run(out, config, command, overwrite)
 
@@ -178,9 +178,9 @@ class MetricsFile:
     """`metrics.jsonl`: one JSON object a row, flushed as it is written, by the first process."""
 
     def __init__(self, path: Path) -> None:
-        from flowjax import devices
+        from flowjax import processes
 
-        self._file = path.open("a+b", buffering=0) if devices.is_first() else None
+        self._file = path.open("a+b", buffering=0) if processes.is_first() else None
         if self._file and self._file.tell():
             self._file.seek(-1, os.SEEK_END)
             if self._file.read(1) != b"\n":

@@ -34,11 +34,11 @@ class Args(FitConfig):
 
 def run(args: Args) -> None:
     """Runs the command."""
-    from flowjax import devices
+    from flowjax import processes
 
     config = FitConfig(args.encoder, args.data, args.flow, args.train)
     model = fit_run(config, args.out, overwrite=args.overwrite)
-    if devices.is_first():
+    if processes.is_first():
         count = model.fitted_on["sentences"]
         print(f"fitted {model.flow_name} on {count} sentences: {args.out}/model")
 
@@ -50,7 +50,7 @@ def fit_run(config: FitConfig, out: Path, *, overwrite: bool = False) -> Any:
         ValueError: a config, data or encoder that cannot be used.
         flowjax.training.Stopped: after saving.
     """
-    from flowjax import devices
+    from flowjax import processes
     from flowjax.model import BertFlow
     from flowjax.progress import track
 
@@ -88,7 +88,7 @@ def fit_run(config: FitConfig, out: Path, *, overwrite: bool = False) -> Any:
             stop=common.wants_stop,
             **fit_options(train, steps),
         )
-    if devices.is_first():
+    if processes.is_first():
         model.save(out / "model")
     return model
 

@@ -39,7 +39,7 @@ class Args(FitArrayConfig):
 
 def run(args: Args) -> None:
     """Runs the command."""
-    from flowjax import devices, flows
+    from flowjax import flows, processes
     from flowjax.commands.fit import fit_options
     from flowjax.data.arrays import ArraySource, open_rows
     from flowjax.fitting import fit
@@ -73,7 +73,7 @@ def run(args: Args) -> None:
             stop=common.wants_stop,
             **fit_options(train, steps),
         )
-    if not devices.is_first():
+    if not processes.is_first():
         return
     folder, partial = args.out / "model", args.out / "model.partial"
     shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed as it ended

@@ -35,7 +35,7 @@ class Args(PretrainConfig):
 
 def run(args: Args) -> None:
     """Runs the command."""
-    from flowjax import devices
+    from flowjax import processes
     from flowjax.encoder.pretrain import pretrain
     from flowjax.progress import track
 
@@ -56,5 +56,5 @@ def run(args: Args) -> None:
         report = pretrain(
             config, args.text, args.heldout, args.out, log=log, stop=common.wants_stop
         )
-    if devices.is_first():
+    if processes.is_first():
         print(json.dumps(report, indent=2))

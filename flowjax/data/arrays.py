@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from flowjax import devices
+from flowjax import processes
 from flowjax.data.rowfile import RowFile
 from flowjax.data.shuffle import shuffled
 
@@ -68,7 +68,7 @@ class ArraySource:
         self.size, self.dim = rows.shape
         self.rows, self.context = rows, context
         if resident is None:
-            resident = rows.size * 4 <= RESIDENT_BYTES and not devices.several()
+            resident = rows.size * 4 <= RESIDENT_BYTES and not processes.several()
         small = resident
         self.resident: Any = self.take(slice(None)) if small else None
         self._file = None if small or not RowFile.can_read(rows) else RowFile(rows)
@@ -196,8 +196,8 @@ def check_rows(rows: Any, name: str = "data") -> np.ndarray:
         raise ValueError(f"{name}: expected real numbers, got dtype {rows.dtype}")
     if rows.dtype.kind in "iu":
         return rows
-    mine = _first_bad(rows, *bounds(len(rows), devices.share()))
-    first = int(min(devices.gather_arrays(np.array(mine))))
+    mine = _first_bad(rows, *bounds(len(rows), processes.share()))
+    first = int(min(processes.gather_arrays(np.array(mine))))
     if first < len(rows):
         column = int(np.argmin(_finite(rows[first])))
         value = rows[first, column]

@@ -184,14 +184,14 @@ def pretrain(
         A report: steps, tokens seen, seconds, held-out loss and accuracy; empty on all but the
         first of several processes, which alone writes what is not a checkpoint.
     """
-    from flowjax import devices, training
+    from flowjax import devices, processes, training
     from flowjax.checkpoint import Checkpoints
     from flowjax.data.packed import pack_text
     from flowjax.data.text import expand_paths
 
     out = Path(out)
     train, paths, seed = config.train, expand_paths(text), config.train.seed
-    with devices.first_alone():  # makes the files that the other processes then find
+    with processes.first_alone():  # makes the files that the other processes then find
         out.mkdir(parents=True, exist_ok=True)
         tokenizer = prepare_tokenizer(config, paths, out)
         length = config.data.length
@@ -211,7 +211,7 @@ def pretrain(
     began = time.time()
 
     def on_chunk(chunk: training.Chunk, state: training.TrainState) -> None:
-        if not devices.is_first():
+        if not processes.is_first():
             return  # and waits for the first one's held-out loss and export
         tokens = (chunk.stop - chunk.start) * train.batch_size * config.data.length
         row = {
@@ -251,7 +251,7 @@ def pretrain(
             every=math.gcd(train.validate_every, train.export_every) or None,
             stop=stop,
         )
-    if not devices.is_first():
+    if not processes.is_first():
         return {}
     params = devices.to_host(state.params)
     report: dict[str, Any] = {
