@@ -26,7 +26,7 @@ from flowjax.optimizers import global_norm
 Array = jax.Array
 Loss = Callable[[Any, Any, Any, Array], tuple[Array, dict[str, Array]]]
 Precision = Literal["float32", "bfloat16", "tf32"]
-# What jax.default_matmul_precision calls them; `bijectors.conditioner.policy_dot` reads it.
+# What jax.default_matmul_precision calls them; `bijectors.products.policy_dot` reads it.
 PRECISIONS = {"float32": "float32", "bfloat16": "bfloat16", "tf32": "tensorfloat32"}
 # Rows that are streamed go to the device in dispatches of at most about so many bytes.
 DISPATCH_BYTES = 1 << 25

@@ -6,8 +6,9 @@ One part per file; `chain`, `repeat`, `split` and `invert` put parts together, a
 
 from flowjax.bijectors.actnorm import actnorm
 from flowjax.bijectors.chain import chain, invert, repeat
-from flowjax.bijectors.conditioner import Conditioner, glow_net, mlp, residual
+from flowjax.bijectors.conditioner import Conditioner, mlp, residual
 from flowjax.bijectors.coupling import additive_coupling, affine_coupling, coupling
+from flowjax.bijectors.glow_net import glow_net
 from flowjax.bijectors.linear import linear_lu
 from flowjax.bijectors.moments import (
     Moments,

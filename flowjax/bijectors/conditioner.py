@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from flax.errors import ScopeParamShapeError
 
-from flowjax.bijectors.actnorm import INITS, initial
+from flowjax.bijectors.products import policy_dot
 from flowjax.types import Array, FlowjaxError, Params, PRNGKey
 
 Conditioner = Callable[[int], nn.Module]
@@ -38,50 +38,6 @@ def _activation(activation: str | Callable[[Array], Array]) -> Callable[[Array],
         )
     return ACTIVATIONS[activation]
 
-
-def policy_dot(
-    x: Array, kernel: Array, dimension_numbers: Any, precision: Any = None, **options: Any
-) -> Array:
-    """`x @ kernel` for a Flax layer, under the policy that `jax.default_matmul_precision` names.
-
-    "bfloat16": factors are cast to it, sums are float32, in the gradient's products as well and on
-    every device. All other names are for the compiler, which follows them where the device can
-    ("tensorfloat32" on GPUs). `training.make_step` sets the policy.
-
-    Example:
-        >>> x, numbers = jnp.array([[1.0 + 2**-9]]), (((1,), (0,)), ((), ()))
-        >>> with jax.default_matmul_precision("bfloat16"):
-        ...     print(float(policy_dot(x, jnp.ones((1, 1)), numbers)[0, 0]))
-        1.0
-    """
-    policy = jax.config.jax_default_matmul_precision  # type: ignore[attr-defined]
-    if policy == "bfloat16" and x.dtype == kernel.dtype == jnp.float32:
-        return _bfloat16_dot(x, kernel)
-    return jax.lax.dot_general(x, kernel, dimension_numbers, precision=precision, **options)
-
-
-def _wide(a: Array, b: Array) -> Array:
-    return jnp.matmul(a, b, preferred_element_type=jnp.float32)
-
-
-@jax.custom_vjp
-def _bfloat16_dot(x: Array, kernel: Array) -> Array:
-    return _wide(x.astype(jnp.bfloat16), kernel.astype(jnp.bfloat16))
-
-
-def _bfloat16_dot_fwd(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
-    factors = x.astype(jnp.bfloat16), kernel.astype(jnp.bfloat16)
-    return _wide(*factors), factors
-
-
-def _bfloat16_dot_bwd(factors: tuple[Array, Array], out: Array) -> tuple[Array, Array]:
-    x, kernel = factors
-    out = out.astype(jnp.bfloat16)  # the rule of dot_general would multiply float32 by bfloat16
-    rows = x.reshape(-1, x.shape[-1]), out.reshape(-1, out.shape[-1])
-    return _wide(out, kernel.T), _wide(rows[0].T, rows[1])
-
-
-_bfloat16_dot.defvjp(_bfloat16_dot_fwd, _bfloat16_dot_bwd)
 
 _dense = partial(nn.Dense, dot_general=policy_dot)
 
@@ -125,44 +81,6 @@ class _MLP(nn.Module):
         return _dense(self.out, kernel_init=nn.initializers.zeros)(x)
 
 
-class _ScaledDense(nn.Module):
-    """Glow's convolution with filter 1x1: a product, then (x + bias) * exp(factor * log_scale)."""
-
-    features: int
-    kernel_init: Callable[..., Array]
-    begin: str  # how bias and log_scale start, as in actnorm
-    factor: float
-
-    @nn.compact
-    def __call__(self, x: Array) -> Array:
-        shape = (x.shape[-1], self.features)
-        kernel = self.param("kernel", self.kernel_init, shape, x.dtype)
-        x = policy_dot(x, kernel, (((x.ndim - 1,), (0,)), ((), ())))
-
-        def start(key: PRNGKey, which: int) -> Array:  # x is the first batch when init runs this
-            return initial(self.begin, key, x.reshape(-1, self.features), self.factor)[which]
-
-        bias = self.param("bias", start, 0)
-        scale = jnp.exp(self.factor * self.param("log_scale", start, 1))
-        return (x + bias) * scale
-
-
-class _GlowNet(nn.Module):
-    width: int
-    out: int
-    begin: str
-    factor: float
-
-    @nn.compact
-    def __call__(self, x: Array) -> Array:
-        normal = nn.initializers.normal(0.05)
-        for i in range(2):
-            layer = _ScaledDense(self.width, normal, self.begin, self.factor, name=f"hidden_{i}")
-            x = nn.relu(layer(x))
-        zeros = nn.initializers.zeros
-        return _ScaledDense(self.out, zeros, "identity", self.factor, name="output")(x)
-
-
 def mlp(
     width: int = 64,
     depth: int = 2,
@@ -195,7 +113,6 @@ def mlp(
         (4, 3)
     """
     chosen = _activation(activation)
-
     if start not in ("zero", "spread"):
         raise FlowjaxError(f"start: expected 'zero' or 'spread', got {start!r}")
 
@@ -203,7 +120,7 @@ def mlp(
         return _MLP(width, depth, out, chosen, residual=False, start=start)
 
     extra = "" if start == "zero" else f", start={start!r}"
-    return _named(factory, f"mlp(width={width}, depth={depth}{extra})")
+    return named(factory, f"mlp(width={width}, depth={depth}{extra})")
 
 
 def residual(
@@ -233,43 +150,11 @@ def residual(
     def factory(out: int) -> nn.Module:
         return _MLP(width, blocks, out, chosen, residual=True)
 
-    return _named(factory, f"residual(width={width}, blocks={blocks})")
+    return named(factory, f"residual(width={width}, blocks={blocks})")
 
 
-def glow_net(width: int = 32, *, init: str = "data", logscale_factor: float = 3.0) -> Conditioner:
-    """Returns a factory of the nets of Glow's released code, with 1x1 filters.
-
-    product -> actnorm -> relu -> product -> actnorm -> relu -> product -> `(x + b) * exp(3 logs)`.
-    Kernels start N(0, 0.05), the last one at zero.
-
-    Args:
-        width: units of both hidden layers.
-        init: of the inner actnorms, "data", "identity" or "glorot", as in `actnorm`; BERT-flow's
-            released code left them at "glorot".
-        logscale_factor: multiplies each stored log-scale.
-
-    Returns:
-        A conditioner factory, `out_features -> flax.linen.Module`.
-
-    References:
-        Glow, https://arxiv.org/abs/1807.03039; BERT-flow, https://arxiv.org/abs/2011.05864.
-
-    Example:
-        >>> import jax, jax.numpy as jnp
-        >>> net = glow_net(width=8)(3)
-        >>> net.apply(net.init(jax.random.key(0), jnp.ones((4, 2))), jnp.ones((4, 2))).shape
-        (4, 3)
-    """
-    if init not in INITS:
-        raise FlowjaxError(f"init: expected one of {', '.join(INITS)}, got {init!r}")
-
-    def factory(out: int) -> nn.Module:
-        return _GlowNet(width, out, init, logscale_factor)
-
-    return _named(factory, f"glow_net(width={width})")
-
-
-def _named(factory: Conditioner, name: str) -> Conditioner:
+def named(factory: Conditioner, name: str) -> Conditioner:
+    """Gives a factory the name that layer lists print."""
     factory.__name__ = name
     return factory
 
