@@ -73,7 +73,7 @@ def fit(config: FitConfig, rows: np.ndarray, seed: int) -> tuple[Transform, floa
     train = config.train
     count = round(len(rows) * (1 - train.validation))
     steps = train.steps or max(1, round((train.epochs or 1.0) * count / train.batch_size))
-    result = flowjax.fit(flow, rows, key=seed, **fit_options(train, steps))
+    result = flowjax.fit(flow, rows, key=seed, **fit_options(train, steps, rows.shape[1]))
     forward = jax.jit(lambda x: flow.forward(result.params, x)[0])
     held = [m["validation_nll_nats"] for m in result.metrics if "validation_nll_nats" in m]
 

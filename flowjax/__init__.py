@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from flowjax.encoder.embed import SentenceEncoder
     from flowjax.fitting import FitResult, fit
     from flowjax.model import BertFlow
+    from flowjax.saved_flow import load_flow
     from flowjax.types import Bijector, Flow, FlowjaxError
 
 _WHERE = {
@@ -29,6 +30,7 @@ _WHERE = {
     "FitResult": "flowjax.fitting",
     "fit": "flowjax.fitting",
     "SentenceEncoder": "flowjax.encoder.embed",
+    "load_flow": "flowjax.saved_flow",
 }
 _MODULES = ("bijectors", "flows", "evaluation", "plots")
 
@@ -43,6 +45,7 @@ __all__ = [
     "bijectors",
     "fit",
     "flows",
+    "load_flow",
 ]
 
 

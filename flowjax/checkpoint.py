@@ -11,6 +11,7 @@ import re
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from flowjax import devices, processes
 from flowjax.types import FlowjaxError
 
 logger = logging.getLogger("flowjax")
+# Among the checksums, by a name that no path of a leaf has.
+ABOUT = "about"
 
 
 class Checkpoints:
@@ -37,17 +40,24 @@ class Checkpoints:
     """
 
     def __init__(
-        self, folder: str | Path, *, keep: int = 3, warn: Callable[[str], None] = logger.warning
+        self,
+        folder: str | Path,
+        *,
+        keep: int = 3,
+        about: str = "",
+        warn: Callable[[str], None] = logger.warning,
     ) -> None:
         """Opens a folder of checkpoints, or makes it.
 
         Args:
             folder: made if it does not exist.
             keep: how many of the newest are kept.
+            about: what the states are of (a flow's layers); kept beside them, and `restore`
+                refuses those of anything else, which arrays of the same shapes may well be.
             warn: called with one line about each checkpoint that cannot be used.
         """
         self.folder = Path(folder).absolute()
-        self._warn = warn
+        self._warn, self._about = warn, about
         # Orbax tells each save on the log at INFO and each odd thing at WARNING; ours is `warn`.
         logging.getLogger("absl").setLevel(logging.ERROR)
         options = ocp.CheckpointManagerOptions(
@@ -84,7 +94,8 @@ class Checkpoints:
             self._manager.save(
                 step,
                 args=ocp.args.Composite(
-                    state=ocp.args.StandardSave(state), checks=ocp.args.JsonSave(_checks(state))
+                    state=ocp.args.StandardSave(state),
+                    checks=ocp.args.JsonSave({**_checks(state), ABOUT: self._about}),
                 ),
             )
             if wait:
@@ -106,6 +117,7 @@ class Checkpoints:
         for step in reversed(self.steps):
             try:
                 checks = self._read(step, checks=ocp.args.JsonRestore())["checks"]
+                self._check_about(step, checks.pop(ABOUT, ""))
                 self._check_form(step, checks, _checks(abstract))
                 state = self._read(step, state=ocp.args.StandardRestore(abstract))["state"]
             except (FlowjaxError, processes.LostProcess):
@@ -122,6 +134,15 @@ class Checkpoints:
     def _read(self, step: int, **items: Any) -> Any:
         with processes.together():
             return self._manager.restore(step, args=ocp.args.Composite(**items))
+
+    def _check_about(self, step: int, found: str) -> None:
+        pairs = zip_longest(self._about.splitlines(), found.splitlines(), fillvalue="nothing")
+        for expected, got in pairs:
+            if expected != got:
+                raise FlowjaxError(
+                    f"{self.folder / str(step)}: expected {expected.strip()!r}, got "
+                    f"{got.strip()!r}; these are checkpoints of another model"
+                )
 
     def _check_form(self, step: int, found: dict[str, str], wanted: dict[str, str]) -> None:
         for name in sorted({*found, *wanted}):

@@ -111,7 +111,8 @@ class TrainConfig:
     weight_decay: float = 0.0
     clip_norm: float | None = 1.0
     optimizer: str = "adam"
-    """adam, or adam_uncorrected (without bias correction: the released code's)."""
+    """adam, or adam_uncorrected: the released code's, without bias correction and on gradients of
+    its loss, bits per dimension added up over the two sides of a pair."""
     validation: float = 0.0
     """Share of the rows kept aside to measure the likelihood on."""
     patience: int | None = None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+import operator
+from collections.abc import Callable
+from numbers import Integral
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,10 +14,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from flowjax import devices, training
+from flowjax import devices as machines
+from flowjax import training
 from flowjax.checkpoint import Checkpoints
-from flowjax.data.arrays import ArraySource, Part, open_rows
-from flowjax.data.shuffle import shuffled
+from flowjax.data.arrays import ArraySource
+from flowjax.fit_data import held_out, rows_of
 from flowjax.optimizers import clip_by_global_norm, scale_by_rate
 from flowjax.passes import moments_of_latents, moments_of_rows
 from flowjax.record import Record
@@ -116,7 +119,7 @@ def fit(
     validate_every: int | None = None,
     patience: int | None = None,
     devices: Any = None,
-    mapping: devices.Mapping = "shard_map",
+    mapping: machines.Mapping = "shard_map",
     accumulate: int = 1,
     precision: training.Precision = "float32",
     checkpoint_dir: str | Path | None = None,
@@ -139,8 +142,8 @@ def fit(
         epochs: how often each row is seen, fractions too.
         optimizer: any optax transformation; `default_optimizer()` if left out.
         context: `(n, c)` beside the data, for a conditional flow.
-        validation: `(m, d)` rows whose likelihood is measured on the way; or the share of the data
-            (a float between 0 and 1) to keep aside for that.
+        validation: `(m, d)` rows whose likelihood is measured on the way, in any form that data
+            may have; or the share of the data (between 0 and 1) to keep aside for that.
         validation_context: `(m, c)`.
         validate_every: steps between validations; a twentieth of the run if left out.
         patience: ends the run after this many validations without a better one.
@@ -161,9 +164,9 @@ def fit(
         A `FitResult`. A flow without trainable parameters (whitening) takes no steps.
 
     Raises:
-        ValueError: data of the wrong shape or not finite, both or neither of steps and epochs, a
-            patience below 1, a batch that does not divide over the devices, checkpoints of
-            another model, optimizer or validation.
+        ValueError: data of the wrong shape or not finite, both or neither of steps and epochs or
+            one out of range, a patience without validation or below 1, a batch that does not
+            divide over the devices, checkpoints of another model, optimizer or validation.
         flowjax.training.NonFinite: with the step, after saving the last good state.
 
     Example:
@@ -174,25 +177,12 @@ def fit(
         >>> result.steps, len(result.metrics) > 0
         (20, True)
     """
-    source = (
-        data if isinstance(data, ArraySource) else ArraySource(open_rows(data), _host(context))
-    )
-    if source.dim != flow.dim:
-        raise FlowjaxError(f"data: expected (n, {flow.dim}) for this flow, got (n, {source.dim})")
-    if (steps is None) == (epochs is None):
-        raise FlowjaxError("fit: expected either steps or epochs, got both or neither")
-    if patience is not None and patience < 1:
-        raise FlowjaxError(f"patience: expected at least 1 validation, got {patience}")
-    key = jax.random.key(key) if isinstance(key, int) else key
+    _check(steps, epochs, batch_size, patience, validation)
+    source = rows_of(data, context, flow.dim)
+    key = key if isinstance(key, jax.Array) else jax.random.key(operator.index(key))
     init_key, seed_key = jax.random.split(key)
     seed = int(jax.random.bits(seed_key))
-    held = None
-    if isinstance(validation, float):
-        source, held = _keep_aside(source, validation, seed)
-    elif validation is not None:
-        held = ArraySource(open_rows(validation, "validation"), _host(validation_context))
-        if held.dim != flow.dim:
-            raise FlowjaxError(f"validation: expected (m, {flow.dim}), got (m, {held.dim})")
+    source, held = held_out(source, validation, validation_context, seed)
     if steps is None:
         steps = max(1, round(float(epochs or 0) * source.size / batch_size))
     params = init_params(flow, init_key, source)
@@ -211,7 +201,7 @@ def fit(
     loop: dict[str, Any] = {
         "batch_size": batch_size,
         "seed": seed,
-        "mesh": _mesh(devices),
+        "mesh": machines.make_mesh(devices),
         "mapping": mapping,
         "accumulate": accumulate,
         "precision": precision,
@@ -226,7 +216,7 @@ def fit(
     if checkpoint_dir is None:
         state = training.train(nll_loss(flow), optimizer, state, source, steps=steps, **loop)
     else:
-        with Checkpoints(checkpoint_dir, keep=keep) as checkpoints:
+        with Checkpoints(checkpoint_dir, keep=keep, about=flow.describe()) as checkpoints:
             if checkpoints.steps and not resume:
                 raise FlowjaxError(
                     f"checkpoint_dir: {checkpoint_dir} has checkpoints already, expected none "
@@ -244,30 +234,24 @@ def fit(
                 checkpoints=checkpoints,
                 **loop,
             )
-    last = _to_host(state)
+    last = machines.to_host(state)
     params = finish_params(flow, record.chosen(last.params), source)
     return FitResult(params, record.metrics, int(last.step))
 
 
-def _keep_aside(source: ArraySource, share: float, seed: int) -> tuple[ArraySource, ArraySource]:
-    """Splits a source by a shuffle of its rows into `(the rest, the share)`.
-
-    Both are in memory where the source is; else both are read through the shuffle.
-    """
-    cut = round(share * source.size)
-    if not 0 < share < 1 or not 0 < cut < source.size:
-        raise FlowjaxError(
-            f"validation: expected a share of {source.size} rows between 0 and 1, got {share}"
-        )
-    if source.resident is None:
-        return Part(source, cut, source.size, seed=seed), Part(source, 0, cut, seed=seed)
-    order = shuffled(np.arange(source.size), source.size, seed=seed)
-
-    def take(rows: np.ndarray) -> ArraySource:
-        part = source.take(rows)
-        return ArraySource(part["x"], part.get("context"))
-
-    return take(order[cut:]), take(order[:cut])
+def _check(
+    steps: int | None, epochs: float | None, batch_size: int, patience: int | None, validation: Any
+) -> None:
+    if (steps is None) == (epochs is None):
+        raise FlowjaxError("fit: expected either steps or epochs, got both or neither")
+    numbers = {"steps": (steps, 0), "batch_size": (batch_size, 1), "patience": (patience, 1)}
+    for name, (value, least) in numbers.items():
+        if value is not None and not (isinstance(value, Integral) and value >= least):
+            raise FlowjaxError(f"{name}: expected a whole number of at least {least}, got {value}")
+    if epochs is not None and not 0 < epochs < math.inf:
+        raise FlowjaxError(f"epochs: expected a positive number, got {epochs}")
+    if patience is not None and validation is None:
+        raise FlowjaxError("patience: expected validation beside it, got none")
 
 
 def freeze(
@@ -278,15 +262,3 @@ def freeze(
     if all(label == "trained" for label in jax.tree.leaves(labels)):
         return optimizer
     return optax.partition({"trained": optimizer, "frozen": optax.set_to_zero()}, labels)
-
-
-def _mesh(chosen: Sequence[jax.Device] | int | None) -> Any:
-    return devices.make_mesh(chosen)
-
-
-def _to_host(state: training.TrainState) -> training.TrainState:
-    return devices.to_host(state)
-
-
-def _host(array: Any) -> np.ndarray | None:
-    return None if array is None else np.asarray(array)

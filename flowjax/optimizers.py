@@ -134,6 +134,7 @@ def adam_uncorrected(
     eps: float = 1e-6,
     weight_decay: float = 0.01,
     clip_norm: float | None = 1.0,
+    gradient_scale: float = 1.0,
     mask: Any = None,
 ) -> optax.GradientTransformation:
     """Returns BERT's AdamWeightDecay as BERT-flow's released code runs it on the flow.
@@ -148,6 +149,10 @@ def adam_uncorrected(
         eps: added to the root.
         weight_decay: decoupled, not part of the moments.
         clip_norm: global norm the gradients are clipped to; None does not clip.
+        gradient_scale: multiplies the gradients before anything else, as if the loss were in other
+            units: `1 / (dim ln 2)` takes those of nats a row to bits per dimension, and
+            `2 / (dim ln 2)` to the code's loss, which adds up the means of a pair's two sides. It
+            decides when gradients are clipped, and what eps weighs.
         mask: a pytree of bools, or a function of the params, that says what decays, such as
             `flowjax.types.trainable_mask`; None decays all.
 
@@ -164,8 +169,12 @@ def adam_uncorrected(
         >>> round(float(step[0]), 6)  # -0.001 * (3.162 + 0.01)
         -0.003172
     """
+    clip = (
+        optax.identity() if clip_norm is None else clip_by_global_norm(clip_norm / gradient_scale)
+    )
     return optax.chain(
-        optax.identity() if clip_norm is None else clip_by_global_norm(clip_norm),
+        clip,  # first, and so in the loss's own units: the loop knows the norm in those
+        optax.scale(gradient_scale),
         scale_by_uncorrected_adam(b1, b2, eps),
         optax.add_decayed_weights(weight_decay, mask),
         scale_by_rate(learning_rate),

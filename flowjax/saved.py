@@ -14,7 +14,6 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import jax
 import numpy as np
 
 from flowjax._version import __version__
@@ -22,12 +21,11 @@ from flowjax.bijectors.moments import Moments
 from flowjax.encoder.embed import SentenceEncoder
 from flowjax.encoder.resolve import EMBEDDED
 from flowjax.params_io import load_params, save_params
+from flowjax.saved_flow import FORMAT, shapes_of
 from flowjax.types import Flow, FlowjaxError
 
 if TYPE_CHECKING:
     from flowjax.model import BertFlow
-
-FORMAT = 2  # of 1, LU layers had other fixed permutations and wide repeats were stacked
 
 
 def save(model: BertFlow, folder: str | Path, *, overwrite: bool = False) -> Path:
@@ -120,7 +118,7 @@ def load(folder: str | Path, *, flow: Flow | None = None) -> BertFlow:
     model = BertFlow(
         encoder, flow=flow or recipe["name"], flow_options=recipe["options"], seed=config["seed"]
     )
-    shapes = _shapes(model.flow, finished=bool(recipe.get("finished")))
+    shapes = shapes_of(model.flow, finished=bool(recipe.get("finished")))
     model.params = load_params(folder / "flow.safetensors", shapes)
     if (folder / "moments.safetensors").exists():
         like = {"count": np.zeros(()), "mean": np.zeros(dim), "m2": np.zeros((dim, dim))}
@@ -128,15 +126,6 @@ def load(folder: str | Path, *, flow: Flow | None = None) -> BertFlow:
         model.moments = Moments(int(arrays["count"]), arrays["mean"], arrays["m2"])
     model.fitted_on = config["fitted_on"]
     return model
-
-
-def _shapes(flow: Flow, *, finished: bool) -> Any:
-    x = jax.ShapeDtypeStruct((2, flow.dim), np.float32)
-    shapes = jax.eval_shape(flow.init, jax.random.key(0), x)
-    if flow.finish is None or not finished:
-        return shapes
-    dim = flow.latent_dim or flow.dim
-    return flow.finish(shapes, Moments(2, np.zeros(dim), np.eye(dim)))
 
 
 def _card(model: BertFlow, config: dict[str, Any]) -> str:

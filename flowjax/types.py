@@ -108,6 +108,7 @@ def describe(flow: Flow, params: Params = None) -> str:
             actnorm
             permutation(seed=0)
             additive_coupling(mlp(width=4, depth=2))
+          whitening, set when fit ends
           base normal
     """
     head = f"{flow.name}: dim {flow.dim}"

@@ -101,3 +101,37 @@ def test_a_number_of_rows_that_is_not_known_yet_stays_whole():
         params, jax.ShapeDtypeStruct((rows, DIM), x.dtype)
     )
     np.testing.assert_allclose(exported.call(params, x), flow.log_prob(params, x), atol=1e-5)
+
+
+def test_a_part_that_closes_over_what_is_differentiated_stays_whole():
+    """`jax.custom_jvp` cannot have a value from outside."""
+    from flowjax import bijectors
+    from flowjax.flows.build import build
+
+    x = jax.random.normal(jax.random.key(0), (N, DIM))
+
+    def loss(scale, x):
+        flow = build(
+            bijectors.coupling(
+                "own",
+                1,
+                lambda raw, x: (x * scale + raw[..., 0, :], None),
+                lambda raw, z: (z / scale, None),
+                conditioner=bijectors.mlp(4),
+                mask="half",
+                swap=False,
+            ),
+            DIM,
+        )
+        return flow.log_prob(flow.init(jax.random.key(1), x), x).mean()
+
+    np.testing.assert_allclose(jax.jit(jax.grad(loss))(2.0, x), jax.grad(loss)(2.0, x), rtol=1e-5)
+
+
+def test_a_context_may_be_a_list():
+    context = np.ones((N, 2)).tolist()
+    flow, params, x = flow_and_rows(np.ones((N, 2), np.float32))
+    whole = flow.log_prob(params, x, context)
+    np.testing.assert_allclose(
+        jax.jit(lambda p, x: flow.log_prob(p, x, context))(params, x), whole, atol=1e-5
+    )

@@ -101,3 +101,14 @@ def test_replicated_arrays(tmp_path):
         checkpoints.save(3, tree, wait=True)
         _, read = checkpoints.restore(jax.eval_shape(lambda: state(0)))
     assert np.array_equal(read["w"], state(3)["w"])
+
+
+def test_another_model_of_the_same_shapes_is_an_error(tmp_path):
+    with Checkpoints(tmp_path, about="glow\n  permutation(seed=0)") as checkpoints:
+        checkpoints.save(1, state(1), wait=True)
+    said = "expected 'permutation.seed=1.', got 'permutation.seed=0.'; .* another model"
+    with Checkpoints(tmp_path, about="glow\n  permutation(seed=1)") as checkpoints:
+        with pytest.raises(ValueError, match=said):
+            checkpoints.restore(state(0))
+    with Checkpoints(tmp_path, about="glow\n  permutation(seed=0)") as checkpoints:
+        assert checkpoints.restore(state(0))[0] == 1

@@ -98,20 +98,6 @@ def test_info(finished, capsys):
     assert main(["info"]) == 0
 
 
-def test_fit_array_and_its_sample(tmp_path, capsys):
-    x = np.random.default_rng(0).normal([3, -2], [1, 0.1], (500, 2))
-    np.save(tmp_path / "x.npy", x)
-    out = tmp_path / "run"
-    argv = ["fit-array", tmp_path / "x.npy", "--flow", "realnvp", "--out", out,
-            "--train.steps", 60, "--train.validation", 0.2]  # fmt: skip
-    assert main([str(a) for a in argv]) == 0
-    assert main(["sample", str(out), "--n", "2000", "--out", str(tmp_path / "s.npy")]) == 0
-    sample = np.load(tmp_path / "s.npy")
-    np.testing.assert_allclose(sample.mean(0), x.mean(0), atol=0.3)
-    assert main(["plot", str(out)]) == 0
-    assert (out / "curves.png").stat().st_size > 5000
-
-
 def test_config_file_and_dotted_flags(tmp_path, text, capsys):
     config = tmp_path / "c.toml"
     config.write_text(
@@ -201,14 +187,6 @@ def test_nothing_is_overwritten_unasked(finished, text, tmp_path, capsys):
     for more in ([], ["--overwrite"]):
         fails(capsys, "fit", "--data", text, "--out", folder, *more)
         assert (folder / "thesis.tex").read_text() == "precious"
-
-
-def test_nan_in_an_array_is_named(tmp_path, capsys):
-    x = np.ones((9, 3))
-    x[4, 2] = np.nan
-    np.save(tmp_path / "x.npy", x)
-    line = fails(capsys, "fit-array", tmp_path / "x.npy", "--out", tmp_path / "o")
-    assert "row 4, column 2" in line and not (tmp_path / "o").exists()
 
 
 def test_empty_and_long_sentences_are_counted(tmp_path, finished, capsys):

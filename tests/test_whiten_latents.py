@@ -63,3 +63,14 @@ def test_a_saved_model_keeps_it(tmp_path):
     model.fit_vectors(rows, steps=2, batch_size=64)
     again = flowjax.BertFlow.load(model.save(tmp_path / "model"))
     np.testing.assert_array_equal(again.transform(rows[:5]), model.transform(rows[:5]))
+
+
+@pytest.mark.parametrize("base", ["student_t", "conditional"])
+def test_over_another_base_there_is_none(base):
+    """White latents are the likeliest under a normal only."""
+    flow = flows.glow(6, depth=1, width=4, base=base)
+    context = None if base == "student_t" else X[:, :1]
+    options = {"key": 0, "batch_size": 96, "steps": 2, "context": context}
+    assert "latents" not in flowjax.fit(flow, X, **options).params
+    assert "whitening" not in flow.describe()
+    assert "whitening" in flows.glow(6, base=flows.normal()).describe()

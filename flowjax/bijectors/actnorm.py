@@ -70,7 +70,8 @@ def actnorm(*, init: str = "data", logscale_factor: float = 1.0) -> Bijector:
         A bijector on `(n, dim)`; log_det is a constant of the parameters, in nats.
 
     Raises:
-        FlowjaxError: unknown init; at init, a wrong shape or numbers that are not finite.
+        FlowjaxError: unknown init, a factor of 0; at init, a wrong shape or numbers that are not
+            finite.
 
     References:
         Glow, https://arxiv.org/abs/1807.03039, section 3.1.
@@ -85,6 +86,8 @@ def actnorm(*, init: str = "data", logscale_factor: float = 1.0) -> Bijector:
     """
     if init not in INITS:
         raise FlowjaxError(f"init: expected one of {', '.join(INITS)}, got {init!r}")
+    if not logscale_factor:
+        raise FlowjaxError("logscale_factor: expected a number other than 0, got 0")
 
     def start(key: PRNGKey, x: Array, context: Array | None = None) -> Params:
         x = check_batch("x", x)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from flowjax.bijectors.common import as_float, check_batch, constant_log_det
+from flowjax.bijectors.common import alike, as_float, check_batch, constant_log_det, init_part
 from flowjax.bijectors.permutation import identity
 from flowjax.types import Array, Bijector, FlowjaxError, Params, PRNGKey
 
@@ -49,7 +49,7 @@ def chain(*bijectors: Bijector) -> Bijector:
     def init(key: PRNGKey, x: Array, context: Array | None = None) -> Params:
         params = []
         for i, part in enumerate(bijectors):
-            params.append(part.init(jax.random.fold_in(key, i), x, context))
+            params.append(init_part(part, jax.random.fold_in(key, i), x, context))
             if i + 1 < len(bijectors):
                 x, _ = part.forward(params[-1], x, context)
         return tuple(params)
@@ -71,6 +71,17 @@ def chain(*bijectors: Bijector) -> Bijector:
         return z, constant_log_det(z) if log_det is None else log_det
 
     return Bijector(init, forward, inverse, tuple(t for b in bijectors for t in b.layers))
+
+
+def stacked(params: Params) -> Params:
+    """Returns params with a leading axis of turns in place of every `Apart` among them."""
+
+    def stack(node: Any) -> Any:
+        if not isinstance(node, Apart):
+            return node
+        return jax.tree.map(lambda *turns: jnp.stack(turns), *map(stacked, node.turns))
+
+    return jax.tree.map(stack, params, is_leaf=lambda node: isinstance(node, Apart))
 
 
 def repeat(
@@ -110,12 +121,12 @@ def repeat(
 
     def init(key: PRNGKey, x: Array, context: Array | None = None) -> Params:
         def turn(x: Array, key: PRNGKey) -> tuple[Array, Params]:
-            params = bijector.init(key, x, context)
+            params = stacked(init_part(bijector, key, x, context))
             return bijector.forward(params, x, context)[0], params
 
         # checked here: outside of jit the numbers can be seen now, but not inside of the scan
         x = check_batch("x", x)
-        _, params = jax.lax.scan(turn, x, jax.random.split(key, n))
+        _, params = jax.lax.scan(turn, alike(x, key, context), jax.random.split(key, n))
         numbers = sum(leaf.size for leaf in jax.tree.leaves(params))
         if turns >= n and numbers >= n * APART_FROM:
             return Apart(taken_apart(params))
@@ -139,9 +150,8 @@ def repeat(
         if checkpoint:
             turn = jax.checkpoint(turn)
         if turns < n:
-            if isinstance(params, Apart):
-                params = jax.tree.map(lambda *turns: jnp.stack(turns), *params.turns)
-            x, log_dets = jax.lax.scan(turn, x, params, reverse=backwards, unroll=turns)
+            x, params = alike(x, params, context), stacked(params)
+            x, log_dets = jax.lax.scan(turn, x, params, n, reverse=backwards, unroll=turns)
             return x, log_dets.sum(axis=0)
         layers = params.turns if isinstance(params, Apart) else taken_apart(params)
         log_det = None

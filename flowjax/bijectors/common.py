@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from flowjax.types import FROZEN, Array, FlowjaxError, Params
+from flowjax.types import FROZEN, Array, Bijector, FlowjaxError, Params, PRNGKey
 
 
 def as_float(x: Any) -> Array:
@@ -39,6 +39,31 @@ def product(x: Array, matrix: Array) -> Array:
     do not: a coupling computes the same net both ways.
     """
     return jnp.matmul(x, matrix, precision="highest")
+
+
+def init_part(part: Bijector, key: PRNGKey, x: Array, context: Array | None) -> Params:
+    """Returns `part.init(key, x, context)`; a part of a user's own may take no context."""
+    return part.init(key, x) if context is None else part.init(key, x, context)
+
+
+def bounded(raw: Array) -> Array:
+    """Returns the log-scale in (-2, 2) that a raw number stands for; 0 stands for 0."""
+    return 2 * jnp.tanh(raw / 2)
+
+
+def alike(x: Array, *others: Any) -> Array:
+    """Returns `x` as one that differs from device to device where any of the others do.
+
+    Inside of `jax.shard_map` that is part of a type, and a scan wants its carry to come out of a
+    turn with the type it went in with: it cannot begin with replicated rows where the parameters
+    or the context are sharded.
+    """
+    axes = (
+        frozenset[Any]()
+        .union(*(jax.typeof(leaf).manual_axis_type.varying for leaf in jax.tree.leaves(others)))
+        .difference(jax.typeof(x).manual_axis_type.varying)
+    )
+    return jax.lax.pcast(x, tuple(axes), to="varying") if axes else x
 
 
 def check_dim(name: str, x: Any, dim: int) -> None:

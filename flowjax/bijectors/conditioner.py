@@ -120,7 +120,7 @@ def mlp(
         return _MLP(width, depth, out, chosen, residual=False, start=start)
 
     extra = "" if start == "zero" else f", start={start!r}"
-    return named(factory, f"mlp(width={width}, depth={depth}{extra})")
+    return named(factory, f"mlp(width={width}, depth={depth}{_other(activation)}{extra})")
 
 
 def residual(
@@ -150,7 +150,13 @@ def residual(
     def factory(out: int) -> nn.Module:
         return _MLP(width, blocks, out, chosen, residual=True)
 
-    return named(factory, f"residual(width={width}, blocks={blocks})")
+    return named(factory, f"residual(width={width}, blocks={blocks}{_other(activation)})")
+
+
+def _other(activation: str | Callable[[Array], Array]) -> str:
+    """What a layer list says of an activation that is not the usual one."""
+    name = activation if isinstance(activation, str) else getattr(activation, "__name__", "own")
+    return "" if name == "relu" else f", {name}"
 
 
 def named(factory: Conditioner, name: str) -> Conditioner:
@@ -173,26 +179,50 @@ def features_of(kept: Array, context: Array | None) -> Array:
     return jnp.concatenate([kept, wide], axis=-1)
 
 
-def init_net(key: PRNGKey, net: nn.Module, kept: Array, context: Array | None) -> Params:
-    """Returns the parameters of `net`, in the input's type."""
-    features = features_of(kept, context)
-    variables: Any = net.init(key, features)
-    if set(variables) - {"params"}:
+def make_net(conditioner: Conditioner, out: int) -> nn.Module:
+    """Returns the conditioner's net of `out` features, or raises FlowjaxError if it makes none."""
+    factory = callable(conditioner) and not isinstance(conditioner, nn.Module)
+    net = conditioner(out) if factory else None
+    if not isinstance(net, nn.Module):
         raise FlowjaxError(
-            f"conditioner: expected a module with params only, got {sorted(variables)}"
+            "conditioner: expected a factory out_features -> flax.linen.Module, such as mlp(), "
+            f"got {conditioner!r}"
         )
-    return jax.tree.map(lambda v: jnp.asarray(v, features.dtype), dict(variables["params"]))
+    return net
 
 
-def apply_net(net: nn.Module, params: Params, kept: Array, context: Array | None) -> Array:
-    """Returns the net's output `(..., out)`; says so when the context's width does not fit."""
+def init_net(
+    key: PRNGKey, conditioner: Conditioner, out: int, kept: Array, context: Array | None
+) -> Params:
+    """Returns the parameters of the conditioner's net, in the input's type."""
+    features = features_of(kept, context)
+    given, variables = make_net(conditioner, out).init_with_output(key, features)
+    found: Any = variables
+    if set(found) - {"params"}:
+        raise FlowjaxError(f"conditioner: expected a module with params only, got {sorted(found)}")
+    if jnp.shape(given) != (*features.shape[:-1], out):
+        raise FlowjaxError(
+            f"conditioner: expected a net with {out} outputs, {(*features.shape[:-1], out)} here, "
+            f"got {jnp.shape(given)}"
+        )
+    return jax.tree.map(lambda v: jnp.asarray(v, features.dtype), dict(found.get("params", {})))
+
+
+def apply_net(
+    conditioner: Conditioner, out: int, params: Params, kept: Array, context: Array | None
+) -> Array:
+    """Returns the net's output `(..., out)`, in the input's type whatever the net computes in.
+
+    Raises:
+        FlowjaxError: the input is not as wide as the one that init was given.
+    """
     features = features_of(kept, context)
     try:
-        out: Any = net.apply({"params": params}, features)
-        return out
+        raw: Any = make_net(conditioner, out).apply({"params": params}, features)
     except ScopeParamShapeError as error:
         got = "None" if context is None else jnp.shape(context)
         raise FlowjaxError(
             "context: expected the width (or None) that init was given, "
             f"got {got} beside {kept.shape[-1]} kept coordinates"
         ) from error
+    return jnp.asarray(raw, features.dtype)

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from flowjax.bijectors.common import as_float, check_batch, constant_log_det, total
+from flowjax.bijectors.common import as_float, bounded, check_batch, constant_log_det, total
 from flowjax.bijectors.conditioner import Conditioner, apply_net, init_net, mlp, name_of
 from flowjax.bijectors.permutation import take_columns
 from flowjax.types import Array, Bijector, FlowjaxError, Params, PRNGKey
@@ -18,16 +18,12 @@ from flowjax.types import Array, Bijector, FlowjaxError, Params, PRNGKey
 Move = Callable[[Array, Array], tuple[Array, Array | None]]
 
 
-def _tanh(raw: Array) -> Array:
-    return 2 * jnp.tanh(raw / 2)
-
-
 def _sigmoid(raw: Array) -> Array:
     # log(e^-3 + (1 - e^-3) sigmoid(raw + 2)): a bare sigmoid goes to 0, and then nothing inverts
     return jnp.logaddexp(-3.0, math.log1p(-math.exp(-3)) + jax.nn.log_sigmoid(raw + 2))
 
 
-LOG_SCALES: dict[str, Callable[[Array], Array]] = {"tanh": _tanh, "sigmoid": _sigmoid}
+LOG_SCALES: dict[str, Callable[[Array], Array]] = {"tanh": bounded, "sigmoid": _sigmoid}
 
 
 def half(dim: int) -> int:
@@ -103,13 +99,13 @@ def coupling(
         if x.shape[1] < 2:
             raise FlowjaxError(f"x: a coupling needs dim >= 2, got {x.shape}")
         kept, moved = split_parts(x, mask, swap)
-        return init_net(key, factory(outputs * moved.shape[-1]), kept, context)
+        return init_net(key, factory, outputs * moved.shape[-1], kept, context)
 
     def run(move: Move, params: Params, x: Array, context: Array | None) -> tuple[Array, Array]:
         x = as_float(x)
         kept, moved = split_parts(x, mask, swap)
         width = moved.shape[-1]
-        raw = apply_net(factory(outputs * width), params, kept, context)
+        raw = apply_net(factory, outputs * width, params, kept, context)
         new, change = move(raw.reshape(*raw.shape[:-1], outputs, width), moved)
         log_det = constant_log_det(x) if change is None else total(change)
         return merge_parts(kept, new, mask, swap), log_det
@@ -196,11 +192,11 @@ def affine_coupling(
     """
     if scale not in LOG_SCALES:
         raise FlowjaxError(f"scale: expected one of {', '.join(LOG_SCALES)}, got {scale!r}")
-    bounded = LOG_SCALES[scale]
+    log_scale_of = LOG_SCALES[scale]
 
     def shift_and_log_scale(raw: Array) -> tuple[Array, Array]:
         shift, raw_scale = jnp.unstack(raw, axis=-2)  # its gradient joins; slices' pads and adds
-        return shift, bounded(raw_scale)
+        return shift, log_scale_of(raw_scale)
 
     def forward_move(raw: Array, x: Array) -> tuple[Array, Array]:
         shift, log_scale = shift_and_log_scale(raw)
@@ -211,7 +207,7 @@ def affine_coupling(
         return (z - shift) * jnp.exp(-log_scale), -log_scale
 
     return coupling(
-        "affine_coupling",
+        "affine_coupling" if scale == "tanh" else f"affine_coupling[{scale}]",
         2,
         forward_move,
         inverse_move,

@@ -16,6 +16,7 @@ from flowjax.bijectors.common import (
     product,
     total,
 )
+from flowjax.bijectors.moments import deviations, scatter
 from flowjax.bijectors.permutation import take_columns
 from flowjax.types import Array, Bijector, FlowjaxError, Params, PRNGKey
 
@@ -106,19 +107,20 @@ def linear_lu(*, init: str = "rotation", seed: int = 0) -> Bijector:
         if init == "identity":
             zeros = jnp.zeros((dim, dim), x.dtype)
             return {"triangles": zeros, "log_diagonal": bias, "bias": bias}
-        mean = x.mean(axis=0)
-        centred = x - mean
-        values, vectors = jnp.linalg.eigh(product(centred.T, centred) / len(x))
-        values = jnp.maximum(values, jnp.where(values[-1] > 0, 1e-6 * values[-1], 1))
-        matrix = product(vectors * values**-0.5, vectors.T)
-        lower = jnp.linalg.cholesky(matrix)  # matrix = C C^T = (C / d) d^2 (C / d)^T, d = diag C
-        root = jnp.diag(lower)
-        unit = jnp.tril(lower / root, -1)
-        return {
-            "triangles": unit + unit.T,
-            "log_diagonal": 2 * jnp.log(root),
-            "bias": -product(mean, matrix),
+        xp, mean, rows, unit = deviations(x)
+        values, vectors = xp.linalg.eigh(scatter(rows) / len(rows))
+        values = xp.maximum(values, xp.where(values[-1] > 0, 1e-6 * values[-1], 1))
+        halves = vectors * values**-0.25  # so that matrix = halves halves^T, exactly symmetric
+        matrix = scatter(halves.T)
+        lower = xp.linalg.cholesky(matrix)  # matrix = C C^T = (C / d) d^2 (C / d)^T, d = diag C
+        root = xp.diag(lower)
+        triangle = xp.tril(lower / root, -1)
+        params = {
+            "triangles": triangle + triangle.T,
+            "log_diagonal": 2 * xp.log(root) - xp.log(unit),
+            "bias": -(matrix * mean).sum(axis=1) / unit,
         }
+        return {name: jnp.asarray(value, x.dtype) for name, value in params.items()}
 
     def factors(params: Params, x: Array) -> tuple[Array, Array, Array]:
         dim = params["bias"].shape[0]
@@ -147,4 +149,5 @@ def linear_lu(*, init: str = "rotation", seed: int = 0) -> Bijector:
         columns = solve_triangular(upper, columns / diagonal[:, None], unit_diagonal=True)
         return columns.T.reshape(z.shape), constant_log_det(z, -total(params["log_diagonal"]))
 
-    return Bijector(start, forward, inverse, (f"linear_lu(init={init!r})",))
+    line = f"linear_lu(init={init!r}{f', seed={seed}' if rotated else ''})"
+    return Bijector(start, forward, inverse, (line,))

@@ -1,15 +1,18 @@
-"""Mean and covariance in one pass over batches and shards, in float64 on the host."""
+"""Mean and covariance: of one batch; or in one pass over batches and shards, in float64."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import reduce
+from types import ModuleType
 from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
-from flowjax.bijectors.common import check_finite
-from flowjax.types import FlowjaxError
+from flowjax.bijectors.common import check_finite, product
+from flowjax.types import Array, FlowjaxError
 
 
 class Moments(NamedTuple):
@@ -111,8 +114,45 @@ def moments_of(batches: Iterable[Any], dim: int) -> Moments:
     return reduce(update, batches, no_moments(dim))
 
 
+def deviations(x: Array) -> tuple[ModuleType, Any, Any, Any]:
+    """Returns how a batch spreads: `(xp, mean, rows, unit)`, where `x = mean + unit * rows`.
+
+    `xp` is NumPy, in float64, or inside of jit jax.numpy in the batch's own type. There the
+    squares of small or large numbers would leave its range, so the rows are in units of the
+    largest deviation. A column that varies by less than the rounding of its mean is zeros.
+
+    Args:
+        x: `(n, dim)`, floating.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> _, mean, rows, unit = deviations(jnp.array([[1.0, 7.0], [5.0, 7.0]]))
+        >>> mean.tolist(), rows.tolist(), float(unit)
+        ([3.0, 7.0], [[-1.0, 0.0], [1.0, 0.0]], 2.0)
+    """
+    traced = isinstance(x, jax.core.Tracer)
+    xp: ModuleType = jnp if traced else np
+    wide: Any = x if traced else np.asarray(x, np.float64)
+    mean = wide.mean(axis=0)
+    rows = wide - mean
+    again = rows.mean(axis=0)
+    mean, rows = mean + again, rows - again
+    largest = xp.abs(rows).max(axis=0)
+    rows = xp.where(largest > xp.finfo(wide.dtype).eps * xp.abs(mean), rows, 0)
+    unit = xp.abs(rows).max()
+    unit = xp.where(unit > 0, unit, 1)
+    return xp, mean, rows / unit, unit
+
+
+def scatter(rows: Any) -> Any:
+    """Returns `rows^T rows`, `(dim, dim)`, where the rows are: on the host, or inside of jit."""
+    return product(rows.T, rows) if isinstance(rows, jax.core.Tracer) else rows.T @ rows
+
+
 def covariance(moments: Moments) -> np.ndarray:
     """Returns the covariance `(dim, dim)`, divided by the count (maximum likelihood).
+
+    That of a column which varies by less than the rounding of its mean is 0.
 
     Raises:
         FlowjaxError: no rows were seen.
@@ -124,4 +164,6 @@ def covariance(moments: Moments) -> np.ndarray:
     """
     if moments.count < 1:
         raise FlowjaxError("moments: expected at least one row, got none")
-    return moments.m2 / moments.count
+    found = moments.m2 / moments.count
+    varies = np.sqrt(np.diag(found)) > 4 * np.finfo(np.float64).eps * np.abs(moments.mean)
+    return np.where(np.outer(varies, varies), found, 0)

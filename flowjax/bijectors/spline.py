@@ -13,6 +13,9 @@ from flowjax.types import Array, Bijector, FlowjaxError
 
 MIN_WIDTH = 1e-3  # of a bin, as a part of the interval; the same for heights
 MIN_SLOPE = 1e-3
+# A coupling's raw numbers are softly clipped to this, as zuko clips its own to 6.9: a flat bin
+# beside a steep knot would make slopes of e^-16, which float32 does not invert.
+RAW_BOUND = 5.0
 # softplus(UNIT_SLOPE) + MIN_SLOPE = 1: raw derivatives of zero, shifted by this, have slope 1
 UNIT_SLOPE = log(expm1(1 - MIN_SLOPE))
 
@@ -70,7 +73,7 @@ def rational_quadratic_spline(
     y_left, height = _edges(heights, bound)
     inner = jax.nn.softplus(slopes) + MIN_SLOPE
     end = jnp.ones_like(width[..., :1, :])
-    slope = jnp.concatenate([jnp.broadcast_to(end, end.shape), inner, end], axis=-2)
+    slope = jnp.concatenate([end, inner, end], axis=-2)
 
     inside = (x > -bound) & (x < bound)
     at = jnp.where(inside, x, 0)[..., None, :]
@@ -92,7 +95,9 @@ def rational_quadratic_spline(
         a = h * (s - d0) + rise * bend
         b = h * d0 - rise * bend
         c = -s * rise
-        t = 2 * c / (-b - jnp.sqrt(jnp.maximum(b * b - 4 * a * c, 0)))
+        square = b * b - 4 * a * c  # positive but for rounding; at 0 the root has no gradient
+        root = jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1)), 0)
+        t = 2 * c / (-b - root)
         out = x0 + t * w
     else:
         t = (at[..., 0, :] - x0) / w
@@ -149,12 +154,13 @@ def spline_coupling(
         raise FlowjaxError(f"bound: expected a positive number, got {bound!r}")
 
     def move(raw: Array, x: Array, inverse: bool) -> tuple[Array, Array]:
+        raw = raw / (1 + jnp.abs(raw) / RAW_BOUND)
         widths, heights = raw[..., :bins, :], raw[..., bins : 2 * bins, :]
         slopes = raw[..., 2 * bins :, :] + UNIT_SLOPE
         return rational_quadratic_spline(x, widths, heights, slopes, bound=bound, inverse=inverse)
 
     return coupling(
-        f"spline_coupling[{bins} bins]",
+        f"spline_coupling[{bins} bins on ±{bound:g}]",
         3 * bins - 1,
         lambda raw, x: move(raw, x, inverse=False),
         lambda raw, z: move(raw, z, inverse=True),

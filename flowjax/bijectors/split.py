@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from flowjax.bijectors.common import as_float, check_batch, total
+from flowjax.bijectors.common import as_float, bounded, check_batch, init_part, total
 from flowjax.bijectors.conditioner import Conditioner, apply_net, init_net, mlp, name_of
 from flowjax.bijectors.coupling import half
 from flowjax.types import Array, Bijector, FlowjaxError, Params, PRNGKey
@@ -46,8 +46,8 @@ def split(
     factory = mlp() if conditioner is None else conditioner
 
     def prior(params: Params, kept: Array, dim: int, context: Array | None) -> tuple[Array, Array]:
-        raw = apply_net(factory(2 * dim), params, kept, context)
-        return raw[..., :dim], 2 * jnp.tanh(raw[..., dim:] / 2)
+        raw = apply_net(factory, 2 * dim, params, kept, context)
+        return raw[..., :dim], bounded(raw[..., dim:])
 
     def init(key: PRNGKey, x: Array, context: Array | None = None) -> Params:
         x = check_batch("x", x)
@@ -55,10 +55,10 @@ def split(
             raise FlowjaxError(f"x: a split needs dim >= 2, got {x.shape}")
         size = half(x.shape[1])
         inner_key, prior_key = jax.random.split(key)
-        params = {"inner": inner.init(inner_key, x[:, :size], context)}
+        params = {"inner": init_part(inner, inner_key, x[:, :size], context)}
         if conditional:
-            net = factory(2 * (x.shape[1] - size))
-            params["prior"] = init_net(prior_key, net, x[:, :size], context)
+            out = 2 * (x.shape[1] - size)
+            params["prior"] = init_net(prior_key, factory, out, x[:, :size], context)
         return params
 
     def forward(params: Params, x: Array, context: Array | None = None) -> tuple[Array, Array]:

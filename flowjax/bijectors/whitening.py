@@ -5,7 +5,6 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -19,7 +18,7 @@ from flowjax.bijectors.common import (
     product,
     total,
 )
-from flowjax.bijectors.moments import Moments, covariance
+from flowjax.bijectors.moments import Moments, covariance, deviations, scatter
 from flowjax.types import FROZEN, Array, Bijector, FlowjaxError, Params, PRNGKey
 
 
@@ -73,6 +72,16 @@ def _solve(
     if kept < dim:
         params["log_noise"] = xp.log(values[kept:].mean())
     return params
+
+
+def _in_units(xp: ModuleType, arrays: dict[str, Any], unit: Any, beta: float) -> dict[str, Any]:
+    """Returns the whitening of `unit * rows`, given that of the rows."""
+    matrix, inverse = arrays["matrix"] * unit**-beta, arrays["inverse"] * unit**beta
+    log_det = arrays["log_det"] - beta * matrix.shape[1] * xp.log(unit)
+    scaled = {**arrays, "matrix": matrix, "inverse": inverse, "log_det": log_det}
+    if "log_noise" in arrays:
+        scaled["log_noise"] = arrays["log_noise"] + 2 * xp.log(unit)
+    return scaled
 
 
 def _check(components: int | None, beta: float, shrinkage: float | str, floor: float) -> None:
@@ -206,12 +215,10 @@ def whitening(
                 eigenvalue_floor=eigenvalue_floor,
             )
             return freeze(params[FROZEN], x.dtype)
-        traced = isinstance(x, jax.core.Tracer)
-        xp, rows = (jnp, x) if traced else (np, np.asarray(x, np.float64))
-        mean = rows.mean(axis=0)
-        rows = rows - mean
-        cov = rows.T @ rows / len(rows)
-        return freeze(_solve(xp, mean, cov, len(rows), rows, options), x.dtype)
+        xp, mean, rows, unit = deviations(x)
+        cov = scatter(rows) / len(rows)
+        arrays = _solve(xp, mean, cov, len(rows), rows, options)
+        return freeze(_in_units(xp, arrays, unit, beta), x.dtype)
 
     def forward(params: Params, x: Array, context: Array | None = None) -> tuple[Array, Array]:
         p, x = frozen(params), as_float(x)
@@ -221,7 +228,8 @@ def whitening(
         log_det = constant_log_det(x, p["log_det"])
         if "log_noise" in p:
             rest = centred - product(z, p["inverse"])
-            log_det = log_det + _log_noise(p) - 0.5 * total(rest**2) / jnp.exp(p["log_noise"])
+            rest = rest * jnp.exp(-0.5 * p["log_noise"])
+            log_det = log_det + _log_noise(p) - 0.5 * total(rest**2)
         return z, log_det
 
     def inverse(params: Params, z: Array, context: Array | None = None) -> tuple[Array, Array]:

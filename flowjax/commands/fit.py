@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,21 +87,21 @@ def fit_run(config: FitConfig, out: Path, *, overwrite: bool = False) -> Any:
             out=out,
             on_step=on_step,
             stop=common.wants_stop,
-            **fit_options(train, steps),
+            **fit_options(train, steps, model.encoder.dim),
         )
     if processes.is_first():
         model.save(out / "model")
     return model
 
 
-def fit_options(train: TrainConfig, steps: int | None) -> dict[str, Any]:
-    """Keyword arguments of `flowjax.fit` from the `[train]` table."""
+def fit_options(train: TrainConfig, steps: int | None, dim: int) -> dict[str, Any]:
+    """Keyword arguments of `flowjax.fit` on vectors of size `dim`, from the `[train]` table."""
     return {
         "steps": steps,
         "epochs": None if steps is not None else (train.epochs or 1.0),
         "batch_size": train.batch_size,
         "accumulate": train.accumulate,
-        "optimizer": make_optimizer(train, steps),
+        "optimizer": make_optimizer(train, steps, dim),
         "validation": train.validation or None,
         "patience": train.patience,
         "checkpoint_every": train.checkpoint_every,
@@ -111,8 +112,8 @@ def fit_options(train: TrainConfig, steps: int | None) -> dict[str, Any]:
     }
 
 
-def make_optimizer(train: TrainConfig, steps: int | None) -> Any:
-    """The optax transformation that a `[train]` table describes.
+def make_optimizer(train: TrainConfig, steps: int | None, dim: int) -> Any:
+    """The optax transformation that a `[train]` table describes, for vectors of size `dim`.
 
     Raises:
         ValueError: an unknown optimizer or schedule, or a cosine without a number of steps.
@@ -139,7 +140,8 @@ def make_optimizer(train: TrainConfig, steps: int | None) -> Any:
     if train.optimizer == "adam_uncorrected":
         from flowjax.optimizers import adam_uncorrected
 
-        return adam_uncorrected(rate, weight_decay=decay, clip_norm=clip)
+        pair_bits = 2 / (dim * math.log(2))  # the code's loss adds up the means of a pair's sides
+        return adam_uncorrected(rate, weight_decay=decay, clip_norm=clip, gradient_scale=pair_bits)
     raise ValueError(
         f"train.optimizer: expected adam or adam_uncorrected, got {train.optimizer!r}"
     )

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import shutil
 from pathlib import Path
-from typing import Any
 
 from tyro.conf import Positional
 
@@ -43,8 +40,8 @@ def run(args: Args) -> None:
     from flowjax.commands.fit import fit_options
     from flowjax.data.arrays import ArraySource, open_rows
     from flowjax.fitting import fit
-    from flowjax.params_io import save_params
     from flowjax.progress import track
+    from flowjax.saved_flow import save_flow
 
     train = args.train
     rows = open_rows(args.data, str(args.data), args.columns)
@@ -71,40 +68,10 @@ def run(args: Args) -> None:
             checkpoint_dir=args.out / "checkpoints",
             on_step=on_step,
             stop=common.wants_stop,
-            **fit_options(train, steps),
+            **fit_options(train, steps, source.dim),
         )
     if not processes.is_first():
         return
-    folder, partial = args.out / "model", args.out / "model.partial"
-    shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed as it ended
-    partial.mkdir()
-    save_params(result.params, partial / "flow.safetensors")
-    spec = {"array_flow": args.flow.name, "options": args.flow.options(), "dim": source.dim}
-    (partial / "config.json").write_text(json.dumps(spec, indent=2) + "\n", "utf-8")
-    partial.rename(folder)
+    spec = {"name": args.flow.name, "dim": source.dim, "options": args.flow.options()}
+    folder = save_flow(args.out / "model", result.params, **spec)
     print(f"fitted {args.flow.name} on {source.size} x {source.dim}: {folder}")
-
-
-def load_array_flow(folder: str | Path) -> tuple[Any, Any] | None:
-    """The `(flow, params)` of a `fit-array` run, or None where the folder is another thing.
-
-    Raises:
-        ValueError: damaged files.
-    """
-    from flowjax import flows
-    from flowjax.params_io import load_params
-    from flowjax.saved import _shapes
-
-    folder = Path(folder)
-    folder = folder / "model" if (folder / "model").is_dir() else folder
-    file = folder / "config.json"
-    if not file.exists():
-        return None
-    try:
-        spec = json.loads(file.read_text("utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{file}: expected JSON: {error}") from None
-    if "array_flow" not in spec:
-        return None
-    flow = flows.make(spec["array_flow"], spec["dim"], **spec["options"])
-    return flow, load_params(folder / "flow.safetensors", _shapes(flow, finished=True))

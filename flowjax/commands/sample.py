@@ -30,15 +30,15 @@ def run(args: Args) -> None:
     import jax
     import numpy as np
 
-    from flowjax.commands.fit_array import load_array_flow
     from flowjax.data.vectors import write_vectors
     from flowjax.model import BertFlow
+    from flowjax.saved_flow import holds_flow, load_flow
 
     if args.n < 1:
         raise ValueError(f"--n: expected at least 1, got {args.n}")
     common.new_file(args.out, args.overwrite, (".npy",))
-    if (loaded := load_array_flow(args.run)) is not None:
-        flow, params = loaded
+    if holds_flow(args.run):
+        flow, params = load_flow(args.run)
         vectors = np.asarray(flow.sample(params, jax.random.key(args.seed), args.n))
     else:
         vectors = BertFlow.load(args.run).sample_vectors(args.n, seed=args.seed)

@@ -1,4 +1,4 @@
-"""`flowjax score`: the log-density of each sentence under a fitted flow."""
+"""`flowjax score`: the log-density of each sentence, or row, under a fitted flow."""
 
 from __future__ import annotations
 
@@ -11,20 +11,32 @@ from tyro.conf import Positional
 
 @dataclasses.dataclass(frozen=True)
 class Args:
-    """Print the log-density (nats) of each sentence's vector, a line a sentence."""
+    """Print the log-density (nats) of each sentence's vector, a line a sentence.
+
+    Of a run of `fit-array`: of each row of an array, a line a row.
+    """
 
     run: Positional[str]
     """A run or model folder."""
     input: Positional[str]
-    """.txt, .jsonl, .csv, .tsv, .parquet, tfds:NAME, or - for standard input."""
+    """.txt, .jsonl, .csv, .tsv, .parquet, tfds:NAME, or - for standard input; for rows a .npy,
+    .parquet or embedding store."""
     column: str | None = None
-    """The input's column with the sentences."""
+    """The input's column with the sentences (rows: the column of vectors, or numeric columns)."""
     json: bool = False
     """One JSON object a line."""
 
 
 def run(args: Args) -> None:
     """Runs the command."""
+    from flowjax.saved_flow import holds_flow
+
+    scored = _score_rows(args) if holds_flow(args.run) else _score_sentences(args)
+    if not scored:
+        raise ValueError(f"{args.input}: expected sentences, found none")
+
+
+def _score_sentences(args: Args) -> int:
     from flowjax.data.sentences import open_source
     from flowjax.encoder.embed import CHUNK
     from flowjax.model import BertFlow
@@ -40,5 +52,28 @@ def run(args: Args) -> None:
             else:
                 print(f"{value:.4f}\t{sentence}")
         scored += len(block)
-    if not scored:
-        raise ValueError(f"{args.input}: expected sentences, found none")
+    return scored
+
+
+def _score_rows(args: Args) -> int:
+    import jax
+    import numpy as np
+
+    from flowjax.data.arrays import ArraySource, open_rows
+    from flowjax.passes import ROWS
+    from flowjax.saved_flow import load_flow
+
+    flow, params = load_flow(args.run)
+    source = ArraySource(open_rows(args.input, args.input, args.column), name=args.input)
+    if source.dim != flow.dim:
+        raise ValueError(f"{args.input}: expected (n, {flow.dim}), got (n, {source.dim})")
+    log_prob = jax.jit(flow.log_prob)
+    for start in range(0, source.size, ROWS):
+        rows = np.arange(start, min(start + ROWS, source.size))
+        for row, value in zip(
+            rows, log_prob(params, source.take(rows)["x"]).tolist(), strict=True
+        ):
+            print(
+                json.dumps({"row": int(row), "log_prob": value}) if args.json else f"{value:.4f}"
+            )
+    return source.size

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from flowjax.bijectors.common import check_batch, total
+from flowjax.bijectors.common import bounded, total
 from flowjax.bijectors.conditioner import Conditioner, apply_net, init_net, mlp, name_of
 from flowjax.types import Array, FlowjaxError, Params, PRNGKey
 
@@ -40,6 +40,14 @@ def _normal_log_prob(z: Array) -> Array:
     return -0.5 * (total(z * z) + z.shape[-1] * LOG_2PI)
 
 
+NORMAL = Base(
+    _nothing,
+    lambda params, z, context=None: _normal_log_prob(z),
+    lambda params, key, shape, dtype, context=None: jax.random.normal(key, shape, dtype),
+    "base normal",
+)
+
+
 def normal() -> Base:
     """Returns the standard normal base, N(0, I).
 
@@ -48,12 +56,7 @@ def normal() -> Base:
         >>> round(float(normal().log_prob({}, jnp.zeros((1, 2)))[0]), 4)
         -1.8379
     """
-    return Base(
-        _nothing,
-        lambda params, z, context=None: _normal_log_prob(z),
-        lambda params, key, shape, dtype, context=None: jax.random.normal(key, shape, dtype),
-        "base normal",
-    )
+    return NORMAL
 
 
 def student_t(df: float = 5.0) -> Base:
@@ -106,7 +109,10 @@ def conditional_normal(conditioner: Conditioner | None = None) -> Base:
         conditioner: factory `out_features -> flax.linen.Module`; None is `mlp()`.
 
     Returns:
-        A base whose functions need a context and raise FlowjaxError without one.
+        The base density.
+
+    Raises:
+        FlowjaxError: by its functions, without a context or with one of another width.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -117,21 +123,25 @@ def conditional_normal(conditioner: Conditioner | None = None) -> Base:
     """
     factory = mlp() if conditioner is None else conditioner
 
-    def need(context: Array | None) -> Array:
+    def nothing_kept(shape: tuple[int, ...], dtype: Any, context: Array | None) -> Array:
+        """Returns the coordinates beside the context that the net sees: none."""
         if context is None:
             raise FlowjaxError("context: expected (n, width) for a conditional base, got None")
-        return jnp.asarray(context)
+        return jnp.zeros((*shape[:-1], 0), dtype)
 
     def init(key: PRNGKey, z: Array, context: Array | None = None) -> Params:
-        features = check_batch("context", need(context))
-        return init_net(key, factory(2 * z.shape[-1]), features, None)
+        none = nothing_kept(z.shape, z.dtype, context)
+        return init_net(key, factory, 2 * z.shape[-1], none, context)
 
-    def moments(params: Params, context: Array | None, dim: int) -> tuple[Array, Array]:
-        raw = apply_net(factory(2 * dim), params, need(context), None)
-        return raw[..., :dim], 2 * jnp.tanh(raw[..., dim:] / 2)
+    def moments(
+        params: Params, context: Array | None, shape: tuple[int, ...], dtype: Any
+    ) -> tuple[Array, Array]:
+        none, dim = nothing_kept(shape, dtype, context), shape[-1]
+        raw = apply_net(factory, 2 * dim, params, none, context)
+        return raw[..., :dim], bounded(raw[..., dim:])
 
     def log_prob(params: Params, z: Array, context: Array | None = None) -> Array:
-        mean, log_scale = moments(params, context, z.shape[-1])
+        mean, log_scale = moments(params, context, z.shape, z.dtype)
         return _normal_log_prob((z - mean) * jnp.exp(-log_scale)) - total(log_scale)
 
     def sample(
@@ -141,7 +151,7 @@ def conditional_normal(conditioner: Conditioner | None = None) -> Base:
         dtype: Any,
         context: Array | None = None,
     ) -> Array:
-        mean, log_scale = moments(params, context, shape[-1])
+        mean, log_scale = moments(params, context, shape, dtype)
         return mean + jnp.exp(log_scale) * jax.random.normal(key, shape, dtype)
 
     return Base(init, log_prob, sample, f"base conditional_normal({name_of(factory)})")

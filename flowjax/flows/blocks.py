@@ -76,7 +76,9 @@ def in_blocks(f: Rows) -> Rows:
         # Outside of jit the loop over blocks would be compiled anew in every call.
         traced = isinstance(x, jax.core.Tracer) and jax.default_backend() == "cpu"
         many = x.ndim == 2 and isinstance(x.shape[0], int) and len(x) >= 2 * _rows(x)
-        return (blocked if traced and many else f)(params, x, context)
+        if traced and many and not _closes_over_traced(f, params, x, context):
+            return blocked(params, x, context)
+        return f(params, x, context)
 
     return run
 
@@ -84,3 +86,11 @@ def in_blocks(f: Rows) -> Rows:
 def _rows(x: Array) -> int:
     """Rows of a block: a power of two."""
     return 1 << (max(1, BLOCK // x.shape[1]).bit_length() - 1)
+
+
+def _closes_over_traced(f: Rows, params: Params, x: Array, context: Any) -> bool:
+    """Whether `f` reads values besides its arguments that a derivative may be asked for.
+
+    `jax.custom_jvp` cannot have those; only a part of a user's own would.
+    """
+    return bool(jax.closure_convert(f, params, x, context)[1])

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from flowjax.bijectors.common import as_float, check_batch, check_dim
+from flowjax.bijectors.common import as_float, check_batch, check_dim, init_part
 from flowjax.bijectors.moments import Moments
 from flowjax.bijectors.whitening import whitening, whitening_from_moments
-from flowjax.flows.base import Base, base_from
+from flowjax.flows.base import NORMAL, Base, base_from
 from flowjax.flows.blocks import in_blocks
 from flowjax.types import Array, Bijector, Flow, FlowjaxError, Params, PRNGKey
 
@@ -40,7 +42,8 @@ def build(
         noise: `noise(bijector_params, key, x) -> x`, which adds to samples what the bijector
             dropped.
         whiten_latents: `fit` ends with a closed-form whitening of the latents, in `finish`; while
-            training, it is not there and costs nothing.
+            training, it is not there and costs nothing. Only over the standard normal, where it
+            is the likeliest affine map of the latents; over another base it does nothing.
 
     Returns:
         A `Flow`. Its functions raise FlowjaxError for a wrong shape of x, and `init`, outside
@@ -62,19 +65,21 @@ def build(
         raise FlowjaxError(f"dim: expected a positive integer, got {dim!r}")
     latent = dim if latent_dim is None else latent_dim
     density = base_from(base)
-    whiten = whitening()
+    whiten, whitens = whitening(), whiten_latents and density is NORMAL
 
     def init(key: PRNGKey, x: Array, context: Array | None = None) -> Params:
         check_dim("x", x, dim)
         x = check_batch("x", x)
-        check_context(context, x)
+        if context is not None:
+            context = check_rows(context, x)
         bijector_key, base_key = jax.random.split(key)
-        params = bijector.init(bijector_key, x, context)
+        params = init_part(bijector, bijector_key, x, context)
         z = jax.ShapeDtypeStruct((x.shape[0], latent), x.dtype)
         return {"base": density.init(base_key, z, context), "bijector": params}
 
     def forward_rows(params: Params, x: Array, context: Array | None) -> tuple[Array, Array]:
         z, log_det = bijector.forward(params["bijector"], x, context)
+        check_result(z, log_det, x, latent)
         if "latents" not in params:
             return z, log_det
         z, change = whiten.forward(params["latents"], z)
@@ -89,13 +94,13 @@ def build(
 
     def forward(params: Params, x: Array, context: Array | None = None) -> tuple[Array, Array]:
         check_dim("x", x, dim)
-        check_context(context, x)
-        return in_blocks(forward_rows)(params, as_float(x), context)
+        x = as_float(x)
+        return in_blocks(forward_rows)(params, x, check_context(context, x))
 
     def inverse(params: Params, z: Array, context: Array | None = None) -> tuple[Array, Array]:
         check_dim("z", z, latent)
-        check_context(context, z)
-        return in_blocks(inverse_rows)(params, as_float(z), context)
+        z = as_float(z)
+        return in_blocks(inverse_rows)(params, z, check_context(context, z))
 
     def finish(params: Params, moments: Moments) -> Params:
         # "auto" shrinks where rows are few; of many it changes nothing that shows
@@ -113,6 +118,9 @@ def build(
     def draw(
         params: Params, key: PRNGKey, n: int, context: Array | None
     ) -> tuple[Array, Array, Array]:
+        if not isinstance(n, int | np.integer) or n < 0:
+            raise FlowjaxError(f"n: expected how many samples to draw, 0 or more, got {n!r}")
+        context = check_context(context, jax.ShapeDtypeStruct((n, latent), jnp.float32))
         base_key, noise_key = jax.random.split(key)
         dtype = jnp.result_type(jnp.float32, *jax.tree.leaves(params))
         z = density.sample(params["base"], base_key, (n, latent), dtype, context)
@@ -140,20 +148,48 @@ def build(
         sample_and_log_prob,
         latent,
         name,
-        (*bijector.layers, density.line),
+        (*bijector.layers, *(["whitening, set when fit ends"] if whitens else []), density.line),
         log_parts,
-        finish=finish if whiten_latents else None,
+        finish=finish if whitens else None,
     )
 
 
-def check_context(context: Array | None, x: Array) -> None:
-    """Raises FlowjaxError unless the context is None, one vector, or one vector per row of x."""
+def check_rows(context: Any, x: Array) -> Array:
+    """Returns a first batch's context as `(n, width)`, finite, or raises FlowjaxError."""
+    context = jnp.asarray(context)
+    if context.ndim == 1 and len(context) != len(x):  # one vector for all rows, and no labels
+        context = jnp.broadcast_to(context, (len(x), len(context)))
+    if context.ndim != 2 or len(context) != len(x):
+        raise FlowjaxError(
+            f"context: expected ({len(x)}, width), a vector per row of x (labels as one-hot "
+            f"vectors), got {context.shape}"
+        )
+    return check_batch("context", context)
+
+
+def check_context(context: Any, x: Any) -> Array | None:
+    """Returns the context: None, one vector, or one per row of x; else raises FlowjaxError."""
     if context is None:
-        return
-    shape, leading = jnp.shape(context), jnp.shape(x)[:-1]
-    if len(shape) < 1 or shape[:-1] not in ((), leading):
-        rows = ", ".join(str(size) for size in leading)
-        raise FlowjaxError(f"context: expected ({rows}, width) or (width,), got {shape}")
+        return None
+    context = jnp.asarray(context)
+    leading = x.shape[:-1]
+    if context.ndim < 1 or context.shape[:-1] not in ((), leading):
+        rows = "".join(f"{size}, " for size in leading)
+        raise FlowjaxError(f"context: expected ({rows}width) or (width,), got {context.shape}")
+    return context
+
+
+def check_result(z: Array, log_det: Array, x: Array, latent: int) -> None:
+    """Raises FlowjaxError where a bijector, maybe a user's own, does not keep the contract."""
+    if z.shape != (*x.shape[:-1], latent):
+        raise FlowjaxError(
+            f"bijector: expected latents {(*x.shape[:-1], latent)}, got {z.shape}; `latent_dim` "
+            "says how wide they are"
+        )
+    if log_det.shape != x.shape[:-1]:
+        raise FlowjaxError(
+            f"bijector: expected a log_det per row, {x.shape[:-1]}, got {log_det.shape}"
+        )
 
 
 def bits_per_dim(nll: Array | float, dim: int) -> Array | float:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from flowjax.bijectors import Conditioner, Moments, chain, identity
 from flowjax.bijectors import standardize as standardize_bijector
 from flowjax.bijectors import whitening as whitening_bijector
+from flowjax.bijectors.common import product
 from flowjax.flows.base import Base
 from flowjax.flows.build import build
 from flowjax.flows.glow import glow_bijector
@@ -20,7 +21,7 @@ def _dropped_noise(params: Params, key: PRNGKey, x: Array) -> Array:
     """Returns samples with the coordinates that a whitening dropped drawn from their density."""
     p = (params[0] if isinstance(params, tuple) else params)[FROZEN]
     e = jax.random.normal(key, x.shape, x.dtype) * jnp.exp(0.5 * p["log_noise"])
-    return x + e - e @ p["matrix"] @ p["inverse"]
+    return x + e - product(product(e, p["matrix"]), p["inverse"])
 
 
 def _streamable(
@@ -122,7 +123,7 @@ def whitening_glow(
     shrinkage: float | str = 0.0,
     eigenvalue_floor: float = 1e-6,
     moments: Moments | None = None,
-    levels: int = 2,
+    levels: int | None = None,
     depth: int = 3,
     width: int = 32,
     hidden_layers: int = 2,

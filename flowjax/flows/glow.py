@@ -30,11 +30,9 @@ def _multiscale(
     conditioner: Conditioner | None = None,
 ) -> Bijector:
     """Returns level(0), split, level(1), split, ..., level(levels - 1)."""
-    room, size = 0, dim
-    while size >= 2:  # the kept half is the larger one: 3 -> 2 -> 1
-        room, size = room + 1, size - size // 2
+    room = _room(dim)
     if not isinstance(levels, int) or not 1 <= levels <= room:
-        fits = f"1 to {room}" if room else "dim >= 2"
+        fits = f"1 to {room}" if room > 1 else "1" if room else "dim >= 2"
         raise FlowjaxError(f"levels: expected {fits} for dim {dim}, got {levels!r}")
     inner = level(levels - 1)
     for index in reversed(range(levels - 1)):
@@ -43,10 +41,18 @@ def _multiscale(
     return inner
 
 
+def _room(dim: int) -> int:
+    """Returns how many levels fit."""
+    room, size = 0, dim
+    while size >= 2:  # the kept half is the larger one: 3 -> 2 -> 1
+        room, size = room + 1, size - size // 2
+    return room
+
+
 def glow(
     dim: int,
     *,
-    levels: int = 2,
+    levels: int | None = None,
     depth: int = 3,
     width: int = 32,
     hidden_layers: int = 2,
@@ -69,7 +75,8 @@ def glow(
 
     Args:
         dim: size of a data vector.
-        levels: how many; after each but the last, half of the coordinates leave.
+        levels: how many; after each but the last, half of the coordinates leave. None is 2, or 1
+            where dim has room for no more.
         depth: steps in a level.
         width: of the conditioners' hidden layers.
         hidden_layers: of the conditioners.
@@ -82,7 +89,8 @@ def glow(
         base: "normal", "student_t", "conditional" or a `Base`.
         whiten_latents: `fit` ends with a closed-form whitening of the latents. Additive couplings
             and permutations leave them correlated, and cosine similarity suffers from that. The
-            paper has no such step: False is its flow.
+            paper has no such step: False is its flow. Over a base other than the normal there
+            is none either.
         seed: of the permutations.
         unroll: see `bijectors.repeat`.
         checkpoint: see `bijectors.repeat`.
@@ -125,7 +133,7 @@ def glow(
 def glow_bijector(
     dim: int,
     *,
-    levels: int,
+    levels: int | None,
     depth: int,
     width: int,
     hidden_layers: int,
@@ -142,6 +150,7 @@ def glow_bijector(
     """Returns the bijector of `glow`, whose arguments it takes, for other recipes to build on."""
     net = mlp(width, hidden_layers) if conditioner is None else conditioner
     layer = coupling_named(coupling)(conditioner=net, mask=mask)
+    levels = min(2, max(1, _room(dim))) if levels is None else levels
 
     def level(index: int) -> Bijector:
         step = chain(actnorm(init=init), *mixing(permutation, seed + index), layer)
@@ -165,7 +174,8 @@ def glow_as_released(
     layers have actnorms of their own, log-scales are stored divided by 3, kernels start
     N(0, 0.05). Actnorms start Glorot-uniform, since the code never triggers its data-dependent
     init; UKPLab's port does trigger it: `data_dependent_init=True`. log_det is a constant of
-    the parameters. Train it with `flowjax.optimizers.adam_uncorrected`.
+    the parameters. Train it with `flowjax.optimizers.adam_uncorrected`, whose `gradient_scale`
+    makes `fit`'s loss, nats a row, the code's: bits per dimension, summed over a pair's two.
 
     Args:
         dim: size of a data vector.

@@ -60,6 +60,7 @@ BIJECTORS = {
     "repeat_scan": lambda: b.repeat(
         b.chain(b.actnorm(), b.permutation(), b.affine_coupling(conditioner=NET)), 3, unroll=1
     ),
+    "repeat_of_none": lambda: b.repeat(b.reverse(), 9),
     "repeat_scan_checkpoint": lambda: b.repeat(
         b.affine_coupling(conditioner=NET), 4, unroll=2, checkpoint=True
     ),
@@ -72,7 +73,21 @@ BIJECTORS = {
 # Where a context conditions the map: name -> a function that makes the bijector.
 CONTEXTUAL = {
     name: BIJECTORS[name]
-    for name in ("additive", "affine_swap", "spline", "split_conditional", "repeat", "repeat_scan")
+    for name in (
+        "additive",
+        "additive_checkerboard_swap",
+        "affine_swap",
+        "affine_sigmoid_checkerboard",
+        "affine_glow_net",
+        "spline",
+        "spline_swap",
+        "split_conditional",
+        "chain",
+        "repeat",
+        "repeat_scan",
+        "repeat_scan_checkpoint",
+        "invert",
+    )
 }
 
 # Where `init` looks at the batch's numbers and not only at its shape.

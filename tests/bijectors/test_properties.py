@@ -1,4 +1,4 @@
-"""The property suite: every row of the table, dims 2, 3, 6 and 16, float32 and float64."""
+"""The property suite: every row of the table, dims 2 and 6 in float32, 3 and 16 in float64."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from table import BIJECTORS, CONTEXTUAL, DATA_DEPENDENT, QUICK, compiled, data, key, noisy
 
@@ -33,17 +33,16 @@ def check(name: str, dim: int, x64: bool, *, scale: float = 1.0, seed: int = 0) 
 
         assert z.shape == x.shape and log_det.shape == x.shape[:1]
         assert z.dtype == log_det.dtype == dtype
-        spread = max(1.0, np.abs(x).max(), np.abs(z).max())
+        spread = max(np.abs(x).max(), np.abs(z).max(), np.abs(latent).max())
         np.testing.assert_allclose(back, x, atol=near * spread, rtol=0)
         np.testing.assert_allclose(again, latent, atol=near * spread, rtol=0)
         digits = 10 * near * (1 + np.abs(log_det).max())
         np.testing.assert_allclose(back_log_det, -log_det, atol=digits, rtol=0)
-        if x64:
-            jacobian, (one, one_log_det) = singles(params, x)
-            slogdet = np.linalg.slogdet(jacobian)[1]
-            np.testing.assert_allclose(log_det, slogdet, atol=1e-8 * dim, rtol=1e-8)
-            np.testing.assert_allclose(one, z, atol=near * spread, rtol=0)
-            np.testing.assert_allclose(one_log_det, log_det, atol=digits, rtol=0)
+        jacobian, (one, one_log_det) = singles(params, x)
+        slogdet = np.linalg.slogdet(np.asarray(jacobian, np.float64))[1]
+        np.testing.assert_allclose(log_det, slogdet, atol=digits, rtol=0)
+        np.testing.assert_allclose(one, z, atol=near * spread, rtol=0)
+        np.testing.assert_allclose(one_log_det, log_det, atol=digits, rtol=0)
 
 
 @pytest.mark.parametrize(("dim", "x64"), CASES, ids=lambda v: str(v))
@@ -55,6 +54,10 @@ def test_contract(name, dim, x64):
 @pytest.mark.parametrize("name", BIJECTORS)
 @settings(max_examples=EXAMPLES, derandomize=True, deadline=None)
 @given(exponent=st.floats(-3, 3), seed=st.integers(0, 10_000), x64=st.booleans())
+@example(exponent=-3.0, seed=0, x64=False)
+@example(exponent=3.0, seed=0, x64=False)
+@example(exponent=-3.0, seed=0, x64=True)
+@example(exponent=3.0, seed=0, x64=True)
 def test_any_scale(name, exponent, seed, x64):
     check(name, 3 if x64 else 6, x64, scale=10.0**exponent, seed=seed)
 
@@ -115,6 +118,8 @@ def test_one_row(name):
     x = data(6, rows=1)
     z, log_det = part.forward(part.init(key(), x), x)
     assert np.isfinite(z).all() and np.isfinite(log_det).all()
+    if name in ("actnorm", "whitening", "standardize"):
+        np.testing.assert_array_equal(z, 0)
 
 
 @pytest.mark.parametrize("name", CONTEXTUAL)

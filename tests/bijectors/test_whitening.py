@@ -187,3 +187,45 @@ def test_standardize_inputs_of_a_million():
 def test_what_is_wrong_is_said(call, text):
     with pytest.raises(ValueError, match=text):
         call()
+
+
+COLUMNS = np.random.default_rng(3).normal(size=(60, 3))
+HARD = {
+    "constant": np.column_stack([np.full(60, 1e6), COLUMNS[:, :2]]),
+    "far off": COLUMNS + 1e6,
+    "small": COLUMNS * 1e-20,
+    "large": COLUMNS * 1e18,
+    "few": np.random.default_rng(4).normal(size=(5, 12)),
+}
+
+
+@pytest.mark.parametrize("name", HARD)
+@pytest.mark.parametrize("options", [{}, {"components": 2, "shrinkage": 0.1}], ids=str)
+def test_inside_of_jit_is_outside(name, options):
+    """jit has no float64, and yet the same density comes out."""
+    x = jnp.asarray(HARD[name], jnp.float32)
+    flow = flows.whitening(x.shape[1], **options)
+    outside = flow.log_prob(flow.init(jax.random.key(0), x), x)
+    inside = flow.log_prob(jax.jit(flow.init)(jax.random.key(0), x), x)
+    assert np.isfinite(outside).all()
+    np.testing.assert_allclose(inside, outside, atol=1e-3)
+
+
+def test_float64_that_is_constant_but_for_rounding():
+    x = np.full((50, 3), 0.1)
+    for params in (
+        b.whitening_from_moments(b.moments_of([x[:17], x[17:]], dim=3)),
+        b.whitening().init(jax.random.key(0), x),
+    ):
+        np.testing.assert_allclose(np.abs(params["frozen"]["matrix"]).max(), 1, rtol=1e-6)
+    with jax.enable_x64(True):
+        params = b.whitening().init(jax.random.key(0), x)
+        np.testing.assert_allclose(np.abs(params["frozen"]["matrix"]).max(), 1, rtol=1e-6)
+
+
+@pytest.mark.parametrize("offset", [0.0, 1e6])
+def test_a_linear_map_from_pca_is_finite_on_all_of_them(offset):
+    for name, x in HARD.items():
+        layer, x = b.linear_lu(init="pca"), jnp.asarray(x + offset, jnp.float32)
+        z, log_det = layer.forward(layer.init(jax.random.key(0), x), x)
+        assert np.isfinite(z).all() and np.isfinite(log_det).all(), name

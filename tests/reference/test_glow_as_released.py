@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import glow_numpy as original
 import jax
 import jax.numpy as jnp
@@ -10,7 +12,7 @@ import optax
 import pytest
 
 from flowjax import flows
-from flowjax.optimizers import adam_uncorrected
+from flowjax.optimizers import adam_uncorrected, global_norm
 
 DIM, LEVELS, DEPTH, WIDTH = 16, 3, 2, 5
 STEPS = 10
@@ -42,15 +44,22 @@ def as_params(v):
     return {"base": {}, "bijector": inner}
 
 
-@pytest.fixture(scope="module")
-def start():
-    """Variables as the code starts, but for the last convolutions, which would be all zero."""
+@pytest.fixture(scope="module", params=["clipped", "unclipped"])
+def start(request):
+    """Variables as the code starts, but for the last convolutions, which would be all zero.
+
+    With the one start every step's gradient is clipped, with the other none is.
+    """
     rng = np.random.default_rng(0)
     v = original.make_variables(rng, DIM, LEVELS, DEPTH, WIDTH)
+    calm = request.param == "unclipped"
     for k in v:
         if "/zeros/" in k:
-            v[k] = rng.normal(0, 0.1, v[k].shape)
-    return v, rng.standard_normal((STEPS, 32, DIM)) * 1.5 + 0.3
+            v[k] = rng.normal(0, 0.01 if calm else 0.1, v[k].shape)
+        elif calm and k.endswith(("/b", "/logs")):
+            v[k] = 0.05 * v[k]
+    x = rng.standard_normal((STEPS, 32, DIM))
+    return v, (0.9 * x if calm else 1.5 * x + 0.3), calm
 
 
 def flow():
@@ -58,7 +67,7 @@ def flow():
 
 
 def test_the_hand_written_gradient_is_right(start):
-    v, batches = start
+    v, batches, _ = start
     _, g = original.loss_and_gradients(v, batches[0], LEVELS, DEPTH)
     rng = np.random.default_rng(1)
     assert set(g) == set(v)
@@ -72,7 +81,7 @@ def test_the_hand_written_gradient_is_right(start):
 
 
 def test_forward_log_det_and_bits_per_dim(start):
-    v, batches = start
+    v, batches, _ = start
     x = batches[0]
     z, log_det, _ = original.forward(v, x, LEVELS, DEPTH)
     loss, _ = original.loss_and_gradients(v, x, LEVELS, DEPTH)
@@ -85,27 +94,28 @@ def test_forward_log_det_and_bits_per_dim(start):
 
 
 def test_ten_steps_of_its_optimizer(start):
-    v, batches = start
+    v, batches, calm = start
     expected, losses = original.train(v, batches, LEVELS, DEPTH)
     with jax.enable_x64(True):
         params = as_params({k: np.float64(a) for k, a in v.items()})
-        optimizer = adam_uncorrected(1e-3)
+        # the loop's loss is in nats, and so is the norm that it hands to the optimizer
+        optimizer = adam_uncorrected(1e-3, gradient_scale=1 / (DIM * math.log(2)))
         state = optimizer.init(params)
 
         @jax.jit
         def step(params, state, x):
-            def loss(p):
-                return flows.bits_per_dim(-flow().log_prob(p, x).mean(), DIM)
+            value, gradient = jax.value_and_grad(lambda p: -flow().log_prob(p, x).mean())(params)
+            norm = global_norm(gradient)
+            updates, state = optimizer.update(gradient, state, params, grad_norm=norm)
+            return optax.apply_updates(params, updates), state, value, norm
 
-            value, gradient = jax.value_and_grad(loss)(params)
-            updates, state = optimizer.update(gradient, state, params)
-            return optax.apply_updates(params, updates), state, value
-
-        got = []
+        got, norms = [], []
         for x in batches:
-            params, state, value = step(params, state, jnp.asarray(x))
-            got.append(float(value))
+            params, state, value, norm = step(params, state, jnp.asarray(x))
+            got.append(flows.bits_per_dim(float(value), DIM))
+            norms.append(flows.bits_per_dim(float(norm), DIM))
         np.testing.assert_allclose(got, losses, atol=1e-5)
+        assert max(norms) < 1 if calm else min(norms) > 1
         wanted = jax.tree.leaves(as_params(expected))
         for a, b, before in zip(
             jax.tree.leaves(params), wanted, jax.tree.leaves(as_params(v)), strict=True
