@@ -85,7 +85,8 @@ def step_ms(source, batch_size: int, seconds: float, devices=1) -> float:
 
     from flowjax import devices as device
     from flowjax import training
-    from flowjax.fitting import default_optimizer, init_params, nll_loss
+    from flowjax.fitting import default_optimizer, nll_loss
+    from flowjax.passes import init_params
 
     flow, optimizer = glow(source.dim), default_optimizer()
     state = training.init_state(init_params(flow, jax.random.key(0), source), optimizer)

@@ -76,7 +76,12 @@ def held_out(
 
 
 def has_context(source: ArraySource) -> bool:
-    """Whether rows come with a context."""
+    """Whether rows come with a context.
+
+    Example:
+        >>> has_context(ArraySource(np.zeros((2, 3)), np.ones((2, 1))))
+        True
+    """
     return "context" in source.take(np.zeros(1, np.int64))
 
 
@@ -84,6 +89,13 @@ def keep_aside(source: ArraySource, share: float, seed: int) -> tuple[ArraySourc
     """Splits a source by a shuffle of its rows into `(the rest, the share)`.
 
     Both are in memory where the source is; else both are read through the shuffle.
+
+    Raises:
+        FlowjaxError: a share that leaves nothing to one of the two.
+
+    Example:
+        >>> [part.size for part in keep_aside(ArraySource(np.zeros((9, 2))), 1 / 3, seed=0)]
+        [6, 3]
     """
     cut = round(share * source.size) if 0 < share < 1 else 0
     if not 0 < cut < source.size:

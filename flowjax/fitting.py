@@ -10,25 +10,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 import optax
 
 from flowjax import devices as machines
 from flowjax import training
 from flowjax.checkpoint import Checkpoints
-from flowjax.data.arrays import ArraySource
 from flowjax.fit_data import held_out, rows_of
 from flowjax.optimizers import clip_by_global_norm, scale_by_rate
-from flowjax.passes import moments_of_latents, moments_of_rows
+from flowjax.passes import finish_params, init_params
 from flowjax.record import Record
 from flowjax.types import Flow, FlowjaxError, Params, PRNGKey, trainable_mask
 
 Array = jax.Array
-# Data-dependent parts (actnorm; whitening in memory) are set from at most this many numbers of the
-# data: of those on the devices, and of those that are read as they are needed.
-INIT_NUMBERS = 1 << 26
-STREAMED_INIT_NUMBERS = 1 << 22
 
 
 class FitResult(NamedTuple):
@@ -49,7 +42,21 @@ class FitResult(NamedTuple):
 
 
 def nll_loss(flow: Flow) -> training.Loss:
-    """The loop's loss: mean negative log-likelihood in nats, per row."""
+    """Returns the loop's loss: the mean negative log-likelihood of a batch's rows, in nats.
+
+    Args:
+        flow: to train.
+
+    Returns:
+        `loss(params, resident, batch, key) -> (loss, {"log_det": ..., "log_base": ...})`.
+
+    Example:
+        >>> from flowjax import flows
+        >>> flow, x = flows.standardize(2), jnp.array([[-1.0, 0.0], [1.0, 2.0]])
+        >>> loss, terms = nll_loss(flow)(flow.init(jax.random.key(0), x), None, {"x": x}, None)
+        >>> round(float(loss), 4), round(float(terms["log_base"]), 4)  # log(2 pi) + 1
+        (2.8379, -2.8379)
+    """
 
     def loss(params: Params, resident: Any, batch: Any, key: Array) -> tuple[Array, dict]:
         rows = batch if resident is None else jax.tree.map(lambda a: a[batch["rows"]], resident)
@@ -68,40 +75,28 @@ def default_optimizer(
     weight_decay: float = 0.0,
     clip_norm: float | None = 1.0,
 ) -> optax.GradientTransformation:
-    """Adam (AdamW with decay) behind clipping by global norm: what `fit` uses."""
+    """Returns Adam (AdamW with decay) behind clipping by global norm: what `fit` uses.
+
+    Args:
+        learning_rate: a number or a schedule.
+        weight_decay: decoupled; not of leaves under `"frozen"`.
+        clip_norm: the largest global norm of a gradient; None does not clip.
+
+    Returns:
+        An optax gradient transformation, whose state tells the loop the rate.
+
+    Example:
+        >>> params, optimizer = jnp.zeros(2), default_optimizer(1e-3)
+        >>> step, _ = optimizer.update(jnp.array([3.0, -4.0]), optimizer.init(params), params)
+        >>> step.round(6).tolist()
+        [-0.0010000000474974513, 0.0010000000474974513]
+    """
     parts = [optax.scale_by_adam()]
     if clip_norm:
         parts.insert(0, clip_by_global_norm(clip_norm))
     if weight_decay:
         parts.append(optax.add_decayed_weights(weight_decay, trainable_mask))
     return optax.chain(*parts, scale_by_rate(learning_rate))
-
-
-def init_params(flow: Flow, key: PRNGKey, source: ArraySource) -> Params:
-    """Data-dependent init, from all rows where they are few and from spread-out ones otherwise.
-
-    Data that is not on the devices: closed forms (whitening, standardizing) take the moments of
-    all rows, in one pass that the processes share; what is trained on from there (actnorm) takes
-    the spread-out rows, which are few and which every process reads.
-    """
-    streamed = source.resident is None
-    if streamed and flow.from_moments is not None:
-        flow = flow.from_moments(moments_of_rows(source))
-    numbers = STREAMED_INIT_NUMBERS if streamed else INIT_NUMBERS
-    stride = max(1, math.ceil(source.size * source.dim / numbers))
-    rows = source.take(np.arange(0, source.size, stride))
-    first = {name: jnp.asarray(values) for name, values in rows.items()}
-    if "context" in first:
-        return flow.init(key, first["x"], first["context"])
-    return flow.init(key, first["x"])
-
-
-def finish_params(flow: Flow, params: Params, source: ArraySource) -> Params:
-    """Sets what a flow sets in closed form after training, from the latents of all rows."""
-    if flow.finish is None:
-        return params
-    found = moments_of_latents(flow, params, source)
-    return jax.tree.map(np.asarray, flow.finish(params, found))
 
 
 def fit(
@@ -257,7 +252,18 @@ def _check(
 def freeze(
     optimizer: optax.GradientTransformation, params: Params
 ) -> optax.GradientTransformation:
-    """Keeps an optimizer off the leaves under a key `"frozen"`: no moments, no decay there."""
+    """Returns an optimizer that leaves the leaves under a key `"frozen"` alone.
+
+    They get no moments and no decay; without any such leaf it is the optimizer itself.
+
+    Example:
+        >>> params = {"frozen": jnp.ones(1), "bias": jnp.ones(1)}
+        >>> optimizer = freeze(optax.adamw(0.1, weight_decay=0.5), params)
+        >>> gradient = jax.tree.map(jnp.zeros_like, params)
+        >>> step, _ = optimizer.update(gradient, optimizer.init(params), params)
+        >>> float(step["frozen"][0]), round(float(step["bias"][0]), 3)
+        (0.0, -0.05)
+    """
     labels = jax.tree.map(lambda t: "trained" if t else "frozen", trainable_mask(params))
     if all(label == "trained" for label in jax.tree.leaves(labels)):
         return optimizer

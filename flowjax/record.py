@@ -12,7 +12,8 @@ import numpy as np
 from flowjax import devices
 from flowjax.data.arrays import ArraySource
 from flowjax.passes import mean_nll
-from flowjax.training import Chunk, TrainState
+from flowjax.step import TrainState
+from flowjax.training import Chunk
 from flowjax.types import Flow, Params
 
 

@@ -63,7 +63,12 @@ def save_flow(
 
 
 def holds_flow(folder: str | Path) -> bool:
-    """Whether a run or model folder is one of `fit-array`, and not of sentences."""
+    """Whether a run or model folder is one of `fit-array`, and not of sentences.
+
+    Example:
+        >>> holds_flow("nowhere")
+        False
+    """
     file = _config(Path(folder))
     try:
         return "array_flow" in json.loads(file.read_text("utf-8"))
@@ -104,7 +109,12 @@ def load_flow(folder: str | Path) -> tuple[Flow, Params]:
 
 
 def shapes_of(flow: Flow, *, finished: bool) -> Any:
-    """The structure and shapes of a flow's params; finished ones have their closed form too."""
+    """The structure and shapes of a flow's params; finished ones have their closed form too.
+
+    Example:
+        >>> sorted(shapes_of(flows.glow(2), finished=True))
+        ['base', 'bijector', 'latents']
+    """
     x = jax.ShapeDtypeStruct((2, flow.dim), np.float32)
     shapes = jax.eval_shape(flow.init, jax.random.key(0), x)
     if flow.finish is None or not finished:

@@ -1,8 +1,8 @@
 """The one training loop: `fit`, `fit_array` and `pretrain` differ in their loss and data only.
 
-The step is a pure function of a `TrainState`, written for one device; `devices.data_parallel` maps
-it. Many steps run in one dispatch, in a loop on the device whose length is an argument, so the
-same compiled body serves any number of steps and a resumed run gives the same bits.
+The step (`step.py`) is a pure function of a `TrainState`, written for one device. Many steps run
+in one dispatch, in a loop on the device whose length is an argument, so the same compiled body
+serves any number of steps and a resumed run gives the same bits.
 """
 
 from __future__ import annotations
@@ -10,24 +10,30 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 
 from flowjax import devices, processes
 from flowjax.checkpoint import Checkpoints
 from flowjax.data.shuffle import batches_rows
-from flowjax.optimizers import global_norm
+from flowjax.step import Loss, Precision, TrainState, init_state, make_step
 
-Array = jax.Array
-Loss = Callable[[Any, Any, Any, Array], tuple[Array, dict[str, Array]]]
-Precision = Literal["float32", "bfloat16", "tf32"]
-# What jax.default_matmul_precision calls them; `bijectors.products.policy_dot` reads it.
-PRECISIONS = {"float32": "float32", "bfloat16": "bfloat16", "tf32": "tensorfloat32"}
+__all__ = [
+    "Chunk",
+    "Loss",
+    "NonFinite",
+    "Precision",
+    "Source",
+    "Stopped",
+    "TrainState",
+    "evaluate",
+    "init_state",
+    "make_step",
+    "train",
+]
 # Rows that are streamed go to the device in dispatches of at most about so many bytes.
 DISPATCH_BYTES = 1 << 25
 
@@ -48,14 +54,6 @@ class Source(Protocol):
         ...
 
 
-class TrainState(NamedTuple):
-    """All that the loop needs to go on: the step counts finished batches."""
-
-    step: Array
-    params: Any
-    opt_state: Any
-
-
 class NonFinite(FloatingPointError):
     """A loss or gradient was not finite; `step` is the batch's number."""
 
@@ -69,107 +67,6 @@ class NonFinite(FloatingPointError):
 
 class Stopped(KeyboardInterrupt):
     """Ctrl-C or SIGTERM arrived; the state was saved first."""
-
-
-def init_state(params: Any, optimizer: optax.GradientTransformation) -> TrainState:
-    """A state at step 0."""
-    return TrainState(jnp.zeros((), jnp.int32), params, optimizer.init(params))
-
-
-def make_step(
-    loss: Loss,
-    optimizer: optax.GradientTransformation,
-    *,
-    seed: int,
-    accumulate: int = 1,
-    precision: Precision | None = None,
-) -> Callable[[TrainState, Any, Any], tuple[TrainState, dict[str, Array]]]:
-    """Builds the per-device step that runs many batches.
-
-    Args:
-        loss: `loss(params, resident, batch, key) -> (mean loss of this share, metrics)`; `batch`
-            has `"rows"`, the data set's row numbers, besides what the source reads.
-        optimizer: any optax transformation; its update is handed `grad_norm`, if it takes extra
-            arguments (as `optimizers.clip_by_global_norm` does).
-        seed: of the run; the key handed to the loss is a function of (seed, step) alone, the same
-            on all devices.
-        accumulate: a share is worked through in this many parts, one after the other.
-        precision: of the nets' matrix products, gradients included: `"float32"`, `"bfloat16"`
-            (factors rounded, sums float32) or `"tf32"` (where the device has it, else float32).
-            Sums, log_det and the maps that must invert stay float32. None leaves JAX's setting.
-
-    Returns:
-        `step(state, (resident, n), batches)`, which runs the first `n` of the batches stacked in
-        `batches` and stops before the first whose loss or gradient is not finite. Metrics are
-        `(k,)` arrays; `done` tells how many steps were finished. A learning rate that the
-        optimizer keeps in its state (`optax.inject_hyperparams`) is among them.
-
-    Raises:
-        ValueError: an unknown precision.
-    """
-    if precision is not None and precision not in PRECISIONS:
-        raise ValueError(f"precision: expected one of {', '.join(PRECISIONS)}, got {precision!r}")
-    grad = jax.value_and_grad(loss, has_aux=True)
-    optimizer = optax.with_extra_args_support(optimizer)
-
-    def gradient(params: Any, resident: Any, batch: Any, key: Array) -> tuple[Any, Any]:
-        if accumulate == 1:
-            return grad(params, resident, batch, key)
-        parts = jax.tree.map(lambda x: x.reshape(accumulate, -1, *x.shape[1:]), batch)
-        return jax.tree.map(
-            lambda x: x.mean(0), jax.lax.map(lambda b: grad(params, resident, b, key), parts)
-        )
-
-    def one(state: TrainState, resident: Any, batch: Any) -> tuple[TrainState, Any, Array]:
-        key = jax.random.fold_in(jax.random.key(seed), state.step)
-        policy = (
-            jax.default_matmul_precision(PRECISIONS[precision]) if precision else nullcontext()
-        )
-        with policy:
-            share = gradient(state.params, resident, batch, key)
-        (value, aux), grads = devices.mean(share)
-        norm = global_norm(grads)
-        ok = jnp.isfinite(value) & jnp.isfinite(norm)
-
-        def updated(state: TrainState, grads: Any) -> TrainState:
-            updates, opt_state = optimizer.update(
-                grads, state.opt_state, state.params, grad_norm=norm
-            )
-            params = optax.apply_updates(state.params, updates)
-            return TrainState(state.step + 1, params, opt_state)
-
-        # a branch, not a `where` over the state: XLA would then copy it whole in every step
-        state = jax.lax.cond(ok, updated, lambda state, _: state, state, grads)
-        return state, {"loss": value, "grad_norm": norm, **_rate(state.opt_state), **aux}, ok
-
-    def step(
-        state: TrainState, resident: tuple[Any, Array], batches: Any
-    ) -> tuple[TrainState, dict[str, Array]]:
-        data, n = resident
-        length = jax.tree.leaves(batches)[0].shape[0]
-
-        def body(carry: Any) -> Any:
-            i, state, log, _ = carry
-            batch = jax.tree.map(lambda x: x[i], batches)
-            state, metrics, ok = one(state, data, batch)
-            return i + 1, state, jax.tree.map(lambda b, m: b.at[i].set(m), log, metrics), ok
-
-        first = jax.tree.map(lambda x: x[0], batches)
-        shapes = jax.eval_shape(lambda s, d, b: one(s, d, b)[1], state, data, first)
-        log = jax.tree.map(lambda m: jnp.zeros((length, *m.shape), m.dtype), shapes)
-        start = (jnp.zeros((), jnp.int32), state, log, jnp.array(True))
-        i, state, log, ok = jax.lax.while_loop(lambda c: (c[0] < n) & c[3], body, start)
-        return state, {**log, "done": i - (~ok).astype(jnp.int32), "ran": i}
-
-    return step
-
-
-def _rate(opt_state: Any) -> dict[str, Array]:
-    """The learning rate of the step, where the optimizer's state has one number of that name."""
-    found = optax.tree_utils.tree_get_all_with_path(
-        opt_state, "learning_rate", filtering=lambda _, value: isinstance(value, jax.Array)
-    )
-    return {"learning_rate": found[0][1]} if len(found) == 1 else {}
 
 
 class Chunk(NamedTuple):
@@ -233,6 +130,15 @@ def train(
         NonFinite: after saving the last good state.
         Stopped: after saving.
         ValueError: the batch does not divide.
+
+    Example:
+        >>> from flowjax.data.arrays import ArraySource
+        >>> def loss(params, resident, batch, key):
+        ...     return jnp.square(params - resident["x"][batch["rows"]]).mean(), {}
+        >>> source, sgd = ArraySource(np.ones((8, 1))), optax.sgd(0.25)
+        >>> options = dict(steps=3, batch_size=8, seed=0, mesh=devices.make_mesh(1))
+        >>> float(train(loss, sgd, init_state(jnp.zeros(()), sgd), source, **options).params)
+        0.875
     """
     mesh = mesh or devices.make_mesh()
     devices.check_batch(batch_size, mesh, accumulate)
@@ -344,6 +250,13 @@ def evaluate(
 
     Returns:
         `{"loss": ..., **metrics}`, means weighted by rows.
+
+    Example:
+        >>> from flowjax.data.arrays import ArraySource
+        >>> source = ArraySource(np.array([[1.0], [2.0], [6.0]]), resident=False)
+        >>> loss = lambda params, resident, batch, key: ((batch["x"] - params).mean(), {})
+        >>> evaluate(loss, 1.0, source, batch_size=2)
+        {'loss': 2.0}
     """
     call = jax.jit(loss)
     totals: dict[str, float] = {}

@@ -7,7 +7,7 @@ import optax
 import pytest
 
 import flowjax
-from flowjax import fitting, flows
+from flowjax import flows, passes
 from flowjax.bijectors.moments import moments_of
 from flowjax.data.arrays import ArraySource, open_rows
 from flowjax.fitting import default_optimizer, freeze
@@ -168,7 +168,11 @@ BAD = {
     "both": (np.ones((5, 4)), {"steps": 1, "epochs": 1}, "either steps or epochs"),
     "neither": (np.ones((5, 4)), {}, "either steps or epochs"),
     "batch": (np.ones((5, 4)), {"steps": 1, "devices": 3}, "multiple of 3"),
-    "patience": (np.ones((5, 4)), {"steps": 1, "patience": 0}, "patience: expected a whole number of at least 1"),
+    "patience": (
+        np.ones((5, 4)),
+        {"steps": 1, "patience": 0},
+        "patience: expected a whole number of at least 1",
+    ),
     "path": ("nowhere.npy", {"steps": 1}, "nowhere.npy"),
     "context": (np.ones((5, 4)), {"steps": 1, "context": np.ones((4, 1))}, "expected 5 rows"),
     "validation": (np.ones((5, 4)), {"steps": 1, "validation": np.ones((2, 2))}, "validation"),
@@ -246,10 +250,10 @@ def test_streamed_init_is_that_of_all_rows(name, rows, tmp_path, monkeypatch):
     np.save(tmp_path / "x.npy", rows)
     mapped = ArraySource(open_rows(tmp_path / "x.npy"), resident=False)
     if name != "ledoit_wolf":  # needs the rows themselves
-        monkeypatch.setattr(fitting, "STREAMED_INIT_NUMBERS", 40)
+        monkeypatch.setattr(passes, "STREAMED_INIT_NUMBERS", 40)
     flow, key = CLOSED[name], jax.random.key(3)
-    streamed = fitting.init_params(flow, key, mapped)
-    resident = fitting.init_params(flow, key, ArraySource(rows, resident=True))
+    streamed = passes.init_params(flow, key, mapped)
+    resident = passes.init_params(flow, key, ArraySource(rows, resident=True))
     for a, b in zip(jax.tree.leaves(streamed), jax.tree.leaves(resident)):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
 
@@ -258,7 +262,7 @@ def test_given_moments_are_kept(rows):
     given = moments_of([rows[:100]], 4)
     flow = flows.whitening(4, moments=given)
     assert flow.from_moments is None
-    params = fitting.init_params(flow, KEY, ArraySource(rows, resident=False))
+    params = passes.init_params(flow, KEY, ArraySource(rows, resident=False))
     np.testing.assert_allclose(
         jax.tree.leaves(params["bijector"]["frozen"]["mean"])[0], given.mean, rtol=1e-5
     )

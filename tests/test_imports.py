@@ -28,10 +28,13 @@ FORBIDDEN = {
         "cli",
         "commands",
     },
+    "step": {"bijectors", "flows", "training", "fitting", "model", "cli", "commands", "data"},
     "training": {"bijectors", "flows", "fitting", "model", "cli", "commands"},
     "passes": {"training", "fitting", "model", "cli", "commands"},
+    "fit_data": {"bijectors", "flows", "training", "fitting", "model", "cli", "commands"},
     "record": {"fitting", "model", "cli", "commands"},
     "fitting": {"model", "cli", "commands"},
+    "saved_flow": {"training", "fitting", "model", "cli", "commands", "encoder"},
     "model": {"cli", "commands"},
 }
 
