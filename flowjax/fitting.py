@@ -51,6 +51,7 @@ def nll_loss(flow: Flow) -> training.Loss:
         `loss(params, resident, batch, key) -> (loss, {"log_det": ..., "log_base": ...})`.
 
     Example:
+        >>> import jax.numpy as jnp
         >>> from flowjax import flows
         >>> flow, x = flows.standardize(2), jnp.array([[-1.0, 0.0], [1.0, 2.0]])
         >>> loss, terms = nll_loss(flow)(flow.init(jax.random.key(0), x), None, {"x": x}, None)
@@ -86,6 +87,7 @@ def default_optimizer(
         An optax gradient transformation, whose state tells the loop the rate.
 
     Example:
+        >>> import jax.numpy as jnp
         >>> params, optimizer = jnp.zeros(2), default_optimizer(1e-3)
         >>> step, _ = optimizer.update(jnp.array([3.0, -4.0]), optimizer.init(params), params)
         >>> step.round(6).tolist()
@@ -257,6 +259,7 @@ def freeze(
     They get no moments and no decay; without any such leaf it is the optimizer itself.
 
     Example:
+        >>> import jax.numpy as jnp
         >>> params = {"frozen": jnp.ones(1), "bias": jnp.ones(1)}
         >>> optimizer = freeze(optax.adamw(0.1, weight_decay=0.5), params)
         >>> gradient = jax.tree.map(jnp.zeros_like, params)

@@ -1,7 +1,7 @@
 """Passes over all rows of a source, and what a fit begins and ends with because of them.
 
-Each process does its share, and all get the whole's numbers. What the processes found is put together in their order, so that all have the same bits. With one
-process a share is everything.
+Each process does its share, and all get the whole's numbers: what they found is put together in
+their order, so that all have the same bits. With one process a share is everything.
 """
 
 from __future__ import annotations

@@ -132,6 +132,7 @@ def train(
         ValueError: the batch does not divide.
 
     Example:
+        >>> import jax.numpy as jnp
         >>> from flowjax.data.arrays import ArraySource
         >>> def loss(params, resident, batch, key):
         ...     return jnp.square(params - resident["x"][batch["rows"]]).mean(), {}
