@@ -198,17 +198,34 @@ def test_transforms_compose():
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
 
 
-def test_deep_and_wide_inverts_and_compiles_as_shallow():
+def nets_moved(params, size=0.02):
+    """Params whose couplings do something; LU layers stay the rotations that they start as."""
+
+    def choose(path, old, new):
+        name = jax.tree_util.keystr(path)
+        return old if "triangles" in name or "log_diagonal" in name else new
+
+    return jax.tree_util.tree_map_with_path(choose, params, noisy(params, size=size))
+
+
+@pytest.mark.parametrize("permutation", ["random", "lu"])
+def test_deep_and_wide_inverts_and_compiles_as_shallow(permutation):
     """64 steps at dim 768 invert to 1e-3 in float32, and their program is not longer than 9's."""
-    x = data(4, 768) / 20
+    x = jnp.asarray(np.random.default_rng(0).standard_normal((64, 768)), jnp.float32)
     shallow, deep = (
-        flows.glow(768, levels=1, depth=depth, coupling="affine", width=16) for depth in (9, 64)
+        flows.glow(
+            768, levels=1, depth=depth, coupling="affine", permutation=permutation, width=16
+        )
+        for depth in (9, 64)
     )
-    params = noisy(quick(deep.init)(jax.random.key(0, impl="unsafe_rbg"), x), size=0.02)
-    z, _ = quick(deep.forward)(params, x)
-    back, _ = quick(deep.inverse)(params, z)
-    assert float(jnp.abs(z - x).max()) > 0.1
+    start = quick(deep.init)(jax.random.key(0, impl="unsafe_rbg"), x)
+    params = nets_moved(start)
+    z, log_det = quick(deep.forward)(params, x)
+    back, minus = quick(deep.inverse)(params, z)
+    untouched, _ = quick(deep.forward)(start, x)
+    assert float(jnp.abs(z - untouched).max()) > 0.1
     np.testing.assert_allclose(back, x, atol=1e-3)
+    np.testing.assert_allclose(minus, -log_det, rtol=1e-4, atol=1e-2)
 
     def length(flow):
         shapes = jax.eval_shape(flow.init, jax.random.key(0), x)

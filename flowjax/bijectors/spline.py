@@ -13,9 +13,10 @@ from flowjax.types import Array, Bijector, FlowjaxError
 
 MIN_WIDTH = 1e-3  # of a bin, as a part of the interval; the same for heights
 MIN_SLOPE = 1e-3
-# A coupling's raw numbers are softly clipped to this, as zuko clips its own to 6.9: a flat bin
-# beside a steep knot would make slopes of e^-16, which float32 does not invert.
-RAW_BOUND = 5.0
+# A coupling's raw numbers go through RAW_BOUND tanh(raw / RAW_BOUND), as log-scales do: a flat bin
+# beside a steep knot would make slopes of e^-16, which float32 does not invert (zuko clips its
+# own softly at 6.9).
+RAW_BOUND = 3.0
 # softplus(UNIT_SLOPE) + MIN_SLOPE = 1: raw derivatives of zero, shifted by this, have slope 1
 UNIT_SLOPE = log(expm1(1 - MIN_SLOPE))
 
@@ -121,8 +122,8 @@ def spline_coupling(
 ) -> Bijector:
     """Returns the coupling that moves each coordinate by a rational-quadratic spline.
 
-    Raw numbers of zero are the identity. Coordinates beyond +-bound pass unchanged: put an
-    actnorm or a whitening before it.
+    Raw numbers of zero are the identity; each is bounded to (-3, 3) first. Coordinates beyond
+    +-bound pass unchanged: put an actnorm or a whitening before it.
 
     Args:
         conditioner: factory `out_features -> flax.linen.Module`; None is `mlp()`. Its output is
@@ -154,7 +155,7 @@ def spline_coupling(
         raise FlowjaxError(f"bound: expected a positive number, got {bound!r}")
 
     def move(raw: Array, x: Array, inverse: bool) -> tuple[Array, Array]:
-        raw = raw / (1 + jnp.abs(raw) / RAW_BOUND)
+        raw = RAW_BOUND * jnp.tanh(raw / RAW_BOUND)
         widths, heights = raw[..., :bins, :], raw[..., bins : 2 * bins, :]
         slopes = raw[..., 2 * bins :, :] + UNIT_SLOPE
         return rational_quadratic_spline(x, widths, heights, slopes, bound=bound, inverse=inverse)

@@ -122,7 +122,7 @@ def test_a_spline_that_has_learned_much_still_inverts():
     z, log_det = layer.forward(params, x)
     back, minus = layer.inverse(params, z)
     np.testing.assert_allclose(back, x, atol=1e-2)
-    np.testing.assert_allclose(minus, -log_det, atol=1e-2)
+    np.testing.assert_allclose(minus, -log_det, atol=3e-2)
     gradient = jax.grad(lambda p: sum(map(jnp.sum, layer.inverse(p, x))))(params)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
 

@@ -59,7 +59,11 @@ def linear_net():
 
 def shift_and_log_scale(weight, bias, kept):
     out = kept @ weight.T + bias
-    return out[..., :HALF], 2 * torch.tanh(out[..., HALF:] / 2)
+    return out[..., :HALF], bounded(out[..., HALF:])
+
+
+def bounded(raw):
+    return 2 * torch.tanh(raw / 2)
 
 
 def make_zuko():
@@ -128,7 +132,23 @@ def make_nflows():
     coupling = nt.AdditiveCouplingTransform(mask, lambda *sizes: _WithContext(net))
     out["additive_z"], out["additive_log_det"] = coupling(x)
     out |= {"additive_weight": weight[:HALF], "additive_bias": bias[:HALF]}
+
+    weight, bias = linear_net()
+    net = torch.nn.Linear(HALF, 2 * HALF)
+    with torch.no_grad():
+        net.weight.copy_(weight)
+        net.bias.copy_(bias)
+    coupling = _Affine(mask, lambda *sizes: _WithContext(net))
+    out["affine_z"], out["affine_log_det"] = coupling(x)
+    out |= {"affine_weight": weight, "affine_bias": bias}
     save("nflows", out)
+
+
+class _Affine(nt.AffineCouplingTransform):
+    """nflows' coupling with our bound of the scale; its own is a sigmoid, raised by 1e-3."""
+
+    def _scale_and_shift(self, raw):
+        return bounded(raw[:, HALF:]).exp(), raw[:, :HALF]
 
 
 class _WithContext(torch.nn.Module):
@@ -162,6 +182,25 @@ def make_normflows():
         norm.s.copy_(normal(1, DIM))
         norm.t.copy_(normal(1, DIM))
     norm_z, norm_log_det = norm(x)
+
+    # Its forward goes from latents to data, and its matrix stands on the right of a row.
+    linear = normflows.flows.InvertibleAffine(DIM, use_lu=True)
+    with torch.no_grad():
+        linear.P.copy_(torch.eye(DIM))
+        linear.sign_S.copy_(torch.ones(DIM))
+        for values in (linear.L, linear.U):
+            values.copy_(normal(DIM, DIM, scale=0.4))
+        linear.log_S.copy_(normal(DIM, scale=0.5))
+    lu_z, lu_log_det = linear.inverse(x)
+
+    points, widths, heights, slopes = raw_spline()
+    spline = {"spline_x": points, "spline_widths": widths}
+    spline |= {"spline_heights": heights, "spline_slopes": slopes}
+    for name, inverse in (("z", False), ("inverse", True)):
+        value, log_slope = normflows.utils.splines.unconstrained_rational_quadratic_spline(
+            points, widths, heights, slopes, inverse=inverse, tail_bound=BOUND
+        )
+        spline |= {f"spline_{name}": value, f"spline_{name}_log_slope": log_slope}
     save(
         "normflows",
         {
@@ -174,6 +213,12 @@ def make_normflows():
             "actnorm_shift": norm.t[0],
             "actnorm_z": norm_z,
             "actnorm_log_det": norm_log_det.expand(ROWS),
+            "lu_lower": torch.tril(linear.L, -1),
+            "lu_upper": torch.triu(linear.U, 1),
+            "lu_log_diagonal": linear.log_S,
+            "lu_z": lu_z,
+            "lu_log_det": lu_log_det.expand(ROWS),
+            **spline,
         },
     )
 

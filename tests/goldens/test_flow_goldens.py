@@ -35,12 +35,16 @@ def same(part, params, x, z, log_det, near=1e-10):
         np.testing.assert_allclose(minus, -log_det, atol=near)
 
 
-@pytest.mark.parametrize("peer", ["zuko", "nflows", "distrax"])
+@pytest.mark.parametrize("peer", ["zuko", "nflows", "normflows", "distrax"])
 def test_lu_linear(peer):
     g = golden(peer)
     if peer == "zuko":  # the diagonal is L's, and there is no bias
         diagonal = np.diag(g["lu"])
         lower, upper = np.tril(g["lu"]) / diagonal, np.triu(g["lu"], 1)
+        bias = np.zeros_like(diagonal)
+    elif peer == "normflows":  # z = x L (U + diag): transposed, U is the lower one, with diagonal
+        diagonal = np.exp(g["lu_log_diagonal"])
+        lower, upper = g["lu_upper"].T / diagonal, g["lu_lower"].T
         bias = np.zeros_like(diagonal)
     else:  # the diagonal is U's
         diagonal = np.diag(g["lu_upper"])
@@ -59,7 +63,7 @@ def test_actnorm(peer):
     same(b.actnorm(), params, g["x"], g["actnorm_z"], g["actnorm_log_det"])
 
 
-@pytest.mark.parametrize("peer", ["zuko", "normflows", "distrax"])
+@pytest.mark.parametrize("peer", ["zuko", "nflows", "normflows", "distrax"])
 def test_affine_coupling(peer):
     g = golden(peer)
     params = {"Dense_0": {"kernel": g["affine_weight"].T, "bias": g["affine_bias"]}}
@@ -83,8 +87,9 @@ def spline(x, raw, inverse=False):
         )
 
 
-def test_spline_of_raw_numbers_against_nflows():
-    g = golden("nflows")
+@pytest.mark.parametrize("peer", ["nflows", "normflows"])
+def test_spline_of_raw_numbers(peer):
+    g = golden(peer)
     raw = [g[f"spline_{name}"] for name in ("widths", "heights", "slopes")]
     for name, inverse in (("z", False), ("inverse", True)):
         value, log_slope = spline(g["spline_x"], raw, inverse)
