@@ -240,7 +240,11 @@ def test_deep_and_wide_inverts_and_compiles_as_shallow(permutation):
     [
         (lambda: flows.make("glo", 4), "flow: expected one of glow, glow_as_released"),
         (lambda: flows.make("glow", 4, levles=2), "glow: no option 'levles'; it has levels"),
-        (lambda: flows.glow(2), "levels: expected 1 to 1 for dim 2, got 2"),
+        (lambda: flows.glow(2, levels=2), "levels: expected 1 for dim 2, got 2"),
+        (lambda: flows.glow(6, levels=9), "levels: expected 1 to 3 for dim 6, got 9"),
+        (lambda: flows.glow(1), "levels: expected dim >= 2 for dim 1"),
+        (lambda: bijectors.actnorm(logscale_factor=0), "logscale_factor: expected a number other"),
+        (lambda: flows.whitening(2).sample({}, None, -1), "n: expected how many samples"),
         (lambda: flows.glow(1), "levels: expected dim >= 2 for dim 1"),
         (lambda: flows.glow(8, depth=0), "expected a positive integer n, got 0"),
         (lambda: flows.glow(8, unroll=0), "expected a positive integer unroll, got 0"),
@@ -277,3 +281,23 @@ def test_deep_and_wide_inverts_and_compiles_as_shallow(permutation):
 def test_what_is_wrong_is_said(call, text):
     with pytest.raises(FlowjaxError, match=text):
         call()
+
+
+def test_a_context_at_init_is_one_vector_a_row():
+    """Labels of n rows are not one vector of width n; and what is not finite is named."""
+    x, flow = data(10, 4), flows.realnvp(4, depth=2, **NET)
+    key = jax.random.key(0)
+    with pytest.raises(
+        FlowjaxError, match=r"context: expected \(10, width\).* one-hot .* \(10,\)"
+    ):
+        flow.init(key, x, jnp.zeros(10))
+    with pytest.raises(FlowjaxError, match="context: expected finite numbers, got nan at row 3"):
+        flow.init(key, x, jnp.ones((10, 2)).at[3, 1].set(jnp.nan))
+    one = flow.init(key, x, jnp.ones(2))
+    assert flow.log_prob(one, x, jnp.ones(2)).shape == (10,)
+    conditional = flows.realnvp(4, depth=2, base="conditional", **NET)
+    params = conditional.init(key, x, jnp.ones((10, 2)))
+    with pytest.raises(FlowjaxError, match=r"context: expected \(50, width\)"):
+        conditional.sample(params, key, 50, jnp.ones((7, 2)))
+    with pytest.raises(FlowjaxError, match=r"context: expected the width .* got \(10, 3\)"):
+        conditional.log_prob(params, x, jnp.ones((10, 3)))
