@@ -123,26 +123,31 @@ def run(python: Path, library: str, job: dict, folder: Path) -> dict:
 
 
 def table(cells: dict[str, dict]) -> str:
-    """Returns the Markdown table; the best mean of a row is bold."""
+    """Returns the Markdown table; the best mean of a row is bold, validation comes last."""
     lines = [
-        f"| data | flow | {' | '.join(LIBRARIES.values())} |",
-        "|---|---|" + "---:|" * len(LIBRARIES),
+        f"| data | flow | {' | '.join(LIBRARIES.values())} | validation |",
+        "|---|---|" + "---:|" * (len(LIBRARIES) + 1),
     ]
     for row in dict.fromkeys(key.rsplit("/", 1)[0] for key in cells):
-        values = {}
-        for library in LIBRARIES:
-            if f"{row}/{library}" in cells:
-                cell = cells[f"{row}/{library}"]
-                tests = [result["test"] + cell["offset"] for result in cell["results"]]
-                values[library] = float(np.mean(tests)), float(np.std(tests, ddof=len(tests) > 1))
-        best = max(mean for mean, _ in values.values())
+        found = {library: cells.get(f"{row}/{library}") for library in LIBRARIES}
+        tests = {library: scores(cell, "test") for library, cell in found.items() if cell}
+        best = max(values.mean() for values in tests.values())
         texts = []
         for library in LIBRARIES:
-            mean, std = values.get(library, (float("nan"),) * 2)
-            text = f"{mean:.3f} ± {std:.3f}" if library in values else ""
-            texts.append(f"**{text}**" if mean == best else text)
-        lines.append(f"| {row.replace('/', ' | ')} | {' | '.join(texts)} |")
+            if library not in tests:
+                texts.append("")
+                continue
+            values = tests[library]
+            text = f"{values.mean():.3f} ± {values.std(ddof=len(values) > 1):.3f}"
+            texts.append(f"**{text}**" if values.mean() == best else text)
+        means = (f"{scores(cell, 'validation').mean():.3f}" for cell in found.values() if cell)
+        lines.append(f"| {row.replace('/', ' | ')} | {' | '.join(texts)} | {' / '.join(means)} |")
     return "\n".join(lines)
+
+
+def scores(cell: dict, name: str) -> np.ndarray:
+    """Returns a cell's likelihoods in the data's own units, one per seed."""
+    return np.array([result[name] for result in cell["results"]]) + cell["offset"]
 
 
 if __name__ == "__main__":
