@@ -1,0 +1,85 @@
+"""What a flow is not made of, and what it is not asked for: one line each."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from flowjax import bijectors, flows
+from flowjax.types import FlowjaxError
+
+NET = {"width": 8, "hidden_layers": 1, "unroll": 1}
+
+
+def data(n, dim):
+    return jnp.asarray(np.random.default_rng(0).standard_normal((n, dim)), jnp.float32)
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (lambda: flows.make("glo", 4), "flow: expected one of glow, glow_as_released"),
+        (lambda: flows.make("glow", 4, levles=2), "glow: no option 'levles'; it has levels"),
+        (lambda: flows.glow(2, levels=2), "levels: expected 1 for dim 2, got 2"),
+        (lambda: flows.glow(6, levels=9), "levels: expected 1 to 3 for dim 6, got 9"),
+        (lambda: flows.glow(1), "levels: expected dim >= 2 for dim 1"),
+        (lambda: bijectors.actnorm(logscale_factor=0), "logscale_factor: expected a number other"),
+        (lambda: flows.whitening(2).sample({}, None, -1), "n: expected how many samples"),
+        (lambda: flows.glow(1), "levels: expected dim >= 2 for dim 1"),
+        (lambda: flows.glow(8, depth=0), "expected a positive integer n, got 0"),
+        (lambda: flows.glow(8, unroll=0), "expected a positive integer unroll, got 0"),
+        (lambda: flows.glow(8, coupling="cubic"), "coupling: expected one of additive"),
+        (lambda: flows.glow(8, permutation="odd"), "permutation: expected one of random"),
+        (lambda: flows.glow(8, mask="third"), "mask: expected 'half' or 'checkerboard'"),
+        (lambda: flows.glow(8, base="cauchy"), "base: expected one of normal, student_t"),
+        (lambda: flows.realnvp(8, depth=3), "depth: expected an even"),
+        (lambda: flows.neural_spline(8, bins=1), "bins: expected an integer from 2"),
+        (lambda: flows.neural_spline(8, bound=0), "bound: expected a positive"),
+        (lambda: flows.none(0), "dim: expected a positive integer, got 0"),
+        (lambda: flows.student_t(0), "df: expected a positive"),
+        (lambda: bijectors.affine_coupling(scale="exp"), "scale: expected one of tanh"),
+        (lambda: bijectors.linear_lu(init="qr"), "init: expected"),
+        (lambda: bijectors.actnorm(init="qr"), "init: expected one of data"),
+        (lambda: bijectors.glow_net(init="qr"), "init: expected one of data"),
+        (lambda: bijectors.mlp(activation="step"), "activation: expected one of relu"),
+        (lambda: bijectors.mlp(start="one"), "start: expected 'zero' or 'spread', got 'one'"),
+        (lambda: flows.glow(4, **NET).init(jax.random.key(0), jnp.ones(4)), "n, dim"),
+        (
+            lambda: bijectors.additive_coupling().init(jax.random.key(0), jnp.ones((3, 1))),
+            "a coupling needs dim >= 2",
+        ),
+        (
+            lambda: bijectors.split(bijectors.actnorm()).init(None, jnp.ones((3, 1))),
+            "a split needs dim >= 2",
+        ),
+        (
+            lambda: flows.none(2, base="conditional").init(jax.random.key(0), jnp.ones((3, 2))),
+            "for a conditional base, got None",
+        ),
+    ],
+)
+def test_what_is_wrong_is_said(call, text):
+    with pytest.raises(FlowjaxError, match=text):
+        call()
+
+
+def test_a_context_at_init_is_one_vector_a_row():
+    """Labels of n rows are not one vector of width n; and what is not finite is named."""
+    x, flow = data(10, 4), flows.realnvp(4, depth=2, **NET)
+    key = jax.random.key(0)
+    with pytest.raises(
+        FlowjaxError, match=r"context: expected \(10, width\).* one-hot .* \(10,\)"
+    ):
+        flow.init(key, x, jnp.zeros(10))
+    with pytest.raises(FlowjaxError, match="context: expected finite numbers, got nan at row 3"):
+        flow.init(key, x, jnp.ones((10, 2)).at[3, 1].set(jnp.nan))
+    one = flow.init(key, x, jnp.ones(2))
+    assert flow.log_prob(one, x, jnp.ones(2)).shape == (10,)
+    conditional = flows.realnvp(4, depth=2, base="conditional", **NET)
+    params = conditional.init(key, x, jnp.ones((10, 2)))
+    with pytest.raises(FlowjaxError, match=r"context: expected \(50, width\)"):
+        conditional.sample(params, key, 50, jnp.ones((7, 2)))
+    with pytest.raises(FlowjaxError, match=r"context: expected the width .* got \(10, 3\)"):
+        conditional.log_prob(params, x, jnp.ones((10, 3)))
