@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from flowjax.encoder.embed import SentenceEncoder
     from flowjax.fitting import FitResult, fit
     from flowjax.model import BertFlow
-    from flowjax.saved_flow import load_flow
+    from flowjax.saved_flow import load_flow, save_flow
     from flowjax.types import Bijector, Flow, FlowjaxError
 
 _WHERE = {
@@ -31,6 +31,7 @@ _WHERE = {
     "fit": "flowjax.fitting",
     "SentenceEncoder": "flowjax.encoder.embed",
     "load_flow": "flowjax.saved_flow",
+    "save_flow": "flowjax.saved_flow",
 }
 _MODULES = ("bijectors", "flows", "evaluation", "plots")
 
@@ -46,6 +47,7 @@ __all__ = [
     "fit",
     "flows",
     "load_flow",
+    "save_flow",
 ]
 
 

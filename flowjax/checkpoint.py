@@ -11,7 +11,7 @@ import re
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import zip_longest
+from difflib import ndiff
 from pathlib import Path
 from typing import Any
 
@@ -136,13 +136,19 @@ class Checkpoints:
             return self._manager.restore(step, args=ocp.args.Composite(**items))
 
     def _check_about(self, step: int, found: str) -> None:
-        pairs = zip_longest(self._about.splitlines(), found.splitlines(), fillvalue="nothing")
-        for expected, got in pairs:
-            if expected != got:
-                raise FlowjaxError(
-                    f"{self.folder / str(step)}: expected {expected.strip()!r}, got "
-                    f"{got.strip()!r}; these are checkpoints of another model"
-                )
+        if found == self._about:
+            return
+        where = self.folder / str(step)
+        if not found:
+            raise FlowjaxError(f"{where}: begun by an earlier version; start in a new folder")
+        changes = list(ndiff(found.splitlines(), self._about.splitlines()))
+        got, expected = (
+            next((line[2:].strip() for line in changes if line.startswith(sign)), "nothing there")
+            for sign in "-+"
+        )
+        raise FlowjaxError(
+            f"{where}: expected {expected!r}, got {got!r}; these are checkpoints of another model"
+        )
 
     def _check_form(self, step: int, found: dict[str, str], wanted: dict[str, str]) -> None:
         for name in sorted({*found, *wanted}):

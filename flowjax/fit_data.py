@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from numbers import Real
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -36,7 +36,7 @@ def rows_of(data: Any, context: Any, dim: int, name: str = "data") -> ArraySourc
         source = data
     else:
         rows = open_rows(data, name)
-        source = ArraySource(rows, None if context is None else np.asarray(context))
+        source = ArraySource(rows, None if context is None else _numbers(context))
     if source.dim != dim:
         raise FlowjaxError(f"{name}: expected (n, {dim}) for this flow, got (n, {source.dim})")
     return source
@@ -63,16 +63,24 @@ def held_out(
         >>> rest.size, held.size
         (8, 2)
     """
-    share = isinstance(validation, Real)
-    if validation is None or share:
+    share = not isinstance(validation, str | PathLike | ArraySource) and np.ndim(validation) == 0
+    if share:  # None as well
         if context is not None:
             raise FlowjaxError("validation_context: expected rows in validation beside it")
-        return keep_aside(source, float(validation), seed) if share else (source, None)
+        if validation is None:
+            return source, None
+        return keep_aside(source, float(validation), seed)
     held = rows_of(validation, context, source.dim, "validation")
     if has_context(held) != has_context(source):
         expected = "one, as data has one" if has_context(source) else "none, as data has none"
         raise FlowjaxError(f"validation_context: expected {expected}")
     return source, held
+
+
+def _numbers(context: Any) -> np.ndarray:
+    """Returns a context as an array; one-hot ones may be of bools."""
+    array = np.asarray(context)
+    return array.astype(np.float32) if array.dtype == bool else array
 
 
 def has_context(source: ArraySource) -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable
-from numbers import Integral
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -174,7 +173,22 @@ def fit(
         >>> result.steps, len(result.metrics) > 0
         (20, True)
     """
-    _check(steps, epochs, batch_size, patience, validation)
+    if (steps is None) == (epochs is None):
+        raise FlowjaxError("fit: expected either steps or epochs, got both or neither")
+    if epochs is not None and not 0 < epochs < math.inf:
+        raise FlowjaxError(f"epochs: expected a positive number, got {epochs}")
+    if patience is not None and validation is None:
+        raise FlowjaxError("patience: expected validation beside it, got none")
+    _check(
+        {
+            "steps": steps,
+            "batch_size": batch_size,
+            "accumulate": accumulate,
+            "patience": patience,
+            "validate_every": validate_every,
+            "checkpoint_every": checkpoint_every,
+        }
+    )
     source = rows_of(data, context, flow.dim)
     key = key if isinstance(key, jax.Array) else jax.random.key(operator.index(key))
     init_key, seed_key = jax.random.split(key)
@@ -213,7 +227,7 @@ def fit(
     if checkpoint_dir is None:
         state = training.train(nll_loss(flow), optimizer, state, source, steps=steps, **loop)
     else:
-        with Checkpoints(checkpoint_dir, keep=keep, about=flow.describe()) as checkpoints:
+        with Checkpoints(checkpoint_dir, keep=keep, about=_about(flow)) as checkpoints:
             if checkpoints.steps and not resume:
                 raise FlowjaxError(
                     f"checkpoint_dir: {checkpoint_dir} has checkpoints already, expected none "
@@ -236,19 +250,20 @@ def fit(
     return FitResult(params, record.metrics, int(last.step))
 
 
-def _check(
-    steps: int | None, epochs: float | None, batch_size: int, patience: int | None, validation: Any
-) -> None:
-    if (steps is None) == (epochs is None):
-        raise FlowjaxError("fit: expected either steps or epochs, got both or neither")
-    numbers = {"steps": (steps, 0), "batch_size": (batch_size, 1), "patience": (patience, 1)}
-    for name, (value, least) in numbers.items():
-        if value is not None and not (isinstance(value, Integral) and value >= least):
+def _check(numbers: dict[str, Any]) -> None:
+    for name, value in numbers.items():
+        least = 0 if name == "steps" else 1
+        try:
+            fits = not isinstance(value, bool) and operator.index(value) >= least
+        except TypeError:
+            fits = value is None
+        if not fits:
             raise FlowjaxError(f"{name}: expected a whole number of at least {least}, got {value}")
-    if epochs is not None and not 0 < epochs < math.inf:
-        raise FlowjaxError(f"epochs: expected a positive number, got {epochs}")
-    if patience is not None and validation is None:
-        raise FlowjaxError("patience: expected validation beside it, got none")
+
+
+def _about(flow: Flow) -> str:
+    """What a checkpoint is of: the map and the density; what comes after training may differ."""
+    return "\n".join([f"{flow.name}: dim {flow.dim}", *flow.layers])
 
 
 def freeze(

@@ -175,17 +175,20 @@ class BertFlow(SentenceModel):
             vectors, steps=steps, epochs=epochs, batch_size=batch_size, **options
         )
 
-    def fit_vectors(self, vectors: np.ndarray, **options: Any) -> FitResult:
+    def fit_vectors(
+        self, vectors: np.ndarray, *, context: np.ndarray | None = None, **options: Any
+    ) -> FitResult:
         """Fits the flow on vectors that are there already.
 
         Args:
             vectors: `(n, dim)` of the encoder.
+            context: `(n, width)`, for a conditional flow.
             **options: of `flowjax.fit`.
 
         Returns:
             The `FitResult`; the model keeps its params.
         """
-        source = ArraySource(vectors, name="embeddings")
+        source = ArraySource(vectors, context, name="embeddings")
         if source.dim != self.flow.dim:
             raise FlowjaxError(
                 f"embeddings: expected (n, {self.flow.dim}) from encoder {self.encoder.name}, got "

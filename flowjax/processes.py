@@ -23,10 +23,11 @@ from jax.experimental import multihost_utils
 HEARTBEAT_SECONDS = 30
 # How long after an error process 0 leaves a job of several.
 LAST_SECONDS = 1.0
-# What the collectives' libraries and jax's coordinator say of a process that does not answer;
-# and how a failure begins that is this process's own.
-_WITH_OTHERS = re.compile(r"gloo|nccl|barrier|coordination|heartbeat", re.IGNORECASE)
-_OWN = re.compile("RESOURCE_EXHAUSTED|INVALID_ARGUMENT|UNIMPLEMENTED")
+# What the collectives' libraries and jax's coordinator say of a process that does not answer, and
+# how jax's own errors about one begin. Names of files are left out before: they may say anything.
+_WITH_OTHERS = re.compile(r"\b(gloo|nccl|barrier|coordination|heartbeat)", re.IGNORECASE)
+_GONE = re.compile("UNAVAILABLE|ABORTED|CANCELLED|DEADLINE_EXCEEDED")
+_FILES = re.compile(r"'[^']*'|/\S+")
 
 
 class LostProcess(ConnectionError):
@@ -242,11 +243,14 @@ def together() -> Iterator[None]:
 def _means_lost(error: BaseException | None) -> bool:
     """Whether an error, or one that it comes from, is of a collective or of jax's coordinator."""
     while error is not None:
-        if _WITH_OTHERS.search(str(error)) or isinstance(error, LostProcess):
+        own = isinstance(error, OSError) and error.errno is not None  # a full disk, say
+        if isinstance(error, LostProcess):
             return True
-        if isinstance(error, jax.errors.JaxRuntimeError) and not _OWN.match(str(error)):
+        if not own and _WITH_OTHERS.search(_FILES.sub("", str(error))):
             return True
-        error = error.__cause__ or error.__context__
+        if isinstance(error, jax.errors.JaxRuntimeError) and _GONE.match(str(error)):
+            return True
+        error = error.__cause__
     return False
 
 

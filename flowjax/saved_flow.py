@@ -20,7 +20,13 @@ FORMAT = 2  # of 1, LU layers had other fixed permutations and wide repeats were
 
 
 def save_flow(
-    folder: str | Path, params: Params, *, name: str, dim: int, options: Mapping[str, Any]
+    folder: str | Path,
+    params: Params,
+    *,
+    name: str,
+    dim: int,
+    options: Mapping[str, Any],
+    context_width: int | None = None,
 ) -> Path:
     """Writes a fitted recipe: `config.json` and `flow.safetensors`; the whole folder or none.
 
@@ -29,13 +35,14 @@ def save_flow(
         params: what `fit` gave.
         name: the recipe, for `flows.make`.
         dim: size of a data vector.
-        options: the recipe's keyword arguments, such as `{"depth": 4}`.
+        options: the recipe's keyword arguments, such as `{"depth": 4}`: names and numbers.
+        context_width: of the context that it was fitted with, if any.
 
     Returns:
         The folder.
 
     Raises:
-        FlowjaxError: the folder exists.
+        FlowjaxError: the folder exists; an option that is a function, a `Base` or the like.
 
     Example:
         >>> import tempfile
@@ -50,14 +57,17 @@ def save_flow(
     folder = Path(folder)
     if folder.exists():
         raise FlowjaxError(f"{folder}: exists already; expected a new folder")
+    finished = isinstance(params, dict) and "latents" in params
+    spec = {"format": FORMAT, "array_flow": name, "options": dict(options), "dim": dim}
+    try:
+        text = json.dumps({**spec, "context_width": context_width, "finished": finished}, indent=2)
+    except TypeError as error:
+        raise FlowjaxError(f"options: expected names and numbers: {error}") from None
     partial = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed as it ended
     partial.mkdir(parents=True)
     save_params(params, partial / "flow.safetensors")
-    finished = isinstance(params, dict) and "latents" in params
-    spec = {"format": FORMAT, "array_flow": name, "options": dict(options), "dim": dim}
-    text = json.dumps({**spec, "finished": finished}, indent=2) + "\n"
-    (partial / "config.json").write_text(text, "utf-8")
+    (partial / "config.json").write_text(text + "\n", "utf-8")
     partial.rename(folder)
     return folder
 
@@ -69,11 +79,11 @@ def holds_flow(folder: str | Path) -> bool:
         >>> holds_flow("nowhere")
         False
     """
-    file = _config(Path(folder))
     try:
-        return "array_flow" in json.loads(file.read_text("utf-8"))
+        spec = json.loads(_config(Path(folder)).read_text("utf-8"))
     except (OSError, ValueError):
         return False
+    return isinstance(spec, dict) and "array_flow" in spec
 
 
 def load_flow(folder: str | Path) -> tuple[Flow, Params]:
@@ -103,12 +113,15 @@ def load_flow(folder: str | Path) -> tuple[Flow, Params]:
         raise FlowjaxError(
             f"{file}: expected format {FORMAT}, got {spec.get('format')!r}; fit it again"
         )
-    flow = flows.make(spec["array_flow"], spec["dim"], **spec["options"])
-    shapes = shapes_of(flow, finished=spec["finished"])
+    try:
+        flow = flows.make(spec["array_flow"], spec["dim"], **spec["options"])
+        shapes = shapes_of(flow, finished=spec["finished"], context_width=spec["context_width"])
+    except (KeyError, TypeError) as error:
+        raise FlowjaxError(f"{file}: damaged: {error!r}") from None
     return flow, load_params(file.with_name("flow.safetensors"), shapes)
 
 
-def shapes_of(flow: Flow, *, finished: bool) -> Any:
+def shapes_of(flow: Flow, *, finished: bool, context_width: int | None = None) -> Any:
     """The structure and shapes of a flow's params; finished ones have their closed form too.
 
     Example:
@@ -116,7 +129,10 @@ def shapes_of(flow: Flow, *, finished: bool) -> Any:
         ['base', 'bijector', 'latents']
     """
     x = jax.ShapeDtypeStruct((2, flow.dim), np.float32)
-    shapes = jax.eval_shape(flow.init, jax.random.key(0), x)
+    context = None
+    if context_width is not None:
+        context = jax.ShapeDtypeStruct((2, context_width), np.float32)
+    shapes = jax.eval_shape(flow.init, jax.random.key(0), x, context)
     if flow.finish is None or not finished:
         return shapes
     dim = flow.latent_dim or flow.dim

@@ -124,7 +124,10 @@ def describe(flow: Flow, params: Params = None) -> str:
             if trains
         )
         head += f", {total:,} parameters, {trained:,} of them trained"
-    return "\n".join([head, *("  " + line for line in flow.layers)])
+    lines = list(flow.layers)
+    if flow.finish is not None:
+        lines.insert(-1, "whitening, set when fit ends")
+    return "\n".join([head, *("  " + line for line in lines)])
 
 
 def trainable_mask(params: Params) -> Params:

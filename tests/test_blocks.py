@@ -21,7 +21,8 @@ def small_blocks(monkeypatch):
 def flow_and_rows(context=None):
     flow = flows.realnvp(DIM, depth=2, width=8)
     x = jax.random.normal(jax.random.key(0), (N, DIM))
-    params = flow.init(jax.random.key(1), x, context)
+    first = None if context is None else np.broadcast_to(context, (N, context.shape[-1]))
+    params = flow.init(jax.random.key(1), x, first)
     noise = lambda leaf: leaf + 0.1 * jax.random.normal(jax.random.key(2), leaf.shape)  # noqa: E731
     return flow, jax.tree.map(noise, params), x
 

@@ -110,5 +110,8 @@ def test_another_model_of_the_same_shapes_is_an_error(tmp_path):
     with Checkpoints(tmp_path, about="glow\n  permutation(seed=1)") as checkpoints:
         with pytest.raises(ValueError, match=said):
             checkpoints.restore(state(0))
+    with Checkpoints(tmp_path, about="glow\n  actnorm\n  permutation(seed=0)") as checkpoints:
+        with pytest.raises(ValueError, match="expected 'actnorm', got 'nothing there'"):
+            checkpoints.restore(state(0))
     with Checkpoints(tmp_path, about="glow\n  permutation(seed=0)") as checkpoints:
         assert checkpoints.restore(state(0))[0] == 1

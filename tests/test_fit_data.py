@@ -1,5 +1,6 @@
 """What a fit is given, in its several forms; what does not fit together is said by name."""
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -17,7 +18,8 @@ def test_validation_rows_in_any_form(tmp_path):
     for given in (X[30:], tmp_path / "held.npy", ArraySource(X[30:])):
         source, held = held_out(ArraySource(X[:30]), given, None, seed=0)
         assert source.size == 30 and held.size == 10
-    assert held_out(ArraySource(X), np.float32(0.25), None, seed=0)[1].size == 10
+    for share in (np.float32(0.25), jnp.float32(0.25)):
+        assert held_out(ArraySource(X), share, None, seed=0)[1].size == 10
     assert held_out(ArraySource(X), None, None, seed=0)[1] is None
 
 
@@ -33,6 +35,11 @@ def test_a_source_brings_its_own_context():
     assert "context" in rows_of(ArraySource(X, C), None, 4).take(np.arange(2))
     with pytest.raises(ValueError, match="context: expected none beside data that is a source"):
         rows_of(ArraySource(X), C, 4)
+
+
+def test_a_one_hot_context_may_be_of_bools():
+    taken = rows_of(X, C > 0, 4).take(np.arange(2))
+    np.testing.assert_array_equal(taken["context"], 1)
 
 
 def small():
@@ -57,6 +64,13 @@ BAD = {
         {"steps": 1, "context": C, "validation": 0.2, "validation_context": C},
         "validation_context: expected rows in validation",
     ),
+    "accumulate": ({"steps": 1, "accumulate": 0}, "accumulate: expected a whole number"),
+    "validations": (
+        {"steps": 1, "validate_every": 1.5},
+        "validate_every: expected a whole number",
+    ),
+    "saves": ({"steps": 1, "checkpoint_every": -5}, "checkpoint_every: expected a whole number"),
+    "true": ({"steps": True}, "steps: expected a whole number of at least 0, got True"),
     "no share": ({"steps": 1, "validation": 0}, "validation: expected a share of 40 rows"),
     "labels": ({"steps": 1, "context": C[:, 0]}, "context: expected rows of shape"),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import jax
+import jax.export
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -75,11 +76,27 @@ def test_a_context_at_init_is_one_vector_a_row():
         flow.init(key, x, jnp.zeros(10))
     with pytest.raises(FlowjaxError, match="context: expected finite numbers, got nan at row 3"):
         flow.init(key, x, jnp.ones((10, 2)).at[3, 1].set(jnp.nan))
-    one = flow.init(key, x, jnp.ones(2))
-    assert flow.log_prob(one, x, jnp.ones(2)).shape == (10,)
+    params = flow.init(key, x, jnp.ones((10, 2)))
+    assert flow.log_prob(params, x, jnp.ones(2)).shape == (10,)  # later one vector may do for all
     conditional = flows.realnvp(4, depth=2, base="conditional", **NET)
     params = conditional.init(key, x, jnp.ones((10, 2)))
     with pytest.raises(FlowjaxError, match=r"context: expected \(50, width\)"):
         conditional.sample(params, key, 50, jnp.ones((7, 2)))
     with pytest.raises(FlowjaxError, match=r"context: expected the width .* got \(10, 3\)"):
         conditional.log_prob(params, x, jnp.ones((10, 3)))
+
+
+def test_how_many_samples_may_be_any_integer():
+    flow = flows.standardize(2)
+    params, key = flow.init(jax.random.key(0), data(10, 2)), jax.random.key(0)
+    for n in (3, np.int64(3), jnp.int32(3), 0):
+        assert flow.sample(params, key, n).shape == (int(n), 2)
+    for n in (-1, 2.5, (3, 4), "3"):
+        with pytest.raises(FlowjaxError, match="n: expected how many samples"):
+            flow.sample(params, key, n)
+    (rows,) = jax.export.symbolic_shape("rows")
+    draw = jax.export.export(jax.jit(lambda like: flow.sample(params, key, like.shape[0])))
+    assert draw(jax.ShapeDtypeStruct((rows,), np.float32)).call(np.ones(5, np.float32)).shape == (
+        5,
+        2,
+    )

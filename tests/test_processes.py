@@ -58,8 +58,12 @@ LOST = [
 ]
 OWN = [
     jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 10 bytes."),
+    jax.errors.JaxRuntimeError("INTERNAL: Failed to allocate 123 bytes"),
+    jax.errors.JaxRuntimeError("FAILED_PRECONDITION: DNN library initialization failed."),
     ValueError("x: expected (n, 2), got (3, 4)"),
-    OSError(28, "No space left on device"),
+    ValueError("/data/great_barrier_reef/3: file truncated"),
+    OSError(28, "No space left on device", "/home/gloo/run/checkpoints/3"),
+    OSError("cannot read '/home/gloo/run': Input/output error"),
 ]
 
 
@@ -82,6 +86,12 @@ def test_other_errors_are_left_alone(monkeypatch, error):
         with processes.together():
             raise error
     assert found.value is error
+    with pytest.raises(ValueError, match="own"):
+        with processes.together():
+            try:
+                raise LOST[0]
+            except RuntimeError:
+                raise ValueError("my own mistake")  # noqa: B904
 
 
 def test_one_process_loses_none():

@@ -120,6 +120,10 @@ OTHERS = {
     "permutation": ({"permutation": "reverse"}, "expected 'reverse'"),
     "mask": ({"mask": "checkerboard"}, "checkerboard"),
     "seed": ({"permutation": "lu", "seed": 1}, "seed=1"),
+    "factor": (
+        {"conditioner": flowjax.bijectors.glow_net(8, logscale_factor=1.0)},
+        "logscale_factor=1",
+    ),
     "activation": ({"conditioner": flowjax.bijectors.mlp(8, activation="tanh")}, "tanh"),
 }
 
@@ -133,3 +137,14 @@ def test_another_flow_does_not_go_on_from_there(rows, tmp_path, name):
     others, said = OTHERS[name]
     with pytest.raises(ValueError, match=f"{said}.* checkpoints of another model"):
         flowjax.fit(flows.glow(4, levels=1, depth=1, width=8, **others), rows, **options)
+
+
+def test_the_end_of_a_fit_may_be_another(rows, tmp_path):
+    """Whether latents are whitened is decided after the training."""
+    options = {"key": 0, "batch_size": 32, "devices": 1, "checkpoint_dir": tmp_path}
+    ends = {}
+    for whiten, steps in ((True, 2), (False, 4), (True, 4)):
+        flow = flows.glow(4, levels=1, depth=1, width=8, whiten_latents=whiten)
+        ends[whiten] = flowjax.fit(flow, rows, steps=steps, **options).params
+    assert equal(ends[True]["bijector"], ends[False]["bijector"])
+    assert "latents" in ends[True] and "latents" not in ends[False]

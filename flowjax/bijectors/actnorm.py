@@ -108,4 +108,5 @@ def actnorm(*, init: str = "data", logscale_factor: float = 1.0) -> Bijector:
         scale = log_scale(params, z)
         return z * jnp.exp(-scale) - params["bias"], constant_log_det(z, -total(scale))
 
-    return Bijector(start, forward, inverse, ("actnorm",))
+    line = "actnorm" if logscale_factor == 1 else f"actnorm(logscale_factor={logscale_factor:g})"
+    return Bijector(start, forward, inverse, (line,))

@@ -81,4 +81,5 @@ def glow_net(width: int = 32, *, init: str = "data", logscale_factor: float = 3.
     def factory(out: int) -> nn.Module:
         return _GlowNet(width, out, init, logscale_factor)
 
-    return named(factory, f"glow_net(width={width})")
+    factor = "" if logscale_factor == 3 else f", logscale_factor={logscale_factor:g}"
+    return named(factory, f"glow_net(width={width}{factor})")

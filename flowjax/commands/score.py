@@ -31,12 +31,13 @@ def run(args: Args) -> None:
     """Runs the command."""
     from flowjax.saved_flow import holds_flow
 
-    scored = _score_rows(args) if holds_flow(args.run) else _score_sentences(args)
-    if not scored:
-        raise ValueError(f"{args.input}: expected sentences, found none")
+    if holds_flow(args.run):
+        _score_rows(args)
+    else:
+        _score_sentences(args)
 
 
-def _score_sentences(args: Args) -> int:
+def _score_sentences(args: Args) -> None:
     from flowjax.data.sentences import open_source
     from flowjax.encoder.embed import CHUNK
     from flowjax.model import BertFlow
@@ -52,10 +53,11 @@ def _score_sentences(args: Args) -> int:
             else:
                 print(f"{value:.4f}\t{sentence}")
         scored += len(block)
-    return scored
+    if not scored:
+        raise ValueError(f"{args.input}: expected sentences, found none")
 
 
-def _score_rows(args: Args) -> int:
+def _score_rows(args: Args) -> None:
     import jax
     import numpy as np
 
@@ -64,7 +66,8 @@ def _score_rows(args: Args) -> int:
     from flowjax.saved_flow import load_flow
 
     flow, params = load_flow(args.run)
-    source = ArraySource(open_rows(args.input, args.input, args.column), name=args.input)
+    rows = open_rows(args.input, args.input, args.column)
+    source = ArraySource(rows, name=args.input, resident=False)
     if source.dim != flow.dim:
         raise ValueError(f"{args.input}: expected (n, {flow.dim}), got (n, {source.dim})")
     log_prob = jax.jit(flow.log_prob)
@@ -76,4 +79,3 @@ def _score_rows(args: Args) -> int:
             print(
                 json.dumps({"row": int(row), "log_prob": value}) if args.json else f"{value:.4f}"
             )
-    return source.size

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.export
 import jax.numpy as jnp
-import numpy as np
 
 from flowjax.bijectors.common import as_float, check_batch, check_dim, init_part
 from flowjax.bijectors.moments import Moments
@@ -71,7 +72,7 @@ def build(
         check_dim("x", x, dim)
         x = check_batch("x", x)
         if context is not None:
-            context = check_rows(context, x)
+            context = first_context(context, x)
         bijector_key, base_key = jax.random.split(key)
         params = init_part(bijector, bijector_key, x, context)
         z = jax.ShapeDtypeStruct((x.shape[0], latent), x.dtype)
@@ -118,8 +119,7 @@ def build(
     def draw(
         params: Params, key: PRNGKey, n: int, context: Array | None
     ) -> tuple[Array, Array, Array]:
-        if not isinstance(n, int | np.integer) or n < 0:
-            raise FlowjaxError(f"n: expected how many samples to draw, 0 or more, got {n!r}")
+        n = check_count(n)
         context = check_context(context, jax.ShapeDtypeStruct((n, latent), jnp.float32))
         base_key, noise_key = jax.random.split(key)
         dtype = jnp.result_type(jnp.float32, *jax.tree.leaves(params))
@@ -148,17 +148,31 @@ def build(
         sample_and_log_prob,
         latent,
         name,
-        (*bijector.layers, *(["whitening, set when fit ends"] if whitens else []), density.line),
+        (*bijector.layers, density.line),
         log_parts,
         finish=finish if whitens else None,
     )
 
 
-def check_rows(context: Any, x: Array) -> Array:
-    """Returns a first batch's context as `(n, width)`, finite, or raises FlowjaxError."""
+def check_count(n: Any) -> Any:
+    """Returns how many samples to draw, an integer or one that `jax.export` does not know yet."""
+    if jax.export.is_symbolic_dim(n):
+        return n
+    try:
+        count = operator.index(n)
+    except TypeError:
+        count = -1
+    if count < 0:
+        raise FlowjaxError(f"n: expected how many samples to draw, 0 or more, got {n!r}")
+    return count
+
+
+def first_context(context: Any, x: Array) -> Array:
+    """Returns a first batch's context, `(n, width)` and finite, or raises FlowjaxError.
+
+    Later one vector may do for all rows; here it could be a label a row as well.
+    """
     context = jnp.asarray(context)
-    if context.ndim == 1 and len(context) != len(x):  # one vector for all rows, and no labels
-        context = jnp.broadcast_to(context, (len(x), len(context)))
     if context.ndim != 2 or len(context) != len(x):
         raise FlowjaxError(
             f"context: expected ({len(x)}, width), a vector per row of x (labels as one-hot "
@@ -181,15 +195,14 @@ def check_context(context: Any, x: Any) -> Array | None:
 
 def check_result(z: Array, log_det: Array, x: Array, latent: int) -> None:
     """Raises FlowjaxError where a bijector, maybe a user's own, does not keep the contract."""
-    if z.shape != (*x.shape[:-1], latent):
+    latents, per_row = jnp.shape(z), jnp.shape(log_det)
+    if latents != (*x.shape[:-1], latent):
         raise FlowjaxError(
-            f"bijector: expected latents {(*x.shape[:-1], latent)}, got {z.shape}; `latent_dim` "
+            f"bijector: expected latents {(*x.shape[:-1], latent)}, got {latents}; `latent_dim` "
             "says how wide they are"
         )
-    if log_det.shape != x.shape[:-1]:
-        raise FlowjaxError(
-            f"bijector: expected a log_det per row, {x.shape[:-1]}, got {log_det.shape}"
-        )
+    if per_row != x.shape[:-1]:
+        raise FlowjaxError(f"bijector: expected a log_det per row, {x.shape[:-1]}, got {per_row}")
 
 
 def bits_per_dim(nll: Array | float, dim: int) -> Array | float:

@@ -230,6 +230,18 @@ def test_the_spline_is_the_identity_at_zero_and_outside():
     assert all(np.isfinite(g).all() for g in gradient)
 
 
+def test_gradients_of_an_inverse_spline_are_finite_where_its_root_is_zero():
+    """Rounding takes the discriminant to zero and below; the root has no gradient there."""
+    rng = np.random.default_rng(0)
+    raw = [jnp.asarray(rng.normal(0, 20, (4000, n, 4)), jnp.float32) for n in (8, 8, 7)]
+    x = jnp.asarray(rng.uniform(-5, 5, (4000, 4)), jnp.float32)
+
+    def loss(raw):
+        return sum(map(jnp.sum, b.rational_quadratic_spline(x, *raw, inverse=True)))
+
+    assert all(np.isfinite(g).all() for g in jax.jit(jax.grad(loss))(raw))
+
+
 def test_frozen_leaves_get_no_gradient_and_are_not_trainable():
     part, x = BIJECTORS["whitening"](), data(4)
     params = part.init(key(), x)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from flowjax import devices
+from flowjax import processes
 from flowjax.data.arrays import ArraySource, Part, check_rows, open_rows, release
 from flowjax.data.rowfile import RowFile
 
@@ -168,9 +168,9 @@ def test_the_first_bad_row_of_all_shares_is_named(monkeypatch):
     rows = np.zeros((10, 2))
     rows[7, 1] = rows[8, 0] = np.nan
     for i, said in ((0, 10), (1, 7)):
-        monkeypatch.setattr(devices, "share", lambda: (i, 2))  # noqa: B023
+        monkeypatch.setattr(processes, "share", lambda: (i, 2))  # noqa: B023
         told = []
-        monkeypatch.setattr(devices, "gather_arrays", lambda x: told.append(int(x)) or [10, 7])  # noqa: B023
+        monkeypatch.setattr(processes, "gather_arrays", lambda x: told.append(int(x)) or [10, 7])  # noqa: B023
         with pytest.raises(ValueError, match=r"got nan at row 7, column 1$"):
             check_rows(rows)
         assert told == [said]
