@@ -223,6 +223,13 @@ def test_float64_that_is_constant_but_for_rounding():
         np.testing.assert_allclose(np.abs(params["frozen"]["matrix"]).max(), 1, rtol=1e-6)
 
 
+@pytest.mark.parametrize("n", [220, 240])
+def test_what_rounding_leaves_of_constants_inside_of_jit_is_no_spread(n):
+    """Sums of so many equal numbers are off by a last digit, and the second centring too."""
+    params = jax.jit(b.whitening().init)(jax.random.key(0), jnp.full((n, 3), 0.1))
+    np.testing.assert_allclose(np.abs(params["frozen"]["matrix"]).max(), 1, rtol=1e-6)
+
+
 @pytest.mark.parametrize("offset", [0.0, 1e6])
 def test_a_linear_map_from_pca_is_finite_on_all_of_them(offset):
     for name, x in HARD.items():
