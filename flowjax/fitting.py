@@ -177,8 +177,6 @@ def fit(
         raise FlowjaxError("fit: expected either steps or epochs, got both or neither")
     if epochs is not None and not 0 < epochs < math.inf:
         raise FlowjaxError(f"epochs: expected a positive number, got {epochs}")
-    if patience is not None and validation is None:
-        raise FlowjaxError("patience: expected validation beside it, got none")
     _check(
         {
             "steps": steps,
@@ -189,6 +187,8 @@ def fit(
             "checkpoint_every": checkpoint_every,
         }
     )
+    if patience is not None and validation is None:
+        raise FlowjaxError("patience: expected validation beside it, got none")
     source = rows_of(data, context, flow.dim)
     key = key if isinstance(key, jax.Array) else jax.random.key(operator.index(key))
     init_key, seed_key = jax.random.split(key)
