@@ -173,22 +173,16 @@ def fit(
         >>> result.steps, len(result.metrics) > 0
         (20, True)
     """
-    if (steps is None) == (epochs is None):
-        raise FlowjaxError("fit: expected either steps or epochs, got both or neither")
-    if epochs is not None and not 0 < epochs < math.inf:
-        raise FlowjaxError(f"epochs: expected a positive number, got {epochs}")
-    _check(
-        {
-            "steps": steps,
-            "batch_size": batch_size,
-            "accumulate": accumulate,
-            "patience": patience,
-            "validate_every": validate_every,
-            "checkpoint_every": checkpoint_every,
-        }
+    check_options(
+        steps=steps,
+        epochs=epochs,
+        validation=validation,
+        batch_size=batch_size,
+        accumulate=accumulate,
+        patience=patience,
+        validate_every=validate_every,
+        checkpoint_every=checkpoint_every,
     )
-    if patience is not None and validation is None:
-        raise FlowjaxError("patience: expected validation beside it, got none")
     source = rows_of(data, context, flow.dim)
     key = key if isinstance(key, jax.Array) else jax.random.key(operator.index(key))
     init_key, seed_key = jax.random.split(key)
@@ -250,15 +244,34 @@ def fit(
     return FitResult(params, record.metrics, int(last.step))
 
 
-def _check(numbers: dict[str, Any]) -> None:
-    for name, value in numbers.items():
+def check_options(
+    *, steps: int | None, epochs: float | None, validation: Any = None, **numbers: int | None
+) -> None:
+    """Raises FlowjaxError for numbers that no fit can use; the command asks before it makes a run.
+
+    Args:
+        steps: as in `fit`, like all others.
+        epochs: or this.
+        validation: what a patience needs beside it.
+        **numbers: `batch_size`, `patience` and the like, whole ones of at least 1, or None.
+
+    Example:
+        >>> check_options(steps=10, epochs=None, batch_size=64)
+    """
+    if (steps is None) == (epochs is None):
+        raise FlowjaxError("fit: expected either steps or epochs, got both or neither")
+    if epochs is not None and not 0 < epochs < math.inf:
+        raise FlowjaxError(f"epochs: expected a positive number, got {epochs}")
+    for name, value in {"steps": steps, **numbers}.items():
         least = 0 if name == "steps" else 1
         try:
-            fits = not isinstance(value, bool) and operator.index(value) >= least
+            fits = not isinstance(value, bool) and operator.index(value) >= least  # type: ignore[arg-type]
         except TypeError:
             fits = value is None
         if not fits:
             raise FlowjaxError(f"{name}: expected a whole number of at least {least}, got {value}")
+    if numbers.get("patience") is not None and validation is None:
+        raise FlowjaxError("patience: expected validation beside it, got none")
 
 
 def _about(flow: Flow) -> str:

@@ -49,13 +49,16 @@ BAD = {
     "nan.npy": (np.where(np.arange(27).reshape(9, 3) == 14, np.nan, 1.0), "row 4, column 2"),
     "flat.npy": (np.ones(5), "expected rows of shape"),
     "none.npy": (None, "none.npy"),
+    "text.npy": ("hello", "expected a .npy array: it is something else"),
 }
 
 
 @pytest.mark.parametrize("name", BAD)
 def test_bad_rows_are_one_line(name, run, tmp_path, capsys):
     rows, said = BAD[name]
-    if rows is not None:
+    if isinstance(rows, str):
+        (tmp_path / name).write_text(rows)
+    elif rows is not None:
         np.save(tmp_path / name, rows)
     file, out = str(tmp_path / name), tmp_path / "out"
     for argv in (["fit-array", file, "--out", str(out)], ["score", str(run), file]):
@@ -63,6 +66,22 @@ def test_bad_rows_are_one_line(name, run, tmp_path, capsys):
         lines = capsys.readouterr().err.splitlines()
         assert len(lines) == 1 and said in lines[0], lines
     assert not out.exists()
+
+
+MISTAKES = {
+    "patience": "patience: expected validation beside it",
+    "batch-size": "batch_size: expected a whole number of at least 1, got 0",
+    "optimizer": "train.optimizer: expected adam",
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_in_a_flag_leaves_no_run(name, data, tmp_path, capsys):
+    """Else the command would be refused once it is right."""
+    value = {"patience": "2", "batch-size": "0", "optimizer": "sgd"}[name]
+    out = tmp_path / "run"
+    assert main(["fit-array", str(data), f"--train.{name}", value, "--out", str(out)]) == 2
+    assert MISTAKES[name] in capsys.readouterr().err and not out.exists()
 
 
 def test_rows_of_another_width_are_refused(run, tmp_path, capsys):

@@ -69,7 +69,8 @@ def fit_run(config: FitConfig, out: Path, *, overwrite: bool = False) -> Any:
         count = sum(1 for sentence in source if sentence.strip())
         if not count:
             raise ValueError(f"{source.name}: expected sentences, found none")
-        steps = steps or max(1, round((train.epochs or 1.0) * count / train.batch_size))
+        steps = steps or max(1, round((train.epochs or 1.0) * count / max(1, train.batch_size)))
+    options = fit_options(train, steps, model.encoder.dim)
     common.open_run(out, config, command="fit", overwrite=overwrite)
     write = common.MetricsFile(out / "metrics.jsonl")
     with common.watched(), track("fitting", steps, unit="steps") as advance:
@@ -87,7 +88,7 @@ def fit_run(config: FitConfig, out: Path, *, overwrite: bool = False) -> Any:
             out=out,
             on_step=on_step,
             stop=common.wants_stop,
-            **fit_options(train, steps, model.encoder.dim),
+            **options,
         )
     if processes.is_first():
         model.save(out / "model")
@@ -96,15 +97,20 @@ def fit_run(config: FitConfig, out: Path, *, overwrite: bool = False) -> Any:
 
 def fit_options(train: TrainConfig, steps: int | None, dim: int) -> dict[str, Any]:
     """Keyword arguments of `flowjax.fit` on vectors of size `dim`, from the `[train]` table."""
-    return {
+    from flowjax.fitting import check_options
+
+    options: dict[str, Any] = {
         "steps": steps,
         "epochs": None if steps is not None else (train.epochs or 1.0),
         "batch_size": train.batch_size,
         "accumulate": train.accumulate,
-        "optimizer": make_optimizer(train, steps, dim),
         "validation": train.validation or None,
         "patience": train.patience,
         "checkpoint_every": train.checkpoint_every,
+    }
+    check_options(**options)
+    return options | {
+        "optimizer": make_optimizer(train, steps, dim),
         "keep": train.keep,
         "devices": train.devices,
         "mapping": train.mapping,

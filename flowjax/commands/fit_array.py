@@ -48,10 +48,13 @@ def run(args: Args) -> None:
     source = ArraySource(rows, name=str(args.data))
     flow = flows.make(args.flow.name, source.dim, **args.flow.options())
     config = FitArrayConfig(args.flow, train)
+    rows_fitted = source.size - round(train.validation * source.size)
+    steps = train.steps or max(
+        1, round((train.epochs or 1.0) * rows_fitted / max(1, train.batch_size))
+    )
+    options = fit_options(train, steps, source.dim)
     common.open_run(args.out, config, command=f"fit-array {args.data}", overwrite=args.overwrite)
     write = common.MetricsFile(args.out / "metrics.jsonl")
-    rows_fitted = source.size - round(train.validation * source.size)
-    steps = train.steps or max(1, round((train.epochs or 1.0) * rows_fitted / train.batch_size))
     with common.watched(), track("fitting", steps, unit="steps") as advance:
         seen = 0
 
@@ -68,7 +71,7 @@ def run(args: Args) -> None:
             checkpoint_dir=args.out / "checkpoints",
             on_step=on_step,
             stop=common.wants_stop,
-            **fit_options(train, steps, source.dim),
+            **options,
         )
     if not processes.is_first():
         return

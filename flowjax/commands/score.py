@@ -72,10 +72,7 @@ def _score_rows(args: Args) -> None:
         raise ValueError(f"{args.input}: expected (n, {flow.dim}), got (n, {source.dim})")
     log_prob = jax.jit(flow.log_prob)
     for start in range(0, source.size, ROWS):
-        rows = np.arange(start, min(start + ROWS, source.size))
-        for row, value in zip(
-            rows, log_prob(params, source.take(rows)["x"]).tolist(), strict=True
-        ):
-            print(
-                json.dumps({"row": int(row), "log_prob": value}) if args.json else f"{value:.4f}"
-            )
+        numbers = range(start, min(start + ROWS, source.size))
+        values = log_prob(params, source.take(np.array(numbers))["x"]).tolist()
+        for row, value in zip(numbers, values, strict=True):
+            print(json.dumps({"row": row, "log_prob": value}) if args.json else f"{value:.4f}")

@@ -166,7 +166,9 @@ def open_rows(data: Any, name: str = "data", columns: str | None = None) -> np.n
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
-        raise ValueError(f"{path}: expected a .npy array: {error}") from None
+        # NumPy takes all that does not begin as an array for a pickle, and advises to trust it
+        reason = "it is something else" if "pickled" in str(error) else error
+        raise ValueError(f"{path}: expected a .npy array: {reason}") from None
 
 
 def check_rows(rows: Any, name: str = "data") -> np.ndarray:
