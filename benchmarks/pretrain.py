@@ -39,8 +39,8 @@ def ours(layers: int, dtype: str, steps: int, ready: Callable[[str, float], None
 
     from flowjax import training
     from flowjax.config import PretrainConfig
-    from flowjax.encoder.masked_lm import MaskedLM, Masking
-    from flowjax.encoder.pretrain import PackedRows, bert_config, make_loss, make_optimizer
+    from flowjax.pretraining.masked_lm import MaskedLM, Masking
+    from flowjax.pretraining.pretrain import PackedRows, bert_config, make_loss, make_optimizer
 
     config = PretrainConfig()
     config = replace(

@@ -83,10 +83,11 @@ def step_ms(source, batch_size: int, seconds: float, devices=1) -> float:
     """Median ms a step of the library's loop over its dispatches, compilation left out."""
     import jax
 
-    from flowjax import devices as device
     from flowjax import training
-    from flowjax.fitting import default_optimizer, nll_loss
-    from flowjax.passes import init_params
+    from flowjax.fitting.fit import nll_loss
+    from flowjax.fitting.passes import init_params
+    from flowjax.parallel import devices as device
+    from flowjax.training import default_optimizer
 
     flow, optimizer = glow(source.dim), default_optimizer()
     state = training.init_state(init_params(flow, jax.random.key(0), source), optimizer)
@@ -119,7 +120,8 @@ def cell_loop(kind: str, dim: str, batch: str, seconds: str) -> dict:
     import optax
 
     from flowjax.data.arrays import ArraySource
-    from flowjax.fitting import default_optimizer, nll_loss
+    from flowjax.fitting.fit import nll_loss
+    from flowjax.training import default_optimizer
 
     dim, batch = int(dim), int(batch)
     rows = np.random.default_rng(0).standard_normal((20_000, dim)).astype(np.float32)

@@ -61,7 +61,7 @@ def main(args: Args) -> None:
                     fit_on,
                     epochs=args.epochs,
                     batch_size=args.batch_size,
-                    optimizer=flowjax.fitting.default_optimizer(args.learning_rate),
+                    optimizer=flowjax.training.default_optimizer(args.learning_rate),
                 )
                 maps |= calibrations(model)
             scores = {n: evaluate_vectors(task, distinct, f(plain)) for n, f in maps.items()}

@@ -3,7 +3,7 @@
     python benchmarks/shapes.py --text TEXT/part-0.txt.xz --heldout TEXT/part-7.txt.xz \
         --data-dir DATA
 
-Every shape is trained by `flowjax.encoder.pretrain` for the same steps of the same text and
+Every shape is trained by `flowjax.pretraining.pretrain` for the same steps of the same text and
 judged on held-out text. Losses of different vocabularies cannot be compared by the word piece, so
 a column divides by the letters of a piece: bits per character of what was masked. The last two are
 what the encoder is for: Spearman on STS-B dev, plain and whitened.
@@ -24,9 +24,9 @@ from tqdm import tqdm
 
 import flowjax
 from flowjax.config import PretrainConfig, PretrainData, PretrainModel, PretrainTrain
-from flowjax.encoder.pretrain import prepare_tokenizer, pretrain
 from flowjax.encoder.tokenizer import load_tokenizer
 from flowjax.evaluation import evaluate_vectors, load_task
+from flowjax.pretraining.pretrain import prepare_tokenizer, pretrain
 
 
 @dataclasses.dataclass(frozen=True)

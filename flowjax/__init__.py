@@ -17,21 +17,22 @@ from flowjax._version import __version__
 if TYPE_CHECKING:
     from flowjax import bijectors, flows
     from flowjax.encoder.embed import SentenceEncoder
-    from flowjax.fitting import FitResult, fit
+    from flowjax.errors import FlowjaxError
+    from flowjax.fitting.fit import FitResult, fit
     from flowjax.model import BertFlow
-    from flowjax.saved_flow import load_flow, save_flow
-    from flowjax.types import Bijector, Flow, FlowjaxError
+    from flowjax.saving.flow import load_flow, save_flow
+    from flowjax.types import Bijector, Flow
 
 _WHERE = {
     "Bijector": "flowjax.types",
     "Flow": "flowjax.types",
-    "FlowjaxError": "flowjax.types",
+    "FlowjaxError": "flowjax.errors",
     "BertFlow": "flowjax.model",
-    "FitResult": "flowjax.fitting",
-    "fit": "flowjax.fitting",
+    "FitResult": "flowjax.fitting.fit",
+    "fit": "flowjax.fitting.fit",
     "SentenceEncoder": "flowjax.encoder.embed",
-    "load_flow": "flowjax.saved_flow",
-    "save_flow": "flowjax.saved_flow",
+    "load_flow": "flowjax.saving.flow",
+    "save_flow": "flowjax.saving.flow",
 }
 _MODULES = ("bijectors", "flows", "evaluation", "plots")
 

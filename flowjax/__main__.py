@@ -3,7 +3,7 @@
 import os
 import sys
 
-from flowjax.cli import main as run
+from flowjax.commands.main import main as run
 
 LARGE_PAGES = "glibc.malloc.hugetlb"
 

@@ -15,11 +15,12 @@ from flowjax import flows
 from flowjax.bijectors.moments import Moments
 from flowjax.data.arrays import ArraySource
 from flowjax.data.sentences import Source, open_source
-from flowjax.embeddings import embed_in_memory, embed_in_store
+from flowjax.encoder.corpus import embed_in_memory, embed_in_store
 from flowjax.encoder.embed import SentenceEncoder
 from flowjax.encoder.sentence_model import SentenceModel
-from flowjax.fitting import FitResult, default_optimizer, fit
-from flowjax.passes import moments_of_rows
+from flowjax.fitting.fit import FitResult, fit
+from flowjax.fitting.passes import moments_of_rows
+from flowjax.training.optimizers import default_optimizer
 from flowjax.types import Flow, FlowjaxError, Params
 
 logger = logging.getLogger("flowjax")
@@ -228,16 +229,16 @@ class BertFlow(SentenceModel):
 
     def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
         """Writes a portable folder: see `saved.save`."""
-        from flowjax.saved import save
+        from flowjax.saving.model import save
 
         return save(self, folder, overwrite=overwrite)
 
     @classmethod
     def load(cls, folder: str | Path, *, flow: Flow | None = None) -> BertFlow:
         """Reads a folder of `save`, or the run folder around it; `flow` for one of your own."""
-        from flowjax.saved import load
+        from flowjax.saving.model import load
 
-        return load(folder, flow=flow)
+        return load(cls, folder, flow=flow)
 
     def _embed(
         self, source: Source, out: str | Path | None, progress: bool | None

@@ -21,15 +21,25 @@ from typing import Any, NamedTuple
 
 import jax
 
+from flowjax.errors import FlowjaxError
+
+__all__ = [
+    "FROZEN",
+    "Array",
+    "Bijector",
+    "Flow",
+    "FlowjaxError",
+    "PRNGKey",
+    "Params",
+    "describe",
+    "trainable_mask",
+]
+
 Array = jax.Array
 PRNGKey = jax.Array
 Params = Any  # a pytree (dicts, tuples, lists) of floating-point arrays
 
 FROZEN = "frozen"
-
-
-class FlowjaxError(ValueError):
-    """The library's errors about what a user gave: a `ValueError` whose text says what came."""
 
 
 class Bijector(NamedTuple):

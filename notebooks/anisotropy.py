@@ -25,8 +25,8 @@ import numpy as np
 
 import flowjax
 from flowjax import plots
+from flowjax.data.sample import sentences_file
 from flowjax.evaluation import cosine, isotropy_report
-from flowjax.sample import sentences_file
 
 # %% [markdown]
 # The encoder is frozen: its vectors are computed once, and the flow is fitted on them, unlabelled.

@@ -28,7 +28,7 @@ import numpy as np
 
 import flowjax
 from flowjax import plots
-from flowjax.sample import sentences_file
+from flowjax.data.sample import sentences_file
 
 # %%
 file = sentences_file()  # .txt with a sentence a line, .jsonl, .csv, .tsv or .parquet

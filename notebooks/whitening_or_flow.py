@@ -25,8 +25,8 @@
 import flowjax
 from flowjax import plots
 from flowjax.compare import compare
+from flowjax.data.sample import pairs_file, sentences_file
 from flowjax.evaluation import Lookup, load_pairs, markdown_table
-from flowjax.sample import pairs_file, sentences_file
 
 # %%
 encoder = flowjax.SentenceEncoder.from_pretrained("minibert", pooling="first_last")

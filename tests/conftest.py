@@ -20,8 +20,8 @@ def tiny_run(tmp_path_factory):
 
     `(folder, file of sentences, file of pairs)`.
     """
-    from flowjax.cli import main
-    from flowjax.sample import pairs_file, sentences_file
+    from flowjax.commands.main import main
+    from flowjax.data.sample import pairs_file, sentences_file
 
     folder = tmp_path_factory.mktemp("tiny")
     text = folder / "sentences.txt"

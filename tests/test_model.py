@@ -10,8 +10,8 @@ import pytest
 import flowjax
 from flowjax import flows
 from flowjax.compare import calibrations
+from flowjax.data.sample import sentences_file
 from flowjax.data.sentences import read_sentences
-from flowjax.sample import sentences_file
 from flowjax.types import FlowjaxError
 
 

@@ -32,7 +32,7 @@ def fit(job: common.Job, seed: int) -> dict[str, float]:
         key=seed,
         batch_size=o["batch_size"],
         steps=o["steps"],
-        optimizer=flowjax.fitting.default_optimizer(
+        optimizer=flowjax.training.default_optimizer(
             optax.cosine_decay_schedule(o["learning_rate"], o["steps"]), clip_norm=o["clip_norm"]
         ),
         validation=job.validation,

@@ -13,8 +13,9 @@ import numpy as np
 import optax
 
 import flowjax
-from flowjax import devices, flows, training
-from flowjax.fitting import nll_loss
+from flowjax import flows, training
+from flowjax.fitting.fit import nll_loss
+from flowjax.parallel import devices
 
 
 def recipe(cell: dict[str, int]) -> flowjax.types.Flow:

@@ -118,7 +118,7 @@ def open_run(out: Path, config: Any, *, command: str, overwrite: bool) -> None:
     Raises:
         ValueError: the folder holds a finished model, another config, or something else.
     """
-    from flowjax import processes
+    from flowjax.parallel import processes
 
     with processes.first_alone() as first:
         if first:
@@ -178,7 +178,7 @@ class MetricsFile:
     """`metrics.jsonl`: one JSON object a row, flushed as it is written, by the first process."""
 
     def __init__(self, path: Path) -> None:
-        from flowjax import processes
+        from flowjax.parallel import processes
 
         self._file = path.open("a+b", buffering=0) if processes.is_first() else None
         if self._file and self._file.tell():

@@ -71,8 +71,8 @@ def draw(model: Any, out: Path) -> list[Path]:
     """The demo's pictures: similarity against gold, projection, spectrum, training curve."""
     from flowjax import plots
     from flowjax.commands.plot import curves, read_metrics
+    from flowjax.data.sample import pairs_file
     from flowjax.evaluation import Lookup, load_pairs
-    from flowjax.sample import pairs_file
 
     task = load_pairs(pairs_file(), name="sample")
     pairs = task.pairs("test")
@@ -96,8 +96,8 @@ def neighbours(model: Any, query: str) -> dict[str, str]:
     """The embedded sentence nearest to a query, by plain and by calibrated vectors."""
     import numpy as np
 
+    from flowjax.data.sample import sentences_file
     from flowjax.data.sentences import read_sentences
-    from flowjax.sample import sentences_file
 
     texts = [s for s in read_sentences(sentences_file())[0] if s != query]
     plain = model.encoder.encode([query, *texts])

@@ -52,7 +52,7 @@ def run(args: Args) -> None:
     from flowjax.data.sentences import open_source
     from flowjax.data.store import EmbeddingStore, OtherStore
     from flowjax.data.vectors import SUFFIXES, write_vectors
-    from flowjax.embeddings import embed_in_store, hash_arrays
+    from flowjax.encoder.corpus import embed_in_store, hash_arrays
     from flowjax.encoder.embed import SentenceEncoder
     from flowjax.encoder.sentence_model import unit
     from flowjax.model import BertFlow

@@ -93,8 +93,8 @@ def load_tasks(names: str, data_dir: Path | None) -> list:
     Raises:
         ValueError: unknown, or its files are not there.
     """
+    from flowjax.data.sample import pairs_file
     from flowjax.evaluation import TASKS, load_pairs, load_task
-    from flowjax.sample import pairs_file
 
     tasks = []
     for name in filter(None, names.split(",")):

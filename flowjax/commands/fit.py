@@ -35,7 +35,7 @@ class Args(FitConfig):
 
 def run(args: Args) -> None:
     """Runs the command."""
-    from flowjax import processes
+    from flowjax.parallel import processes
 
     config = FitConfig(args.encoder, args.data, args.flow, args.train)
     model = fit_run(config, args.out, overwrite=args.overwrite)
@@ -51,8 +51,8 @@ def fit_run(config: FitConfig, out: Path, *, overwrite: bool = False) -> Any:
         ValueError: a config, data or encoder that cannot be used.
         flowjax.training.Stopped: after saving.
     """
-    from flowjax import processes
     from flowjax.model import BertFlow
+    from flowjax.parallel import processes
     from flowjax.progress import track
 
     train = config.train
@@ -97,7 +97,7 @@ def fit_run(config: FitConfig, out: Path, *, overwrite: bool = False) -> Any:
 
 def fit_options(train: TrainConfig, steps: int | None, dim: int) -> dict[str, Any]:
     """Keyword arguments of `flowjax.fit` on vectors of size `dim`, from the `[train]` table."""
-    from flowjax.fitting import check_options
+    from flowjax.fitting.fit import check_options
 
     options: dict[str, Any] = {
         "steps": steps,
@@ -124,28 +124,16 @@ def make_optimizer(train: TrainConfig, steps: int | None, dim: int) -> Any:
     Raises:
         ValueError: an unknown optimizer or schedule, or a cosine without a number of steps.
     """
-    import optax
+    from flowjax.training.optimizers import adam_uncorrected, default_optimizer
+    from flowjax.training.schedules import make_schedule
 
-    from flowjax.fitting import default_optimizer
-
-    rate: Any = train.learning_rate
-    if train.schedule == "cosine":
-        if steps is None:
-            raise ValueError("train.schedule: expected train.steps beside 'cosine'")
-        rate = optax.warmup_cosine_decay_schedule(
-            0.0 if train.warmup_steps else rate, rate, train.warmup_steps, steps, 0.1 * rate
-        )
-    elif train.schedule == "constant":
-        if train.warmup_steps:
-            rate = optax.linear_schedule(0.0, rate, train.warmup_steps)
-    else:
-        raise ValueError(f"train.schedule: expected constant or cosine, got {train.schedule!r}")
+    rate = make_schedule(
+        train.schedule, train.learning_rate, steps=steps, warmup_steps=train.warmup_steps
+    )
     decay, clip = train.weight_decay, train.clip_norm
     if train.optimizer == "adam":
         return default_optimizer(rate, weight_decay=decay, clip_norm=clip)
     if train.optimizer == "adam_uncorrected":
-        from flowjax.optimizers import adam_uncorrected
-
         pair_bits = 2 / (dim * math.log(2))  # the code's loss adds up the means of a pair's sides
         return adam_uncorrected(rate, weight_decay=decay, clip_norm=clip, gradient_scale=pair_bits)
     raise ValueError(
@@ -164,7 +152,7 @@ def load_sentences(config: FitConfig) -> tuple[Source, str]:
 
     wanted = config.data.fit
     if wanted == "sample":
-        from flowjax.sample import sentences_file
+        from flowjax.data.sample import sentences_file
 
         return open_source(sentences_file()), "the embedded sample"
     names = wanted.split(",")

@@ -36,12 +36,13 @@ class Args(FitArrayConfig):
 
 def run(args: Args) -> None:
     """Runs the command."""
-    from flowjax import flows, processes
+    from flowjax import flows
     from flowjax.commands.fit import fit_options
     from flowjax.data.arrays import ArraySource, open_rows
-    from flowjax.fitting import fit
+    from flowjax.fitting.fit import fit
+    from flowjax.parallel import processes
     from flowjax.progress import track
-    from flowjax.saved_flow import save_flow
+    from flowjax.saving.flow import save_flow
 
     train = args.train
     rows = open_rows(args.data, str(args.data), args.columns)

@@ -73,7 +73,7 @@ def describe_run(folder: Path) -> dict[str, Any]:
             raise ValueError(f"{model / 'config.json'}: expected JSON: {error}") from None
         return config
     if (folder / "config.toml").exists():
-        from flowjax.checkpoint import saved_steps
+        from flowjax.training.checkpoint import saved_steps
 
         return {"state": "unfinished", "checkpoints": saved_steps(folder / "checkpoints")}
     raise ValueError(f"{folder}: expected a run or model folder, found neither")

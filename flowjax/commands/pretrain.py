@@ -35,8 +35,8 @@ class Args(PretrainConfig):
 
 def run(args: Args) -> None:
     """Runs the command."""
-    from flowjax import processes
-    from flowjax.encoder.pretrain import pretrain
+    from flowjax.parallel import processes
+    from flowjax.pretraining.pretrain import pretrain
     from flowjax.progress import track
 
     if not args.text:

@@ -32,7 +32,7 @@ def run(args: Args) -> None:
 
     from flowjax.data.vectors import write_vectors
     from flowjax.model import BertFlow
-    from flowjax.saved_flow import holds_flow, load_flow
+    from flowjax.saving.flow import holds_flow, load_flow
 
     if args.n < 1:
         raise ValueError(f"--n: expected at least 1, got {args.n}")

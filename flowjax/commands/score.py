@@ -29,7 +29,7 @@ class Args:
 
 def run(args: Args) -> None:
     """Runs the command."""
-    from flowjax.saved_flow import holds_flow
+    from flowjax.saving.flow import holds_flow
 
     if holds_flow(args.run):
         _score_rows(args)
@@ -62,8 +62,8 @@ def _score_rows(args: Args) -> None:
     import numpy as np
 
     from flowjax.data.arrays import ArraySource, open_rows
-    from flowjax.passes import ROWS
-    from flowjax.saved_flow import load_flow
+    from flowjax.fitting.passes import ROWS
+    from flowjax.saving.flow import load_flow
 
     flow, params = load_flow(args.run)
     rows = open_rows(args.input, args.input, args.column)

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from flowjax import processes
 from flowjax.data.rowfile import RowFile
 from flowjax.data.shuffle import shuffled
+from flowjax.parallel import processes
 
 # Larger data stays on the host and is read a batch at a time.
 RESIDENT_BYTES = 2 << 30

@@ -15,7 +15,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from flowjax import devices
 from flowjax.encoder.batching import Batch, batches, slots
 from flowjax.encoder.bert import Bert, BertConfig
 from flowjax.encoder.pooling import layers_of, pool_packed
@@ -23,6 +22,7 @@ from flowjax.encoder.resolve import resolve
 from flowjax.encoder.sentence_model import SentenceModel
 from flowjax.encoder.tokenizer import load_tokenizer
 from flowjax.encoder.weights import load_pretrained
+from flowjax.parallel import devices
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -66,7 +66,7 @@ def make(name: str, dim: int, **options: Any) -> Flow:
         >>> make("glow", 8, levles=1)
         Traceback (most recent call last):
             ...
-        flowjax.types.FlowjaxError: glow: no option 'levles'; it has levels, depth, width, \
+        flowjax.errors.FlowjaxError: glow: no option 'levles'; it has levels, depth, width, \
 hidden_layers, coupling, permutation, mask, conditional_split, conditioner, base, whiten_latents, \
 seed, unroll, checkpoint
     """

@@ -174,7 +174,7 @@ def glow_as_released(
     layers have actnorms of their own, log-scales are stored divided by 3, kernels start
     N(0, 0.05). Actnorms start Glorot-uniform, since the code never triggers its data-dependent
     init; UKPLab's port does trigger it: `data_dependent_init=True`. log_det is a constant of
-    the parameters. Train it with `flowjax.optimizers.adam_uncorrected`, whose `gradient_scale`
+    the parameters. Train it with `flowjax.training.adam_uncorrected`, whose `gradient_scale`
     makes `fit`'s loss, nats a row, the code's: bits per dimension, summed over a pair's two.
 
     Args:

@@ -92,7 +92,7 @@ def run_vectors(
     """
     found = _stored(Path(folder) / "embeddings")
     if found is None:
-        from flowjax.sample import sentences_file
+        from flowjax.data.sample import sentences_file
 
         texts = read_sentences(sentences_file())[0]
         what = f"{len(texts):,} vectors of the embedded sample (the run keeps none of its own)"

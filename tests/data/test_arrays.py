@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from flowjax import processes
 from flowjax.data.arrays import ArraySource, Part, check_rows, open_rows, release
 from flowjax.data.rowfile import RowFile
+from flowjax.parallel import processes
 
 MATRIX = hnp.arrays(
     st.sampled_from([np.float32, np.float64, np.float16, np.int32, np.uint8]),

@@ -68,7 +68,7 @@ def finish(processes, seconds=150):
 
 def newest(run):
     """The newest finished checkpoint of a run folder, -1 where there is none."""
-    from flowjax.checkpoint import saved_steps
+    from flowjax.training.checkpoint import saved_steps
 
     return max(saved_steps(run / "checkpoints"), default=-1)
 

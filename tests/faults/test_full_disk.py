@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from flowjax.checkpoint import Checkpoints
+from flowjax.training.checkpoint import Checkpoints
 
 pytestmark = pytest.mark.faults
 

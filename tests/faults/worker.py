@@ -50,7 +50,7 @@ if __name__ == "__main__":
     folder.mkdir(parents=True, exist_ok=True)
     watch(folder, float(sys.argv[2]))
     from flowjax import embeddings
-    from flowjax.cli import main
+    from flowjax.commands.main import main
     from flowjax.encoder import embed
 
     embeddings.CHUNK = embed.CHUNK = 16

@@ -12,7 +12,7 @@ import optax
 import pytest
 
 from flowjax import flows
-from flowjax.optimizers import adam_uncorrected, global_norm
+from flowjax.training.optimizers import adam_uncorrected, global_norm
 
 DIM, LEVELS, DEPTH, WIDTH = 16, 3, 2, 5
 STEPS = 10

@@ -1,0 +1,147 @@
+"""What a fit remembers beside its state: the rows of metrics, and the best validation so far."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from flowjax.data.arrays import ArraySource
+from flowjax.fitting.passes import mean_nll
+from flowjax.parallel import devices
+from flowjax.training import Chunk
+from flowjax.training.step import TrainState
+from flowjax.types import Flow, Params
+
+
+class Best(NamedTuple):
+    """The best validation so far, as NumPy arrays that a checkpoint keeps.
+
+    Attributes:
+        params: those that were validated; before the first validation the first ones.
+        nll: in nats a row, float64; infinite before the first validation.
+        waited: validations since then that were not better.
+    """
+
+    params: Params
+    nll: np.ndarray
+    waited: np.ndarray
+
+
+class Validated(NamedTuple):
+    """What a checkpoint of a fit with validation holds: the state, and the best so far."""
+
+    step: Any
+    params: Params
+    opt_state: Any
+    best: Best
+
+
+def no_best(params: Params) -> Best:
+    """Returns where a fit begins: nothing was validated yet.
+
+    Example:
+        >>> no_best({}).nll
+        array(inf)
+    """
+    return Best(jax.tree.map(np.asarray, params), np.array(math.inf), np.array(0))
+
+
+def judge(best: Best, nll: float, params: Params) -> Best:
+    """Returns the best after one more validation.
+
+    Example:
+        >>> best = judge(judge(no_best("first"), 2.0, "second"), 3.0, "third")
+        >>> best.params, float(best.nll), int(best.waited)
+        ('second', 2.0, 1)
+    """
+    if nll < best.nll:
+        return Best(params, np.array(nll), np.array(0))
+    return best._replace(waited=np.array(best.waited + 1))
+
+
+class Record:
+    """The metrics of a fit, and with held-out rows its best params and its patience."""
+
+    def __init__(
+        self,
+        flow: Flow,
+        params: Params,
+        *,
+        steps: int,
+        batch_size: int,
+        held: ArraySource | None,
+        every: int,
+        patience: int | None,
+        on_step: Callable[[dict[str, float]], bool | None] | None,
+    ) -> None:
+        """Takes the first params and what `fit` was asked for; `every` counts with `held` only."""
+        self.metrics: list[dict[str, float]] = []
+        self.every = every if held is not None else None
+        self.best: Any = no_best(params) if held is not None else None
+        self._flow, self._held, self._batch_size = flow, held, batch_size
+        self._steps, self._log_every = steps, max(1, steps // 100)
+        self._patience, self._on_step = patience, on_step
+        self._since: list[dict[str, float]] = []
+        self._mean_log_prob = jax.jit(lambda params, x, c: flow.log_prob(params, x, c).mean())
+
+    @property
+    def ended(self) -> bool:
+        """Whether patience has run out."""
+        patience, best = self._patience, self.best
+        return patience is not None and best is not None and int(best.waited) >= patience
+
+    def chosen(self, last: Params) -> Params:
+        """Those of the best validation, or the last ones where there was none."""
+        return last if self.best is None or math.isinf(self.best.nll) else self.best.params
+
+    def saved(self, state: TrainState) -> TrainState | Validated:
+        """What a checkpoint holds of a state."""
+        return state if self.best is None else Validated(*state, self.best)
+
+    def restored(self, saved: Any) -> TrainState:
+        """Takes what `saved` gave back, and returns the state in it."""
+        if self.best is None:
+            return saved
+        self.best = saved.best
+        return TrainState(saved.step, saved.params, saved.opt_state)
+
+    def on_chunk(self, chunk: Chunk, state: TrainState) -> bool:
+        """Turns a dispatch into rows at fixed steps, so that they do not depend on its length."""
+        speed = (chunk.stop - chunk.start) * self._batch_size / chunk.seconds
+        enough = False
+        for i, step in enumerate(range(chunk.start + 1, chunk.stop + 1)):
+            self._since.append({name: float(v[i]) for name, v in chunk.metrics.items()})
+            validates = self.every and step % self.every == 0
+            if step % self._log_every and step != self._steps and not validates:
+                continue
+            row = self._row(step, speed)
+            if validates:  # a dispatch ends here: the state is that of this step
+                held = self._validate(devices.to_host(state.params))
+                bits = held / (math.log(2) * self._flow.dim)
+                row |= {"validation_nll_nats": held, "validation_bits_per_dim": bits}
+                enough |= self.ended
+            self.metrics.append(row)
+            enough |= bool(self._on_step(row)) if self._on_step else False
+        return enough
+
+    def _row(self, step: int, speed: float) -> dict[str, float]:
+        def mean(name: str) -> float:
+            return float(np.mean([metrics[name] for metrics in self._since]))
+
+        nll, last = mean("loss"), self._since[-1]
+        row = {"step": step, "nll_nats": nll, "bits_per_dim": nll / (math.log(2) * self._flow.dim)}
+        row |= {name: mean(name) for name in ("log_det", "log_base", "grad_norm") if name in last}
+        if "learning_rate" in last:
+            row["learning_rate"] = last["learning_rate"]
+        self._since = []
+        return row | {"rows_per_s": speed}
+
+    def _validate(self, params: Params) -> float:
+        held: Any = self._held
+        nll = mean_nll(self._mean_log_prob, params, held)
+        self.best = judge(self.best, nll, params)
+        return nll

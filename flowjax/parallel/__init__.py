@@ -1,0 +1,1 @@
+"""Devices of a process, and the processes of a job."""

@@ -1,0 +1,190 @@
+"""`flowjax analyze`: the page, the numbers behind it, and one clear line for each mistake."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from html_reader import Reader
+
+from flowjax.commands.analyze import fitted_sentences
+from flowjax.commands.main import main
+from flowjax.compare import compare
+from flowjax.evaluation import isotropy_report, load_pairs
+from flowjax.model import BertFlow
+from flowjax.report import measures
+from flowjax.report.blocks import MISSING
+from flowjax.report.inputs import run_vectors
+
+
+@pytest.fixture(scope="module")
+def analyzed(tiny_run, tmp_path_factory):
+    run, _, pairs = tiny_run
+    out = tmp_path_factory.mktemp("reports") / "deep" / "report"
+    argv = ["analyze", run, "--out", out, "--rows", 300, "--tasks", pairs]
+    assert main([str(a) for a in argv]) == 0
+    return out
+
+
+@pytest.fixture(scope="module")
+def data(analyzed):
+    return json.loads((analyzed / "report.json").read_text("utf-8"))
+
+
+@pytest.fixture(scope="module")
+def page(analyzed):
+    return Reader((analyzed / "index.html").read_text("utf-8"))
+
+
+def fails(capsys, *argv):
+    """The one line of a command that must fail as a user's mistake."""
+    capsys.readouterr()
+    assert main([str(a) for a in argv]) == 2
+    said = capsys.readouterr().err
+    lines = [line for line in said.splitlines() if line.startswith("flowjax analyze:")]
+    assert len(lines) == 1 and "Traceback" not in said, said
+    return lines[0]
+
+
+def test_the_folder_holds_what_it_names(analyzed, data):
+    assert sorted(data["files"]) == sorted(p.name for p in analyzed.iterdir())
+    assert {"index.html", "isotropy.csv", "baselines.csv", "lexical.csv", "words.csv"} <= {
+        *data["files"]
+    }
+    for file in analyzed.glob("*.png"):
+        assert file.read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_page_asks_nothing_of_the_network(analyzed, page):
+    assert page.addresses
+    for address in page.addresses:
+        assert address.startswith(("data:", "#")), address[:60]
+        assert not address.startswith("#") or address[1:] in page.ids
+    assert len(page.ids) == len(set(page.ids))
+    assert "://" not in (analyzed / "index.html").read_text("utf-8")
+
+
+def test_the_pages_numbers_are_those_of_the_json_and_the_csv(analyzed, page, data):
+    assert set(page.tables) == set(data["tables"])
+    for name, table in data["tables"].items():
+        head, *body = page.tables[name]
+        assert len(body) == len(table["rows"])
+        with (analyzed / f"{name}.csv").open(newline="") as file:
+            saved = list(csv.DictReader(file))
+        for cells, row, line in zip(body, table["rows"], saved, strict=True):
+            assert len(cells) == len(head)
+            numbers = [v for v in row.values() if isinstance(v, float)]
+            for cell in cells[1:]:
+                digits = cell.partition(".")[2]
+                if digits and cell != MISSING:
+                    assert cell in {f"{v:z.{len(digits)}f}" for v in numbers}
+            for key, value in row.items():
+                assert line[key] == ("" if value is None else str(value))
+
+
+@pytest.fixture(scope="module")
+def model(tiny_run):
+    return BertFlow.load(tiny_run[0])
+
+
+def test_isotropy_is_that_of_the_runs_own_vectors(tiny_run, model, data):
+    rows = {row["vectors"]: row for row in data["tables"]["isotropy"]["rows"]}
+    assert list(rows) == ["plain", "standardize", "whitening", "glow"]
+    some = run_vectors(model, tiny_run[0]).take(300)
+    for name, map_ in (("plain", lambda x: x), ("glow", model.transform)):
+        for key, value in isotropy_report(map_(some.vectors)).items():
+            assert rows[name][key] == pytest.approx(value, rel=1e-6), key
+    assert rows["plain"]["mean_cosine"] > rows["glow"]["mean_cosine"]
+
+
+def test_baselines_agree_with_what_evaluate_says(tiny_run, model, data):
+    results = compare(model, [load_pairs(tiny_run[2])])["results"]["pairs"]["test"]
+    rows = {r["method"]: r["pairs_test"] for r in data["tables"]["baselines"]["rows"]}
+    assert rows["plain"] == pytest.approx(results["plain"]["spearman"], abs=1e-6)
+    assert rows["glow (fitted flow)"] == pytest.approx(results["glow"]["spearman"], abs=1e-6)
+    # Elsewhere in float32 and from streamed moments: ranks of near-equal cosines may differ.
+    assert rows["standardize (SN)"] == pytest.approx(results["standardize"]["spearman"], abs=0.05)
+    assert {"NATSV k=1", "NATSV k=10", "SN + NATSV k=1", "SN + NATSV k=6"} < {*rows}
+    lexical = {r["measure"]: r for r in data["tables"]["lexical"]["rows"]}
+    assert lexical["gold"]["gold"] == pytest.approx(100.0)
+    assert lexical["glow"]["gold"] == pytest.approx(results["glow"]["spearman"], abs=1e-6)
+
+
+def test_a_baseline_that_cannot_be_fitted_is_said():
+    few = np.random.default_rng(0).normal(size=(40, 60))
+    table = measures.baseline_table(few, [], "glow", lambda x: x)
+    assert "whitening: not defined here" in " ".join(table.notes)
+
+
+def test_words_are_ranked_by_the_runs_sentences_or_it_says_how(model, data, monkeypatch):
+    assert "by count in the 400 sentences" in " ".join(data["tables"]["words"]["notes"])
+    norms = [row["norm"] for row in data["tables"]["words"]["rows"]]
+    assert all(norm > 0 for norm in norms)
+    found = {}
+    monkeypatch.setattr(measures, "frequency_table", lambda x, **_: found.update(x=x) or [])
+    encoder = model.encoder
+    table = encoder.params["embeddings"]["word_embeddings"]["embedding"]
+    assert "place in the vocabulary" in measures.word_table(encoder, None).notes[0]
+    np.testing.assert_array_equal(found["x"], table[5:])  # all but the five special tokens
+    measures.word_table(encoder, ["a cat, a dog, a cat, a", "a dog, a cat"])
+    first = [encoder.tokenizer.token_to_id(word) for word in ("a", ",", "cat", "dog")]
+    np.testing.assert_array_equal(found["x"][:4], np.asarray(table)[first])
+
+
+def test_the_sentences_of_a_run_are_found_by_its_config(tiny_run, tmp_path):
+    assert list(fitted_sentences(tiny_run[0])) == tiny_run[1].read_text("utf-8").splitlines()
+    assert fitted_sentences(tmp_path) is None
+    (tmp_path / "config.toml").write_text('[data]\nfit = "gone.txt"\n')
+    assert fitted_sentences(tmp_path) is None
+
+
+def test_without_a_store_the_embedded_sample_is_encoded(tiny_run):
+    class Encoder:
+        def encode(self, texts):
+            return np.zeros((len(texts), 2), np.float32)
+
+    class Model:
+        encoder = Encoder()
+
+    found = run_vectors(Model(), tiny_run[0] / "model")
+    assert len(found.vectors) == len(found.sentences) > 3000
+    assert "embedded sample" in found.what
+
+
+def test_sentences_that_are_not_the_stores_are_not_taken(tiny_run):
+    folder, text, _ = tiny_run
+    lines = text.read_text("utf-8").splitlines()
+    assert run_vectors(None, folder, lines).sentences == lines
+    assert run_vectors(None, folder, lines[::-1]).sentences is None
+    assert run_vectors(None, folder).sentences is None
+
+
+def test_an_existing_report_is_kept_without_overwrite(tiny_run, analyzed, capsys):
+    before = (analyzed / "index.html").read_bytes()
+    line = fails(capsys, "analyze", tiny_run[0], "--out", analyzed)
+    assert "holds a report" in line and "--overwrite" in line
+    assert (analyzed / "index.html").read_bytes() == before
+
+
+@pytest.mark.slow
+def test_the_same_run_gives_the_same_page(tiny_run, analyzed):
+    before = (analyzed / "index.html").read_text("utf-8")
+    run, _, pairs = tiny_run
+    argv = ["analyze", run, "--out", analyzed, "--rows", 300, "--tasks", pairs, "--overwrite"]
+    assert main([str(a) for a in argv]) == 0
+    assert (analyzed / "index.html").read_text("utf-8").replace(" --overwrite", "") == before
+
+
+def test_mistakes_are_one_line(tiny_run, tmp_path, capsys):
+    run, out = tiny_run[0], tmp_path / "new"
+    assert "expected a model folder" in fails(capsys, "analyze", tmp_path / "no", "--out", out)
+    assert "--tasks nosuch" in fails(capsys, "analyze", run, "--out", out, "--tasks", "nosuch")
+    assert "--data-dir" in fails(capsys, "analyze", run, "--out", out, "--tasks", "stsb")
+    assert "--rows 1" in fails(capsys, "analyze", run, "--out", out, "--rows", "1")
+    twice = fails(capsys, "analyze", run, "--out", out, "--tasks", "sample,sample")
+    assert "different names" in twice
+    assert not out.exists()
+    (tmp_path / "file").write_text("x")
+    assert "is a file" in fails(capsys, "analyze", run, "--out", tmp_path / "file")
+    assert "no report" in fails(capsys, "analyze", run, "--out", tmp_path)
+    assert fails(capsys, "analyze")

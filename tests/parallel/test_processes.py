@@ -1,0 +1,100 @@
+"""Who the processes of a job are, what one says to itself, and what a lost one is called.
+
+Jobs of two processes are in `faults/test_jobs.py`.
+"""
+
+import jax
+import numpy as np
+import pytest
+
+from flowjax.parallel import processes
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, None),
+        ({"SLURM_NTASKS": "1", "SLURM_STEP_NODELIST": "a"}, None),
+        ({"SLURM_NTASKS": "4"}, None),
+        ({"SLURM_NTASKS": "4", "SLURM_STEP_NODELIST": "a[1-4]"}, {}),
+        ({"OMPI_COMM_WORLD_SIZE": "2"}, {}),
+        ({"TPU_WORKER_HOSTNAMES": "a"}, None),
+        ({"TPU_WORKER_HOSTNAMES": "a,b"}, {}),
+        ({"KUBERNETES_SERVICE_HOST": "a"}, None),
+        ({"KUBERNETES_SERVICE_HOST": "a", "FLOWJAX_DISTRIBUTED": "1"}, {}),
+        ({"JAX_COORDINATOR_ADDRESS": "a:1"}, {"coordinator_address": "a:1"}),
+    ],
+)
+def test_launchers_are_recognised(environment, expected):
+    assert processes.launched(environment) == expected
+
+
+def test_a_full_description_asks_no_cluster():
+    names = {"JAX_COORDINATOR_ADDRESS": "a:1", "JAX_NUM_PROCESSES": "2", "JAX_PROCESS_ID": "x"}
+    with pytest.raises(ValueError, match="JAX_PROCESS_ID: expected a number, got 'x'"):
+        processes.launched(names)
+    found = processes.launched({**names, "JAX_PROCESS_ID": "1"})
+    assert (found["num_processes"], found["process_id"]) == (2, 1)
+    assert found["cluster_detection_method"] == "deactivate"
+
+
+def test_one_process_agrees_with_itself():
+    assert processes.gather([3, True]).tolist() == [[3, 1]]
+    assert processes.gather_arrays((1 / 3, np.arange(2)))[0][0] == 1 / 3
+    assert processes.share() == (0, 1)
+    assert not processes.several() and processes.is_first()
+    with processes.first_alone() as first:
+        assert first
+    processes.leave(1)  # comes back: it leaves nobody behind
+
+
+LOST = [
+    # as the call comes back, and before: dispatched by the calling thread
+    jax.errors.JaxRuntimeError("UNKNOWN: Gloo all-reduce failed: Connection reset by peer"),
+    ValueError("UNKNOWN: Gloo AllGather failed: Connection reset by peer"),
+    jax.errors.JaxRuntimeError("UNAVAILABLE: Socket closed"),
+    TimeoutError("Timed out while waiting for async_write_complete barrier."),
+    processes.LostProcess("said already"),
+]
+OWN = [
+    jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 10 bytes."),
+    jax.errors.JaxRuntimeError("INTERNAL: Failed to allocate 123 bytes"),
+    jax.errors.JaxRuntimeError("FAILED_PRECONDITION: DNN library initialization failed."),
+    ValueError("x: expected (n, 2), got (3, 4)"),
+    ValueError("/data/great_barrier_reef/3: file truncated"),
+    OSError(28, "No space left on device", "/home/gloo/run/checkpoints/3"),
+    OSError("cannot read '/home/gloo/run': Input/output error"),
+]
+
+
+@pytest.mark.parametrize("error", LOST, ids=str)
+def test_a_lost_process_is_said(monkeypatch, error):
+    monkeypatch.setattr(processes, "several", lambda: True)
+    with pytest.raises(processes.LostProcess, match="another process of this job died") as found:
+        with processes.together():
+            raise error
+    assert str(error) in str(found.value)
+    with pytest.raises(processes.LostProcess):
+        with processes.together():
+            raise RuntimeError("cannot commit") from error
+
+
+@pytest.mark.parametrize("error", OWN, ids=str)
+def test_other_errors_are_left_alone(monkeypatch, error):
+    monkeypatch.setattr(processes, "several", lambda: True)
+    with pytest.raises(type(error)) as found:
+        with processes.together():
+            raise error
+    assert found.value is error
+    with pytest.raises(ValueError, match="own"):
+        with processes.together():
+            try:
+                raise LOST[0]
+            except RuntimeError:
+                raise ValueError("my own mistake")  # noqa: B904
+
+
+def test_one_process_loses_none():
+    with pytest.raises(ValueError, match="Gloo"):
+        with processes.together():
+            raise LOST[1]

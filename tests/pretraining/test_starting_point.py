@@ -1,0 +1,86 @@
+"""The start of a pretraining: heads that look at their neighbour, and a run that learns."""
+
+import dataclasses
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from flowjax.config import PretrainConfig, PretrainData, PretrainModel, PretrainTrain
+from flowjax.encoder.bert import Bert, BertConfig
+from flowjax.encoder.embed import SentenceEncoder
+from flowjax.pretraining.pretrain import pretrain
+from flowjax.pretraining.starting_point import OFFSETS, start_from
+
+CONFIG = BertConfig(
+    vocab_size=50, hidden_size=192, num_hidden_layers=2, num_attention_heads=4,
+    intermediate_size=64, max_position_embeddings=48, initializer_range=192**-0.5,
+)  # fmt: skip
+
+
+def attention(params, ids):
+    """Attention weights of the first block, in NumPy: `(heads, length, length)`."""
+    (x,) = Bert(CONFIG).apply({"params": params}, ids, layers=(0,))
+    x, block, heads = np.asarray(x[0]), params["layer_0"], CONFIG.num_attention_heads
+    query, key = (
+        (x @ np.asarray(block[n]["kernel"]) + np.asarray(block[n]["bias"])).reshape(
+            len(x), heads, -1
+        )
+        for n in ("query", "key")
+    )
+    scores = np.einsum("qhd,khd->hqk", query, key) / np.sqrt(query.shape[-1])
+    return np.asarray(jax.nn.softmax(scores, axis=-1))
+
+
+def test_heads_look_where_they_should():
+    ids = jax.random.randint(jax.random.key(1), (1, 40), 5, 50)
+    params = Bert(CONFIG).init(jax.random.key(0), ids)["params"]
+    words = np.random.default_rng(0).normal(0, 0.05, (50, 192))
+    weights = attention(start_from(params, CONFIG, words), ids)
+    for head, offset in enumerate(OFFSETS[0]):
+        mean = [np.diagonal(weights[head], k).mean() for k in range(-6, 7)]
+        assert int(np.argmax(mean)) - 6 == offset
+    # At random no distance stands out like that.
+    plain = attention(params, ids)
+    assert np.diagonal(plain[0], -1).mean() < 0.5 * np.diagonal(weights[0], -1).mean()
+
+
+def test_shapes_stay():
+    ids = jnp.zeros((1, 8), jnp.int32)
+    params = Bert(CONFIG).init(jax.random.key(0), ids)["params"]
+    new = start_from(params, CONFIG, np.ones((50, 192)))
+    assert jax.tree.map(jnp.shape, new) == jax.tree.map(jnp.shape, dict(params))
+
+
+def test_pretrain_learns_resumes_and_gives_an_encoder(tmp_path):
+    rng = np.random.default_rng(0)
+    words = [f"{a}{b}" for a in "bcdfgh" for b in ("an", "or", "it", "u")]
+    lines = []
+    for _ in range(600):  # a little grammar: each word is followed by its neighbour in the list
+        i = int(rng.integers(len(words)))
+        lines.append(" ".join(words[(i + k) % len(words)] for k in range(12)))
+    text = tmp_path / "text.txt"
+    text.write_text("\n".join(lines))
+    config = PretrainConfig(
+        PretrainData(length=32),
+        PretrainModel(layers=1, width=32, heads=2, vocab_size=120, ppmi_rows=200),
+        PretrainTrain(steps=40, batch_size=16, warmup_steps=5, decay_steps=10, learning_rate=5e-3,
+                      checkpoint_every=20, validate_every=20, export_every=30),
+    )  # fmt: skip
+    rows = []
+    first = dataclasses.replace(config, train=dataclasses.replace(config.train, steps=40))
+    report = pretrain(first, [text], [text], tmp_path / "run", log=rows.append)
+    assert rows[-1]["loss"] < 0.9 * rows[0]["loss"]
+    assert report["steps"] == 40 and 0 <= report["heldout_accuracy"] <= 1
+    assert report["heldout_loss"] < rows[0]["loss"]
+    assert json.loads((tmp_path / "run" / "model" / "pretrain.json").read_text()) == report
+    encoder = SentenceEncoder.from_pretrained(tmp_path / "run" / "model", max_length=16)
+    assert encoder.encode(["ban bor bit", "hu"]).shape == (2, 32)
+    assert [p.name for p in (tmp_path / "run" / "encoders").iterdir()] == ["30"]
+    half = SentenceEncoder.from_pretrained(tmp_path / "run" / "encoders" / "30", max_length=16)
+    assert np.abs(half.encode(["ban bor"]) - encoder.encode(["ban bor"])).max() > 1e-4
+    # A finished run goes on from its last checkpoint: nothing is trained again.
+    again = []
+    pretrain(first, [text], [], tmp_path / "run", log=again.append)
+    assert again == []

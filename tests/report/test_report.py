@@ -1,0 +1,187 @@
+"""The report's parts, and the page of `flowjax evaluate --report`."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from html_reader import Reader
+
+from flowjax.commands.main import main
+from flowjax.plots._style import new_figure
+from flowjax.report import (
+    Column,
+    Fact,
+    Neighbours,
+    Page,
+    Picture,
+    Section,
+    Table,
+    check_folder,
+    render,
+    write_report,
+)
+from flowjax.report.inputs import RunVectors
+from flowjax.report.results import result_facts, result_tables
+
+NASTY = "<script>alert('a & b')</script> \"quoted\" ${css} ünï"
+
+
+def small_page(**changes):
+    columns = [Column("name", "name", left=True), Column("rho", "rho", 2, best="max")]
+    rows = [{"name": NASTY, "rho": -0.0}, {"name": "b", "rho": 12.345}, {"name": "c"}]
+    blocks = [
+        Table("numbers", NASTY, columns, rows, notes=[NASTY]),
+        Picture("dots", new_figure()[0], NASTY, NASTY),
+        Neighbours("near", NASTY, [{"query": NASTY, "x": [(NASTY, 1.0)], "y": []}], ("x", "y")),
+    ]
+    fields = {
+        "title": NASTY,
+        "about": [(NASTY, NASTY)],
+        "facts": [Fact(NASTY, "1", "2", NASTY)],
+        "sections": [Section("one", NASTY, NASTY, blocks)],
+        "command": NASTY,
+    }
+    return Page(**(fields | changes))
+
+
+def test_text_is_escaped_everywhere():
+    html, pictures = render(small_page())
+    page = Reader(html)
+    assert "<script" not in html
+    assert page.text.count(NASTY) >= 12
+    assert page.tables["numbers"] == [
+        ["name", "rho"], [NASTY, "0.00"], ["b", "12.35"], ["c", "\N{EN DASH}"]
+    ]  # fmt: skip
+    assert html.count('class="best"') == 1
+    assert set(pictures) == {"dots"}
+
+
+def test_numbers_are_shown_with_their_digits():
+    assert Column("x", "x", 2).show(63.456) == "63.46"
+    assert Column("x", "x", 2).show(-0.001) == "0.00"
+    assert Column("x", "x").show(12345) == "12,345"
+    assert Column("x", "x", 2).show(None) == "\N{EN DASH}"
+
+
+def test_the_best_of_a_column_and_of_a_row():
+    columns = [Column("n", "n"), Column("a", "a", 1, best="min"), Column("b", "b", 1)]
+    rows = [{"n": 9, "a": 1.0, "b": 3.0}, {"n": 8, "a": 0.5, "b": 0.5}, {"n": 1, "a": 2.0}]
+    assert Table("t", "t", columns, rows).best() == {(1, "a")}
+    assert Table("t", "t", columns[::2], rows, across="max").best() == set()
+    assert (0, "b") in Table("t", "t", columns, rows, across="max").best()
+
+
+def test_write_and_overwrite(tmp_path):
+    out = tmp_path / "report"
+    assert write_report(small_page(), out) == out / "index.html"
+    names = {"index.html", "report.json", "numbers.csv", "dots.png"}
+    assert {p.name for p in out.iterdir()} == names
+    assert json.loads((out / "report.json").read_text("utf-8"))["title"] == NASTY
+    with pytest.raises(ValueError, match="holds a report"):
+        write_report(small_page(), out)
+    (out / "mine.txt").write_text("kept")
+    write_report(small_page(sections=[]), out, overwrite=True)
+    assert {p.name for p in out.iterdir()} == {"index.html", "report.json", "mine.txt"}
+
+
+@pytest.mark.parametrize("named", [["../kept.txt"], ["/kept.txt", "..", ""], "index.html", [7]])
+def test_a_damaged_report_leads_no_removal_out_of_its_folder(tmp_path, named):
+    (tmp_path / "kept.txt").write_text("kept")
+    out = tmp_path / "report"
+    write_report(small_page(), out)
+    (out / "report.json").write_text(json.dumps({"files": named}))
+    write_report(small_page(), out, overwrite=True)
+    assert (tmp_path / "kept.txt").exists()
+
+
+def test_folders_that_are_no_place_for_a_report(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(ValueError, match=r"^--report .*is a file"):
+        check_folder(tmp_path / "file", overwrite=True, flag="--report")
+    with pytest.raises(ValueError, match="no report of flowjax"):
+        check_folder(tmp_path, overwrite=True)
+    (tmp_path / "empty").mkdir()
+    assert check_folder(tmp_path / "empty", overwrite=False) == tmp_path / "empty"
+
+
+def test_results_with_subsets_and_auc():
+    def scores(x):
+        return {"pairs": 10, "spearman": x, "pearson": x + 1}
+
+    def grouped(x):
+        parts = {name: scores(x) for name in ("all", "mean", "wmean")}
+        return {**parts, "wmean": scores(x + 5), "subsets": {"MSRpar": scores(x + 9)}}
+
+    results = {
+        "results": {
+            "sts12": {"test": {"plain": grouped(50.0), "glow": grouped(60.0)}},
+            "qnli": {
+                "dev": {"plain": {"pairs": 7, "auc": 70.0}, "glow": {"pairs": 7, "auc": 71.0}}
+            },
+        }
+    }
+    tables = {table.name: table for table in result_tables(results)}
+    assert list(tables) == ["spearman", "auc", "pearson", "spearman_subsets"]
+    assert [row["where"] for row in tables["spearman"].rows] == [
+        "sts12 test all", "sts12 test mean", "sts12 test wmean"
+    ]  # fmt: skip
+    assert tables["spearman_subsets"].rows[0]["where"] == "sts12 test MSRpar"
+    assert tables["spearman_subsets"].rows[0]["glow"] == 69.0
+    facts = result_facts(results, ("plain", "glow"))
+    assert [(f.label, f.before, f.after) for f in facts] == [
+        ("Spearman, sts12 test wmean", "55.00", "65.00"),
+        ("AUC, qnli dev", "70.00", "71.00"),
+    ]
+
+
+def test_taking_some_vectors_keeps_them_beside_their_sentences():
+    vectors = np.arange(10.0)[:, None] * np.ones(3)
+    run = RunVectors(vectors, [str(i) for i in range(10)], "10 vectors")
+    some = run.take(4)
+    assert [int(s) for s in some.sentences] == some.vectors[:, 0].astype(int).tolist()
+    assert sorted(set(some.sentences)) == list(some.sentences) and len(some.sentences) == 4
+    assert "4 of 10 vectors" in some.what
+    assert run.take(10).what == "10 vectors"
+
+
+def test_evaluate_writes_a_page(tiny_run, tmp_path, capsys):
+    pairs = tmp_path / "my pairs #1.tsv"
+    rows = [f"{i % 6}\tPerson {i} walks home.\tSomebody {i % 9} goes home." for i in range(40)]
+    pairs.write_text("score\tsentence1\tsentence2\n" + "\n".join(rows) + "\n")
+    out, file = tmp_path / "report", tmp_path / "results.json"
+    argv = [
+        "evaluate",
+        str(tiny_run[0]),
+        "--tasks",
+        f"{tiny_run[2]},{pairs}",
+        "--report",
+        str(out),
+    ]
+    assert main([*argv, "--json", str(file)]) == 0
+    assert str(out / "index.html") in capsys.readouterr().out
+    saved = json.loads((out / "report.json").read_text("utf-8"))
+    assert saved["results"] == json.loads(file.read_text())["results"]
+    page = Reader((out / "index.html").read_text("utf-8"))
+    for row, cells in zip(
+        saved["tables"]["spearman"]["rows"], page.tables["spearman"][1:], strict=True
+    ):
+        expected = [f"{row[k]:.2f}" for k in ("plain", "standardize", "whitening", "glow")]
+        assert cells == [row["where"], *expected, str(row["pairs"])]
+    for address in page.addresses:
+        assert address.startswith("data:") or address[1:] in page.ids, address[:60]
+    names = {p.stem for p in out.glob("*.png")}
+    assert names == {
+        "similarity_pairs", "cosines_pairs", "similarity_my-pairs-1", "cosines_my-pairs-1",
+        "projection", "random_cosines", "spectrum", "curves",
+    }  # fmt: skip
+    assert len(saved["neighbours"]["neighbours"]) == 5
+    assert main(argv) == 2
+    assert "--report" in capsys.readouterr().err
+
+
+def test_importing_the_report_loads_no_matplotlib():
+    code = "import sys, flowjax.report.pages; print('matplotlib' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
