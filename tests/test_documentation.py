@@ -31,8 +31,11 @@ LIBRARY = [
         "fitting.validation",
         "saving.flow",
         "training",
+        "training.dispatch",
+        "training.evaluation",
         "training.loop",
         "training.optimizers",
+        "training.released",
         "training.schedules",
         "training.step",
     )

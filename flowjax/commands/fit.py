@@ -124,7 +124,7 @@ def make_optimizer(train: TrainConfig, steps: int | None, dim: int) -> Any:
     Raises:
         ValueError: an unknown optimizer or schedule, or a cosine without a number of steps.
     """
-    from flowjax.training.optimizers import adam_uncorrected, default_optimizer
+    from flowjax.training import adam_uncorrected, default_optimizer
     from flowjax.training.schedules import make_schedule
 
     rate = make_schedule(

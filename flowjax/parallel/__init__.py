@@ -1,1 +1,1 @@
-"""Devices of a process, and the processes of a job."""
+"""Devices of a process (`devices.py`) and processes of a job (`processes.py`)."""

@@ -1,63 +1,81 @@
-"""The only file that names devices: the mesh, and the map of a per-device step over it.
+"""Device mesh, and the map of a per-device step over it; no other file names devices.
 
-A step is written once, for one device's share of the rows, with collectives over the axis
+A step is written for one device and its shard of a batch, with collectives over the axis
 `"data"`. `data_parallel` maps it over the devices by `jit` of `jax.shard_map` (the default) or by
-`jax.pmap`; both give the same numbers. Several processes (`processes.py`) need no other code:
-every array here is made from each process's own rows.
+`jax.pmap`; both give the same numbers. Several processes (`processes.py`) use the same code,
+because each process makes its shard of every global array from the rows that it read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Any, Literal, Protocol
 
 import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from flowjax.errors import FlowjaxError
 from flowjax.parallel.processes import gather, several, together
 
 AXIS = "data"
 Mapping = Literal["shard_map", "pmap"]
 
 
+class Step(Protocol):
+    """Training step, of one device or mapped over all devices."""
+
+    def __call__(self, state: Any, resident: Any, batch: Any, /) -> tuple[Any, Any]:
+        """Returns the next state and the metrics, which are equal on all devices.
+
+        Args:
+            state: pytree of arrays, equal on all devices.
+            resident: pytree of arrays, equal on all devices.
+            batch: pytree of arrays of shape `(k, rows, ...)`, with the rows of one device, or of
+                all devices if the step is mapped.
+        """
+        ...
+
+
 def make_mesh(devices: Sequence[jax.Device] | int | None = None) -> Mesh:
-    """A one-axis mesh over the devices.
+    """Returns a mesh with one axis over the devices.
 
     Args:
-        devices: the devices, how many of the visible ones, or None for all (every process's).
+        devices: devices, a number of visible devices, or None for all devices of all processes.
 
     Raises:
-        ValueError: more devices are asked for than there are, or a process has none of them.
+        FlowjaxError: the number is out of range, or a process has none of the devices.
     """
     visible = jax.devices()
     if isinstance(devices, int):
         if not 1 <= devices <= len(visible):
-            raise ValueError(f"devices: expected 1 to {len(visible)} (visible), got {devices}")
+            raise FlowjaxError(f"devices: expected 1 to {len(visible)} (visible), got {devices}")
         devices = visible[:devices]
     chosen = visible if devices is None else devices
     if idle := {d.process_index for d in visible} - {d.process_index for d in chosen}:
-        raise ValueError(f"devices: expected some of every process, got none of {sorted(idle)}")
+        raise FlowjaxError(
+            f"devices: expected at least one of every process, got none of {sorted(idle)}"
+        )
     return Mesh(np.array(list(chosen)), (AXIS,))
 
 
 def local_mesh() -> Mesh:
-    """A one-axis mesh over this process's own devices, for work that it does by itself."""
+    """Returns a mesh over the devices of this process, for work that is not shared."""
     return Mesh(np.array(jax.local_devices()), (AXIS,))
 
 
 def check_batch(batch_size: int, mesh: Mesh, accumulate: int = 1) -> None:
-    """Refuses a global batch that devices (and accumulated parts) cannot share equally."""
+    """Raises FlowjaxError if a batch does not divide into devices and micro-batches."""
     parts = mesh.size * accumulate
     if batch_size % parts:
-        raise ValueError(
+        raise FlowjaxError(
             f"batch_size: expected a multiple of {parts} ({mesh.size} devices x {accumulate} "
-            f"accumulated), got {batch_size}"
+            f"micro-batches), got {batch_size}"
         )
 
 
 def local_rows(batch_size: int, mesh: Mesh) -> slice:
-    """This process's share of a global batch's rows: what it has to read."""
+    """Returns the range of a global batch's rows that this process reads."""
     mine = [i for i, d in enumerate(mesh.devices.flat) if d.process_index == jax.process_index()]
     if not mine:
         return slice(0, 0)
@@ -66,7 +84,7 @@ def local_rows(batch_size: int, mesh: Mesh) -> slice:
 
 
 def replicate(tree: Any, mesh: Mesh) -> Any:
-    """Copies a host tree to every device of the mesh."""
+    """Copies a pytree of host arrays to every device of the mesh."""
     sharding = NamedSharding(mesh, PartitionSpec())
     if jax.process_count() == 1:
         return jax.device_put(tree, sharding)
@@ -79,7 +97,7 @@ def replicate(tree: Any, mesh: Mesh) -> Any:
 
 
 def shard_rows(tree: Any, mesh: Mesh, axis: int = 0) -> Any:
-    """Places this process's rows (along `axis`) on its devices, as one global array."""
+    """Returns global arrays made of the rows (along `axis`) that each process passes."""
     sharding = NamedSharding(mesh, PartitionSpec(*[None] * axis, AXIS))
     if jax.process_count() == 1:
         return jax.device_put(tree, sharding)
@@ -87,27 +105,36 @@ def shard_rows(tree: Any, mesh: Mesh, axis: int = 0) -> Any:
 
 
 def mean(tree: Any) -> Any:
-    """The mean over all devices, inside of a mapped step; XLA would copy what a single one has."""
+    """Returns the mean over all devices, inside of a mapped step."""
+    # XLA would copy the tree for a mean over one device.
     return tree if jax.lax.axis_size(AXIS) == 1 else jax.lax.pmean(tree, AXIS)
 
 
 def to_host(tree: Any) -> Any:
-    """Copies a replicated tree to NumPy, from this process's first device.
+    """Copies a replicated pytree to NumPy arrays, from the first device of this process.
 
     Raises:
-        LostProcess: another process died during the step that makes it.
+        LostProcess: a peer process died during the step that computes the arrays.
     """
     with together():
         return jax.tree.map(lambda x: np.asarray(x.addressable_data(0)), tree)
 
 
-def compile_together(call: Callable[..., Any], *args: Any) -> Callable[..., Any]:
-    """Compiles a jitted function for these arguments where there are several processes.
+def compile_together(call: Step, *args: Any) -> Step:
+    """Compiles a mapped step and waits until all processes have compiled it.
 
-    Those that are slow at it are waited for: see `processes.initialize`.
+    Without this barrier, a process that compiles slowly would exceed the timeout of the first
+    collective (see `processes.initialize`).
+
+    Args:
+        call: step from `data_parallel`.
+        *args: arguments of the call, or arrays of the same shapes.
 
     Returns:
-        `call` compiled, for arguments like these; it raises `LostProcess` where one is gone.
+        The compiled step; `call` itself if there is only one process.
+
+    Raises:
+        LostProcess: a peer process died.
     """
     if not several():
         return call
@@ -116,20 +143,20 @@ def compile_together(call: Callable[..., Any], *args: Any) -> Callable[..., Any]
     return compiled
 
 
-def data_parallel(
-    step: Callable[..., tuple[Any, Any]], mesh: Mesh, mapping: Mapping = "shard_map"
-) -> Callable[..., tuple[Any, Any]]:
+def data_parallel(step: Step, mesh: Mesh, mapping: Mapping = "shard_map") -> Step:
     """Maps a per-device step over the mesh.
 
     Args:
-        step: `step(state, resident, batch) -> (state, metrics)` for one device; its collectives
-            name the axis `"data"`. `state` and `metrics` are equal on all devices.
+        step: step of one device; its collectives name the axis `"data"`.
         mesh: from `make_mesh`.
         mapping: `"shard_map"` or `"pmap"`.
 
     Returns:
-        A jitted function of the same signature over global arrays: `state` and `resident`
-        replicated, `batch` `(k, rows, ...)` split along its rows. `state` is donated.
+        A jitted step over global arrays: `state` and `resident` are replicated, and `batch` is
+        sharded along its second axis. The buffers of `state` are donated.
+
+    Raises:
+        FlowjaxError: `mapping` is unknown, or `"pmap"` with several processes.
     """
     if mapping == "shard_map":
         spec, rows = PartitionSpec(), PartitionSpec(None, AXIS)
@@ -139,13 +166,13 @@ def data_parallel(
         return jax.jit(mapped, donate_argnums=0)
     if mapping == "pmap":
         if jax.process_count() > 1:
-            raise ValueError("mapping: expected 'shard_map' for several processes, got 'pmap'")
+            raise FlowjaxError("mapping: expected 'shard_map' for several processes, got 'pmap'")
         return _pmapped(step, mesh)
-    raise ValueError(f"mapping: expected 'shard_map' or 'pmap', got {mapping!r}")
+    raise FlowjaxError(f"mapping: expected 'shard_map' or 'pmap', got {mapping!r}")
 
 
-def _pmapped(step: Callable[..., tuple[Any, Any]], mesh: Mesh) -> Callable[..., tuple[Any, Any]]:
-    """`jax.pmap` behind the same doors: replicated state in and out, rows split along axis 1."""
+def _pmapped(step: Step, mesh: Mesh) -> Step:
+    """Maps a step by `jax.pmap`, with the arguments and results of the `shard_map` version."""
     size, devices = mesh.size, list(mesh.devices.flat)
     mapped = jax.pmap(step, AXIS, in_axes=(None, None, 1), out_axes=None, devices=devices)
 

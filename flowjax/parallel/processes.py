@@ -1,8 +1,9 @@
-"""The processes of a job: how they find each other, what they tell each other, how they end.
+"""Processes of a distributed job: start-up, communication, and the death of a peer process.
 
-On one process everything here is there and does nothing: no other code asks how many there are.
-`initialize` lets `jax.distributed` find the cluster; `gather` is how the processes agree; one that
-dies ends the others, with `LostProcess` or with the line of jax's coordinator.
+All functions also work in a job of one process, where they return at once, so that other code
+does not distinguish the two cases. `initialize` connects the processes by `jax.distributed`, and
+`gather` exchanges values. If a process dies, the others end with `LostProcess` or with the
+message of JAX's coordinator.
 """
 
 from __future__ import annotations
@@ -19,33 +20,35 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-# A process that is silent for so long counts as dead, and ends the others.
+from flowjax.errors import FlowjaxError
+
+# JAX ends the other processes if one sends no heartbeat for this long.
 HEARTBEAT_SECONDS = 30
-# How long after an error process 0 leaves a job of several.
-LAST_SECONDS = 1.0
-# What the collectives' libraries and jax's coordinator say of a process that does not answer, and
-# how jax's own errors about one begin. Names of files are left out before: they may say anything.
-_WITH_OTHERS = re.compile(r"\b(gloo|nccl|barrier|coordination|heartbeat)", re.IGNORECASE)
-_GONE = re.compile("UNAVAILABLE|ABORTED|CANCELLED|DEADLINE_EXCEEDED")
-_FILES = re.compile(r"'[^']*'|/\S+")
+# Time that process 0 waits before it exits, see `leave`.
+EXIT_DELAY_SECONDS = 1.0
+# Words in errors of collectives and of JAX's coordinator, and first words of JAX's own errors,
+# about a process that does not answer. File names are removed first: they may contain any word.
+_COLLECTIVE = re.compile(r"\b(gloo|nccl|barrier|coordination|heartbeat)", re.IGNORECASE)
+_NO_ANSWER = re.compile("UNAVAILABLE|ABORTED|CANCELLED|DEADLINE_EXCEEDED")
+_FILE_NAMES = re.compile(r"'[^']*'|/\S+")
 
 
 class LostProcess(ConnectionError):
-    """Another process of the job died or left; the last checkpoint is what a restart needs."""
+    """Death or exit of a peer process of the job; a restart resumes from the last checkpoint."""
 
 
 def launched(environment: Mapping[str, str]) -> dict[str, Any] | None:
-    """What a launcher's environment says about the processes of a job.
+    """Returns how to initialize `jax.distributed`, from a launcher's environment variables.
 
     Args:
         environment: `os.environ`.
 
     Returns:
-        Keyword arguments of `jax.distributed.initialize` (what is left out it finds by itself),
-        or None for a process on its own.
+        Keyword arguments of `jax.distributed.initialize`, which detects the missing ones; None
+        for a job of one process.
 
     Raises:
-        ValueError: a number that is none.
+        FlowjaxError: a variable is not a number.
 
     Example:
         >>> launched({"JAX_COORDINATOR_ADDRESS": "a:1", "JAX_NUM_PROCESSES": "2"})
@@ -60,7 +63,7 @@ def launched(environment: Mapping[str, str]) -> dict[str, Any] | None:
         for name in ("num_processes", "process_id"):
             if text := environment.get(f"JAX_{name.upper()}"):
                 if not text.isdecimal():
-                    raise ValueError(f"JAX_{name.upper()}: expected a number, got {text!r}")
+                    raise FlowjaxError(f"JAX_{name.upper()}: expected a number, got {text!r}")
                 found[name] = int(text)
         if len(found) == 3:  # nothing to detect
             found["cluster_detection_method"] = "deactivate"
@@ -72,26 +75,26 @@ def launched(environment: Mapping[str, str]) -> dict[str, Any] | None:
 
 
 def initialize() -> None:
-    """Joins the processes that a launcher started, if one did; else does nothing.
+    """Connects the processes of a job; does nothing if no launcher started several processes.
 
-    Slurm (`srun`), Open MPI and TPU pods on GKE are recognised; `FLOWJAX_DISTRIBUTED=1` asks
-    `jax.distributed` to look for what else it knows (Kubernetes jobs, TPU VMs); elsewhere set
-    `JAX_COORDINATOR_ADDRESS`, `JAX_NUM_PROCESSES` and `JAX_PROCESS_ID`. When a process of the job
-    dies the others are ended within a minute. To be called before anything else of jax.
+    Slurm (`srun`), Open MPI and TPU pods on GKE are recognised. `FLOWJAX_DISTRIBUTED=1` lets
+    `jax.distributed` detect other clusters (Kubernetes jobs, TPU VMs). Elsewhere, set
+    `JAX_COORDINATOR_ADDRESS`, `JAX_NUM_PROCESSES` and `JAX_PROCESS_ID`. If a process dies, the
+    others end within a minute. Call this function before any other function of JAX.
 
     Raises:
-        ValueError: the environment does not say who the processes are.
-        LostProcess: they did not find each other.
+        FlowjaxError: the environment variables do not describe the job.
+        LostProcess: the processes could not connect.
     """
     if jax.distributed.is_initialized() or (found := launched(os.environ)) is None:
         return
     before = sys.excepthook
 
-    def end(*what: Any) -> None:
-        before(*what)
+    def print_and_leave(*error: Any) -> None:
+        before(*error)
         leave(1)
 
-    sys.excepthook = end
+    sys.excepthook = print_and_leave
     try:
         jax.distributed.initialize(
             **found,
@@ -99,48 +102,49 @@ def initialize() -> None:
             initialization_timeout=int(os.environ.get("FLOWJAX_START_SECONDS", "300")),
         )
     except ValueError as error:
-        raise ValueError(
+        raise FlowjaxError(
             f"several processes: expected JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and "
-            f"JAX_PROCESS_ID, or a cluster that jax knows: {error}"
+            f"JAX_PROCESS_ID, or a cluster that JAX detects: {error}"
         ) from None
     except jax.errors.JaxRuntimeError as error:
         raise LostProcess(f"several processes: no connection: {first_line(error)}") from None
-    # Gloo connects in the first collective and waits 30 s there, in later ones far longer: all
-    # come to this one together, and may then be as different in speed as they like.
+    # Gloo connects in the first collective, with a timeout of 30 s; later timeouts are far longer.
     gather([0])
 
 
 def leave(code: int) -> None:
-    """Ends this process at once, if it is one of several, as one that failed.
+    """Exits immediately with an exit code; returns if there is only one process.
 
-    An ordinary exit would first wait for the others, who wait for this one in the next step.
-    Process 0 goes last: the others end with it, and where all fail for the same reason each of
-    them has its own exit code.
+    A normal exit would wait for the peer processes, which wait for this process in a collective.
+    Process 0 waits a moment, because its exit ends the others: if all processes fail for the same
+    reason, each exits with its own code.
     """
     if jax.distributed.is_initialized():
         sys.stdout.flush()
         sys.stderr.flush()
         if is_first():
-            time.sleep(LAST_SECONDS)
+            time.sleep(EXIT_DELAY_SECONDS)
         os._exit(code)
 
 
 def several() -> bool:
-    """Whether this is one of several processes; asks for no device where there is one."""
+    """Returns True in a job of several processes; does not initialize the devices otherwise."""
     return jax.distributed.is_initialized() and jax.process_count() > 1
 
 
 def is_first() -> bool:
-    """Whether this process writes the files that a job has one of."""
+    """Returns True on process 0, which writes the shared files."""
     return not several() or jax.process_index() == 0
 
 
 @contextmanager
 def first_alone() -> Iterator[bool]:
-    """Process 0 runs the block before all others do; yields whether this is process 0.
+    """Context manager that runs its block on process 0 first, then on the others.
 
-    For files that a job has one of: process 0 makes them, the others find them. Where process 0
-    fails the others are told.
+    Use it for shared files: process 0 writes them, and the other processes read them.
+
+    Yields:
+        True on process 0.
 
     Raises:
         LostProcess: process 0 failed in the block.
@@ -156,12 +160,12 @@ def first_alone() -> Iterator[bool]:
             gather([done])
     else:
         if not gather([True]).all():
-            raise LostProcess("process 0 of this job stopped with an error; it has said which")
+            raise LostProcess("process 0 of this job failed; its log holds the error")
         yield False
 
 
 def share() -> tuple[int, int]:
-    """Which part of a job's work is this process's: `(i, k)`, part i of k.
+    """Returns `(i, k)`: this process does part i of k of the work that is divided.
 
     Example:
         >>> share()
@@ -171,10 +175,10 @@ def share() -> tuple[int, int]:
 
 
 def gather(values: Sequence[int]) -> np.ndarray:
-    """What each process says: `(processes, len(values))` int32.
+    """Returns the values of all processes, an int32 array of shape `(processes, len(values))`.
 
     Raises:
-        LostProcess: one is gone.
+        LostProcess: a peer process died.
 
     Example:
         >>> gather([3, True]).tolist()
@@ -184,16 +188,16 @@ def gather(values: Sequence[int]) -> np.ndarray:
 
 
 def gather_arrays(tree: Any) -> list[Any]:
-    """What each process has, in the processes' order; all get the same bits.
+    """Returns the arrays of all processes, the same bits on each.
 
     Args:
-        tree: of host arrays, of the same shapes and types on all processes.
+        tree: pytree of host arrays, with the same shapes and dtypes on all processes.
 
     Returns:
-        Such a tree for each process.
+        One pytree for each process, in the order of the processes.
 
     Raises:
-        LostProcess: one is gone.
+        LostProcess: a peer process died.
 
     Example:
         >>> gather_arrays({"third": np.array(1 / 3)})
@@ -202,28 +206,29 @@ def gather_arrays(tree: Any) -> list[Any]:
     if not several():
         return [tree]
     mine = jax.tree.map(np.asarray, tree)
-    # As bytes: jax would round float64 on the way.
+    # Bytes, because JAX would round float64 to float32.
     sent = jax.tree.map(lambda x: np.frombuffer(x.tobytes(), np.uint8), mine)
     with together():
         got = multihost_utils.process_allgather(sent)
 
-    def of(i: int) -> Any:
+    def received(i: int) -> Any:
         return jax.tree.map(
             lambda x, rows: np.frombuffer(rows[i].tobytes(), x.dtype).reshape(x.shape), mine, got
         )
 
-    return [of(i) for i in range(jax.process_count())]
+    return [received(i) for i in range(jax.process_count())]
 
 
 @contextmanager
 def together() -> Iterator[None]:
-    """Around work that all processes do together: one that is gone is said as `LostProcess`.
+    """Context manager for collective work; raises `LostProcess` if a peer process died.
 
-    jax raises a collective that failed as `JaxRuntimeError`, or as a plain `ValueError` where it
-    failed before the call came back; orbax as whatever its barrier raised.
+    For a failed collective, JAX raises `JaxRuntimeError`, or `ValueError` if the collective fails
+    before the call returns. Orbax passes on the error of its barrier.
 
     Raises:
-        LostProcess: one is gone; every other error, and all with one process, stay what they are.
+        LostProcess: a peer process died. Other errors, and all errors in a job of one process,
+            pass unchanged.
 
     Example:
         >>> with together():
@@ -235,25 +240,25 @@ def together() -> Iterator[None]:
         if not several() or not _means_lost(error):
             raise
         raise LostProcess(
-            "another process of this job died or left; start all of them again to go on from the "
-            f"last checkpoint ({first_line(error)})"
+            "another process of this job died or exited; start all processes again to resume from "
+            f"the last checkpoint ({first_line(error)})"
         ) from error
 
 
 def _means_lost(error: BaseException | None) -> bool:
-    """Whether an error, or one that it comes from, is of a collective or of jax's coordinator."""
+    """Returns True if a collective or JAX's coordinator raised the error or one of its causes."""
     while error is not None:
-        own = isinstance(error, OSError) and error.errno is not None  # a full disk, say
+        system = isinstance(error, OSError) and error.errno is not None  # for example a full disk
         if isinstance(error, LostProcess):
             return True
-        if not own and _WITH_OTHERS.search(_FILES.sub("", str(error))):
+        if not system and _COLLECTIVE.search(_FILE_NAMES.sub("", str(error))):
             return True
-        if isinstance(error, jax.errors.JaxRuntimeError) and _GONE.match(str(error)):
+        if isinstance(error, jax.errors.JaxRuntimeError) and _NO_ANSWER.match(str(error)):
             return True
         error = error.__cause__
     return False
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error: those of XLA and tensorstore run to pages."""
+    """Returns the first line of an error; messages of XLA and tensorstore can fill pages."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

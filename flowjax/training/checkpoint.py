@@ -1,7 +1,7 @@
-"""Orbax save and resume: written in the background, kept by number, checked when read.
+"""Checkpoints of a training run, written by orbax in the background and verified when read.
 
-Every checkpoint carries a CRC of each leaf beside the state. A newest checkpoint that is
-truncated, or reads but does not agree with its CRCs, is reported and the one before it is used.
+Every checkpoint holds the state and a CRC of each leaf. If the newest checkpoint cannot be read
+or does not match its CRCs, `restore` logs a warning and uses the checkpoint before it.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
+from flowjax.errors import FlowjaxError
 from flowjax.parallel import devices, processes
-from flowjax.types import FlowjaxError
 
 logger = logging.getLogger("flowjax")
-# Among the checksums, by a name that no path of a leaf has.
+# Key of `about` among the checksums; paths of leaves begin with "[" or ".".
 ABOUT = "about"
 
 
 class Checkpoints:
-    """The checkpoints of one run, in `folder/STEP/`.
+    """Checkpoints of one run, in the folders `folder/STEP/`.
 
     Example:
         >>> import tempfile
@@ -47,18 +47,19 @@ class Checkpoints:
         about: str = "",
         warn: Callable[[str], None] = logger.warning,
     ) -> None:
-        """Opens a folder of checkpoints, or makes it.
+        """Opens a folder of checkpoints; creates it if it does not exist.
 
         Args:
-            folder: made if it does not exist.
-            keep: how many of the newest are kept.
-            about: what the states are of (a flow's layers); kept beside them, and `restore`
-                refuses those of anything else, which arrays of the same shapes may well be.
-            warn: called with one line about each checkpoint that cannot be used.
+            folder: path of the folder.
+            keep: number of newest checkpoints to keep.
+            about: description of the model, such as a flow's layer summary. It is saved with
+                each checkpoint, and `restore` refuses checkpoints with another description:
+                another model may have arrays of the same shapes.
+            warn: function called with one line of text for each unusable checkpoint.
         """
         self.folder = Path(folder).absolute()
         self._warn, self._about = warn, about
-        # Orbax tells each save on the log at INFO and each odd thing at WARNING; ours is `warn`.
+        # Orbax logs each save at INFO and details of its own at WARNING.
         logging.getLogger("absl").setLevel(logging.ERROR)
         options = ocp.CheckpointManagerOptions(
             max_to_keep=keep, create=True, enable_async_checkpointing=True
@@ -73,20 +74,21 @@ class Checkpoints:
 
     @property
     def steps(self) -> list[int]:
-        """The steps that have a checkpoint, oldest first."""
+        """Steps that have a checkpoint, in ascending order."""
         return sorted(self._manager.all_steps())
 
     def save(self, step: int, state: Any, *, wait: bool = False) -> None:
         """Saves a pytree of arrays in the background.
 
         Args:
-            step: the checkpoint's number; one that exists already is kept as it is.
-            state: replicated arrays, and NumPy arrays that are equal on all processes.
-            wait: returns only when it is on the disk.
+            step: number of the checkpoint; an existing checkpoint is not replaced.
+            state: pytree of replicated arrays, and of NumPy arrays that are equal on all
+                processes.
+            wait: if True, returns after the checkpoint is written.
 
         Raises:
-            OSError: an earlier background save failed (a full disk, say).
-            LostProcess: another process of the job is gone.
+            OSError: this save or an earlier one failed, for example because the disk is full.
+            LostProcess: a peer process died.
         """
         if step in self._manager.all_steps():
             return
@@ -102,16 +104,17 @@ class Checkpoints:
                 self._manager.wait_until_finished()
 
     def restore(self, like: Any) -> tuple[int, Any] | None:
-        """Reads the newest checkpoint that is whole.
+        """Reads the newest undamaged checkpoint.
 
         Args:
-            like: a tree of arrays (or shapes) of the state's form; the result has their dtypes.
+            like: pytree of arrays, or of shapes and dtypes, with the structure of the state.
 
         Returns:
-            `(step, state)` in host memory, or None where there is no usable checkpoint.
+            `(step, state)` in host memory, or None if there is no usable checkpoint.
 
         Raises:
-            ValueError: a checkpoint is whole but of another form (another flow, say).
+            FlowjaxError: a checkpoint belongs to another model, optimizer or validation.
+            LostProcess: a peer process died.
         """
         abstract = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), like)
         for step in reversed(self.steps):
@@ -122,13 +125,13 @@ class Checkpoints:
                 state = self._read(step, state=ocp.args.StandardRestore(abstract))["state"]
             except (FlowjaxError, processes.LostProcess):
                 raise
-            except Exception as error:  # whatever a damaged file makes tensorstore or json raise
+            except Exception as error:  # tensorstore and json raise many types for damaged files
                 reason = processes.first_line(error)
                 self._warn(f"{self.folder / str(step)}: cannot be read: {reason}")
                 continue
             if checks == _checks(state):
                 return step, state
-            self._warn(f"{self.folder / str(step)}: damaged (checksums do not agree)")
+            self._warn(f"{self.folder / str(step)}: damaged: its checksums do not match")
         return None
 
     def _read(self, step: int, **items: Any) -> Any:
@@ -140,10 +143,13 @@ class Checkpoints:
             return
         where = self.folder / str(step)
         if not found:
-            raise FlowjaxError(f"{where}: begun by an earlier version; start in a new folder")
+            raise FlowjaxError(
+                f"{where}: expected a description of the model, got none: the checkpoint is from "
+                "an earlier version; start in a new folder"
+            )
         changes = list(ndiff(found.splitlines(), self._about.splitlines()))
         got, expected = (
-            next((line[2:].strip() for line in changes if line.startswith(sign)), "nothing there")
+            next((line[2:].strip() for line in changes if line.startswith(sign)), "nothing")
             for sign in "-+"
         )
         raise FlowjaxError(
@@ -161,11 +167,11 @@ class Checkpoints:
                 )
 
     def close(self) -> None:
-        """Waits for the saves under way.
+        """Waits for unfinished saves.
 
         Raises:
-            OSError: one of them failed.
-            LostProcess: another process of the job is gone.
+            OSError: a save failed.
+            LostProcess: a peer process died.
         """
         with self._saving():
             try:
@@ -181,18 +187,20 @@ class Checkpoints:
         except processes.LostProcess:
             raise
         except (ValueError, RuntimeError, OSError) as error:
-            raise self._unsaved(error) from error
+            newest = f"step {self.steps[-1]}" if self.steps else "none"
+            raise OSError(
+                f"{self.folder}: cannot save a checkpoint: {_reason(error)}; last saved: {newest}"
+            ) from error
 
-    def _unsaved(self, error: BaseException) -> OSError:
-        """A failed save as one line: the system's reason stands last in tensorstore's chain."""
-        whole = " ".join(str(error).split()) or type(error).__name__
-        reason = re.sub(r"\s*\[os_error_code.*", "", whole).rsplit(": ", 1)[-1][:200]
-        kept = f"the one of step {self.steps[-1]} is whole" if self.steps else "there is none yet"
-        return OSError(f"{self.folder}: cannot save a checkpoint: {reason}; {kept}")
+
+def _reason(error: BaseException) -> str:
+    """Returns the operating system's reason, which ends tensorstore's chain of messages."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return re.sub(r"\s*\[os_error_code.*", "", text).rsplit(": ", 1)[-1][:200]
 
 
 def _checks(state: Any) -> dict[str, str]:
-    """A CRC, dtype and shape for each leaf, by its path."""
+    """Returns the CRC, dtype and shape of each leaf as text, by the leaf's path."""
     leaves = jax.tree_util.tree_flatten_with_path(state)[0]
     return {jax.tree_util.keystr(path): _check(leaf) for path, leaf in leaves}
 
@@ -203,7 +211,10 @@ def _check(leaf: Any) -> str:
 
 
 def saved_steps(folder: str | Path) -> list[int]:
-    """The steps that have a finished checkpoint in a folder, oldest first; nothing is made."""
+    """Returns the steps with a finished checkpoint in a folder, in ascending order.
+
+    Returns an empty list if the folder does not exist, and never creates it.
+    """
     if not Path(folder).is_dir():
         return []
     return sorted(int(p.name) for p in Path(folder).iterdir() if p.name.isdigit())

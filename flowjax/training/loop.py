@@ -1,76 +1,56 @@
-"""The one training loop: `fit`, `fit_array` and `pretrain` differ in their loss and data only.
+"""The training loop of `fit`, `fit_array` and `pretrain`, which differ in loss and data only.
 
-The step (`step.py`) is a pure function of a `TrainState`, written for one device. Many steps run
-in one dispatch, in a loop on the device whose length is an argument, so the same compiled body
-serves any number of steps and a resumed run gives the same bits.
+The step (`step.py`) is a pure function of a `TrainState`. One call (a dispatch) runs many steps
+in a loop on the device, whose length is an argument. The same compiled function therefore serves
+any number of steps, and a resumed run gives the same bits.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 import optax
 
-from flowjax.data.shuffle import batches_rows
+from flowjax.errors import FlowjaxError
 from flowjax.parallel import devices, processes
 from flowjax.training.checkpoint import Checkpoints
-from flowjax.training.step import Loss, Precision, TrainState, init_state, make_step
-
-__all__ = [
-    "Chunk",
-    "Loss",
-    "NonFinite",
-    "Precision",
-    "Source",
-    "Stopped",
-    "TrainState",
-    "evaluate",
-    "init_state",
-    "make_step",
-    "train",
-]
-# Rows that are streamed go to the device in dispatches of at most about so many bytes.
-DISPATCH_BYTES = 1 << 25
-
-
-class Source(Protocol):
-    """Rows to train on.
-
-    Attributes:
-        size: how many rows.
-        resident: a pytree that stays on every device, or None; a loss gathers from it.
-    """
-
-    size: int
-    resident: Any
-
-    def read(self, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """The rows of these numbers, in this order: a dict of arrays `(len(rows), ...)`."""
-        ...
+from flowjax.training.dispatch import ExampleSource, Plan, ReadAhead, batch_reader, max_steps
+from flowjax.training.step import Loss, Precision, TrainState, make_step
 
 
 class NonFinite(FloatingPointError):
-    """A loss or gradient was not finite; `step` is the batch's number."""
+    """A loss or gradient that is not finite.
 
-    def __init__(self, step: int, what: str) -> None:
+    Attributes:
+        step: number of the batch.
+    """
+
+    def __init__(self, step: int, values: str) -> None:
         self.step = step
         super().__init__(
-            f"step {step}: {what}; the state before it is kept (try a lower learning rate or "
-            "clip_norm, or look for outliers in that batch)"
+            f"step {step}: expected a finite loss and gradient, got {values}; the state before "
+            "this step is kept (try a lower learning rate or clip_norm, or look for outliers in "
+            "the batch)"
         )
 
 
 class Stopped(KeyboardInterrupt):
-    """Ctrl-C or SIGTERM arrived; the state was saved first."""
+    """Interruption of a run by Ctrl-C or SIGTERM, raised after saving the state."""
 
 
 class Chunk(NamedTuple):
-    """What a dispatch gave: metrics of steps `start` to `stop`, each `(stop - start,)`."""
+    """Metrics of one dispatch.
+
+    Attributes:
+        start: step at which the dispatch began.
+        stop: step at which it ended.
+        metrics: arrays of shape `(stop - start,)` by name.
+        seconds: duration.
+    """
 
     start: int
     stop: int
@@ -82,12 +62,12 @@ def train(
     loss: Loss,
     optimizer: optax.GradientTransformation,
     state: TrainState,
-    source: Source,
+    source: ExampleSource,
     *,
     steps: int,
     batch_size: int,
     seed: int,
-    mesh: Any = None,
+    mesh: jax.sharding.Mesh | None = None,
     mapping: devices.Mapping = "shard_map",
     accumulate: int = 1,
     steps_per_call: int | None = None,
@@ -99,41 +79,45 @@ def train(
     stop: Callable[[], bool] = lambda: False,
     precision: Precision | None = None,
 ) -> TrainState:
-    """Runs the loop from `state.step` to `steps`.
+    """Trains from `state.step` to `steps` and returns the last state.
 
     Args:
-        loss: see `make_step`.
-        optimizer: any optax transformation.
-        state: where to start: `init_state`, or a restored one.
-        source: the rows.
-        steps: the step to end at.
-        batch_size: rows of a global batch, over all devices and processes.
-        seed: of batches and keys.
-        mesh: `devices.make_mesh()`; all devices if left out.
+        loss: loss function, see `Loss`.
+        optimizer: optax transformation.
+        state: initial state, from `init_state` or restored from a checkpoint.
+        source: training examples.
+        steps: step at which the run ends.
+        batch_size: examples of a global batch, over all devices and processes.
+        seed: seed of the batches and of the keys passed to the loss.
+        mesh: from `devices.make_mesh`; None uses all devices.
         mapping: `"shard_map"` or `"pmap"`.
-        accumulate: parts that a device's share is worked through in.
-        steps_per_call: the most steps of a dispatch; if left out 256, or fewer (8 at least) where
-            rows are streamed and those of 256 steps are more than 32 MiB.
-        checkpoints: where to save, or None.
-        checkpoint_every: steps between saves; the last step is always saved.
-        saved: what a checkpoint holds of a state, a pytree of arrays; what a caller remembers
-            besides goes in here. Asked at each save, after the `on_chunk` of that step.
-        on_chunk: called after each dispatch with its metrics and the state; True ends the run.
-        every: a dispatch ends at each multiple of this step (for validation).
-        stop: asked after each dispatch; True saves and raises `Stopped`.
-        precision: see `make_step`.
+        accumulate: micro-batches per device over which gradients are accumulated.
+        steps_per_call: largest number of steps of a dispatch. None takes 256, or fewer (at least
+            8) if the batches of 256 steps are read from disk and larger than 32 MiB.
+        checkpoints: checkpoints to save to; None saves nothing.
+        checkpoint_every: steps between checkpoints; the last step is always saved.
+        saved: function that returns the pytree of arrays to save for a state. It is called at
+            each checkpoint, after the `on_chunk` of that step, and may add the caller's own state.
+        on_chunk: function called after each dispatch with its metrics and the state; the run
+            ends if it returns True.
+        every: a dispatch ends at each multiple of this number of steps (for validation).
+        stop: function called after each dispatch; if it returns True, the state is saved and
+            `Stopped` is raised.
+        precision: precision of matrix products, see `make_step`.
 
     Returns:
         The last state, replicated over the mesh.
 
     Raises:
-        NonFinite: after saving the last good state.
-        Stopped: after saving.
-        ValueError: the batch does not divide.
+        NonFinite: a loss or gradient is not finite; the last finite state is saved first.
+        Stopped: `stop` returned True; the state is saved first.
+        FlowjaxError: `batch_size` is not a multiple of devices and micro-batches, or the
+            processes start from different steps.
 
     Example:
         >>> import jax.numpy as jnp
         >>> from flowjax.data.arrays import ArraySource
+        >>> from flowjax.training.step import init_state
         >>> def loss(params, resident, batch, key):
         ...     return jnp.square(params - resident["x"][batch["rows"]]).mean(), {}
         >>> source, sgd = ArraySource(np.ones((8, 1))), optax.sgd(0.25)
@@ -145,134 +129,72 @@ def train(
     devices.check_batch(batch_size, mesh, accumulate)
     step = make_step(loss, optimizer, seed=seed, accumulate=accumulate, precision=precision)
     call = devices.data_parallel(step, mesh, mapping)
-    length = steps_per_call or _steps_per_call(source, batch_size)
+    length = steps_per_call or max_steps(source, batch_size)
     state = devices.replicate(state, mesh)
     resident = devices.replicate(source.resident, mesh)
-    share = devices.local_rows(batch_size, mesh)
-    boundaries = [b for b in (checkpoint_every if checkpoints else 0, every or 0) if b]
-
-    def read(start: int, stop: int) -> Any:
-        rows = batches_rows(start, stop, batch_size, source.size, seed=seed)
-        flat = rows[:, share].reshape(-1)
-        batch = {"rows": flat, **source.read(flat)}
-        padded = {name: _stack(x, stop - start, length) for name, x in batch.items()}
-        return devices.shard_rows(padded, mesh, axis=1)
+    boundaries = (checkpoint_every if checkpoints else 0, every or 0)
+    plan = Plan(steps, tuple(b for b in boundaries if b), length)
+    read = batch_reader(source, mesh, batch_size=batch_size, seed=seed, length=length)
+    at, pace = _common_step(state), 1
 
     def save(wait: bool) -> None:
         if checkpoints:
             checkpoints.save(at, saved(state), wait=wait)
 
-    at, pace = int(devices.to_host(state.step)), 1
-    if len(starts := np.unique(processes.gather([at]))) > 1:
-        raise ValueError(
-            f"processes: expected all at one step, got {starts.tolist()}; the "
-            "checkpoints' folder must be one that all of them see"
-        )
-    plan = _Plan(steps, boundaries, length)
-    with ThreadPoolExecutor(1) as reader:
+    with ReadAhead(read, plan) as ahead:
+        ahead.submit(at, pace)
         if at < steps:
-            ahead = (at, plan.end(at, pace))
-            future = reader.submit(read, *ahead)
             n = devices.replicate(np.int32(0), mesh)
-            call = devices.compile_together(call, state, (resident, n), future.result())
+            call = devices.compile_together(call, state, (resident, n), ahead.result()[1])
         while at < steps:
             began = time.perf_counter()
-            until, batches = ahead[1], future.result()
+            until, batches = ahead.result()
             n = devices.replicate(np.int32(until - at), mesh)
             state, metrics = call(state, (resident, n), batches)
-            if until < steps:
-                # Read the next rows while the devices work on these.
-                ahead = (until, plan.end(until, pace))
-                future = reader.submit(read, *ahead)
-            host = devices.to_host(metrics)
-            seconds = time.perf_counter() - began
-            done, ran = int(host.pop("done")), int(host.pop("ran"))
-            chunk = Chunk(at, at + done, {k: v[:ran] for k, v in host.items()}, seconds)
-            at += done
-            if done < until - chunk.start:
+            ahead.submit(until, pace)  # reads while the devices compute
+            chunk = _fetch(metrics, at, began)
+            at = chunk.stop
+            if at < until:
                 save(wait=True)
-                raise NonFinite(
-                    at, f"loss {host['loss'][done]}, grad norm {host['grad_norm'][done]}"
-                )
-            enough = on_chunk(chunk, state) if on_chunk else None
-            # Each process has its own clock and may get its own signal; all do the same.
-            said = processes.gather([plan.pace(done, seconds), bool(enough), stop()])
-            pace, enough, halt = int(said[:, 0].min()), bool(said[:, 1].any()), said[:, 2].any()
-            if halt:
+                loss_, norm = (chunk.metrics[name][-1] for name in ("loss", "grad_norm"))
+                raise NonFinite(at, f"loss {loss_}, gradient norm {norm}")
+            ended = bool(on_chunk(chunk, state)) if on_chunk else False
+            pace = plan.pace(at - chunk.start, chunk.seconds)
+            pace, ended, stopped = _agree(pace, ended, stop())
+            if stopped:
                 save(wait=True)
                 raise Stopped()
-            if checkpoints and (at == steps or enough or at % checkpoint_every == 0):
-                save(wait=at == steps or enough)
-            if enough:
+            if checkpoints and (at == steps or ended or at % checkpoint_every == 0):
+                save(wait=at == steps or ended)
+            if ended:
                 break
     return state
 
 
-def _steps_per_call(source: Source, batch_size: int) -> int:
-    if source.resident is not None or not source.size:
-        return 256
-    row = sum(x.nbytes for x in source.read(np.zeros(1, np.int64)).values())
-    return max(8, min(256, DISPATCH_BYTES // max(1, row * batch_size)))
+def _common_step(state: TrainState) -> int:
+    """Returns the step of the state, which must be the same on all processes."""
+    step = int(devices.to_host(state.step))
+    if len(starts := np.unique(processes.gather([step]))) > 1:
+        raise FlowjaxError(
+            f"processes: expected the same step on all, got {starts.tolist()}; put the checkpoint "
+            "folder on a file system that all processes share"
+        )
+    return step
 
 
-class _Plan(NamedTuple):
-    """How far each dispatch goes: about half a second of work, and never across a boundary."""
-
-    steps: int
-    boundaries: list[int]
-    length: int
-
-    def end(self, at: int, pace: int) -> int:
-        ends = [(at // b + 1) * b for b in self.boundaries]
-        return min([at + min(pace, self.length), self.steps, *ends])
-
-    def pace(self, done: int, seconds: float) -> int:
-        return max(1, min(self.length, int(0.5 * done / max(seconds, 1e-6))))
+def _fetch(metrics: dict[str, jax.Array], start: int, began: float) -> Chunk:
+    """Waits for the metrics of a dispatch; they include those of a step that failed."""
+    host = devices.to_host(metrics)
+    seconds = time.perf_counter() - began
+    done, ran = int(host.pop("done")), int(host.pop("ran"))
+    return Chunk(start, start + done, {k: v[:ran] for k, v in host.items()}, seconds)
 
 
-def _stack(x: np.ndarray, n: int, length: int) -> np.ndarray:
-    """`(n * batch, ...)` to `(length, batch, ...)`; the steps beyond `n` are never run."""
-    x = x.reshape(n, -1, *x.shape[1:])
-    return np.concatenate([x, np.zeros((length - n, *x.shape[1:]), x.dtype)]) if n < length else x
-
-
-def evaluate(
-    loss: Loss, params: Any, source: Source, *, batch_size: int, seed: int = 0, batches: int = 0
-) -> dict[str, float]:
-    """Mean loss and metrics over a source in its own order, on the default device.
-
-    Args:
-        loss: see `make_step`.
-        params: the parameters.
-        source: the rows; those after the last full batch make a smaller one.
-        batch_size: rows of a batch.
-        seed: of the keys handed to the loss.
-        batches: stop after so many; 0 for all.
+def _agree(pace: int, ended: bool, stopped: bool) -> tuple[int, bool, bool]:
+    """Combines the decisions of all processes, whose clocks and signals differ.
 
     Returns:
-        `{"loss": ..., **metrics}`, means weighted by rows.
-
-    Example:
-        >>> from flowjax.data.arrays import ArraySource
-        >>> source = ArraySource(np.array([[1.0], [2.0], [6.0]]), resident=False)
-        >>> loss = lambda params, resident, batch, key: ((batch["x"] - params).mean(), {})
-        >>> evaluate(loss, 1.0, source, batch_size=2)
-        {'loss': 2.0}
+        The smallest pace, and for each flag True if it is True on any process.
     """
-    call = jax.jit(loss)
-    totals: dict[str, float] = {}
-    seen = 0
-    for k, rows in enumerate(_in_order(source.size, batch_size)):
-        if batches and k == batches:
-            break
-        key = jax.random.fold_in(jax.random.key(seed), k)
-        value, aux = call(params, source.resident, {"rows": rows, **source.read(rows)}, key)
-        for name, metric in {"loss": value, **aux}.items():
-            totals[name] = totals.get(name, 0.0) + float(metric) * len(rows)
-        seen += len(rows)
-    return {name: total / seen for name, total in totals.items()}
-
-
-def _in_order(size: int, batch_size: int) -> Iterator[np.ndarray]:
-    for start in range(0, size, batch_size):
-        yield np.arange(start, min(start + batch_size, size))
+    votes = processes.gather([pace, ended, stopped])
+    return int(votes[:, 0].min()), bool(votes[:, 1].any()), bool(votes[:, 2].any())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import optax
 
-from flowjax.types import FlowjaxError
+from flowjax.errors import FlowjaxError
 
 SCHEDULES = ("constant", "cosine", "trapezoid")
 
@@ -22,20 +22,21 @@ def make_schedule(
     All schedules begin with a linear warm-up from 0 if `warmup_steps` is positive.
 
     Args:
-        name: "constant"; "cosine", which falls to a tenth of `rate` at the last step; or
-            "trapezoid", which is constant and then falls linearly to 0 in the last `decay_steps`
-            steps. Up to its fall, "trapezoid" does not depend on `steps`, so a run can be made
-            longer or shorter while it is under way.
-        rate: the largest learning rate, >= 0.
-        steps: length of the run in steps; "constant" does not need it.
-        warmup_steps: steps of the warm-up.
-        decay_steps: steps of the fall of "trapezoid".
+        name: "constant"; "cosine", which decays to a tenth of `rate` at the last step; or
+            "trapezoid", which is constant and then decays linearly to 0 in the last `decay_steps`
+            steps. Before its decay, "trapezoid" does not depend on `steps`: a run can be extended
+            or shortened when it is resumed.
+        rate: largest learning rate, >= 0.
+        steps: length of the run in steps; not needed for "constant".
+        warmup_steps: length of the warm-up in steps.
+        decay_steps: length of the decay of "trapezoid" in steps.
 
     Returns:
         An optax schedule.
 
     Raises:
-        FlowjaxError: unknown name, missing `steps`, or fewer steps than warm-up and fall need.
+        FlowjaxError: `name` is unknown, `steps` is missing, or `steps` is less than
+            `warmup_steps + decay_steps`.
 
     References:
         "trapezoid": https://arxiv.org/abs/2405.18392.
@@ -49,7 +50,7 @@ def make_schedule(
         raise FlowjaxError(f"schedule: expected one of {', '.join(SCHEDULES)}, got {name!r}")
     if steps is None:
         if name != "constant":
-            raise FlowjaxError(f"schedule: {name!r} expects the number of steps, got none")
+            raise FlowjaxError(f"steps: expected a number for schedule {name!r}, got None")
         steps = 0
     if name == "cosine":
         first = 0.0 if warmup_steps else rate

@@ -1,30 +1,54 @@
-"""The pure training step: many batches on one device, up to the first that is not finite.
+"""The pure training step of one device, which runs many batches per call.
 
-`training.train` runs it in dispatches; `devices.data_parallel` maps it over devices.
+`devices.data_parallel` maps the step over the devices; `training.train` calls it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
 import optax
 
+from flowjax.errors import FlowjaxError
 from flowjax.parallel import devices
 from flowjax.training.optimizers import global_norm
 
 Array = jax.Array
-Loss = Callable[[Any, Any, Any, Array], tuple[Array, dict[str, Array]]]
 Precision = Literal["float32", "bfloat16", "tf32"]
-# What jax.default_matmul_precision calls them; `bijectors.products.policy_dot` reads it.
+# Names in jax.default_matmul_precision, which `bijectors.products.policy_dot` reads.
 PRECISIONS = {"float32": "float32", "bfloat16": "bfloat16", "tf32": "tensorfloat32"}
 
 
+class Loss(Protocol):
+    """Loss function of a batch."""
+
+    def __call__(
+        self, params: Any, resident: Any, batch: Any, key: Array, /
+    ) -> tuple[Array, dict[str, Array]]:
+        """Returns the mean loss of the examples in `batch`, and scalar metrics by name.
+
+        Args:
+            params: parameters.
+            resident: arrays of the source that stay on the device, or None.
+            batch: arrays by name: `"rows"`, the row numbers of the examples, and the arrays that
+                the source reads.
+            key: JAX key of the step.
+        """
+        ...
+
+
 class TrainState(NamedTuple):
-    """All that the loop needs to go on: the step counts finished batches."""
+    """State of a training run.
+
+    Attributes:
+        step: number of finished batches.
+        params: parameters.
+        opt_state: state of the optimizer.
+    """
 
     step: Array
     params: Any
@@ -49,28 +73,29 @@ def make_step(
     accumulate: int = 1,
     precision: Precision | None = None,
 ) -> Callable[[TrainState, Any, Any], tuple[TrainState, dict[str, Array]]]:
-    """Builds the per-device step that runs many batches.
+    """Returns the step of one device, which runs many batches per call.
 
     Args:
-        loss: `loss(params, resident, batch, key) -> (mean loss of this share, metrics)`; `batch`
-            has `"rows"`, the data set's row numbers, besides what the source reads.
-        optimizer: any optax transformation; its update is handed `grad_norm`, if it takes extra
-            arguments (as `optimizers.clip_by_global_norm` does).
-        seed: of the run; the key handed to the loss is a function of (seed, step) alone, the same
-            on all devices.
-        accumulate: a share is worked through in this many parts, one after the other.
-        precision: of the nets' matrix products, gradients included: `"float32"`, `"bfloat16"`
-            (factors rounded, sums float32) or `"tf32"` (where the device has it, else float32).
-            Sums, log_det and the maps that must invert stay float32. None leaves JAX's setting.
+        loss: loss function, see `Loss`.
+        optimizer: optax transformation. If its `update` takes extra arguments, it is passed
+            `grad_norm`, the global norm of the gradients.
+        seed: seed of the run; the key passed to the loss depends on the seed and the step alone
+            and is the same on all devices.
+        accumulate: number of micro-batches per device over which gradients are accumulated.
+        precision: precision of the conditioners' matrix products, gradients included:
+            `"float32"`, `"bfloat16"` (rounded factors, float32 sums) or `"tf32"` (float32 on
+            devices without it). Log-determinants, sums and linear bijectors stay float32. None
+            keeps the setting of JAX.
 
     Returns:
-        `step(state, (resident, n), batches)`, which runs the first `n` of the batches stacked in
-        `batches` and stops before the first whose loss or gradient is not finite. Metrics are
-        `(k,)` arrays; `done` tells how many steps were finished. A learning rate that the
-        optimizer keeps in its state (`optax.inject_hyperparams`) is among them.
+        `step(state, (resident, n), batches) -> (state, metrics)`, which runs the first `n` of
+        the stacked `batches` and stops before the first batch whose loss or gradient is not
+        finite. Metrics are arrays with one value per batch, and two integers: `done`, the number
+        of finished batches, and `ran`, which also counts a batch that was not finite. A learning
+        rate in the optimizer's state (`optax.inject_hyperparams`) is one of the metrics.
 
     Raises:
-        ValueError: an unknown precision.
+        FlowjaxError: `precision` is unknown.
 
     Example:
         >>> def loss(params, resident, batch, key):
@@ -83,7 +108,9 @@ def make_step(
         (2, 0.75, 2)
     """
     if precision is not None and precision not in PRECISIONS:
-        raise ValueError(f"precision: expected one of {', '.join(PRECISIONS)}, got {precision!r}")
+        raise FlowjaxError(
+            f"precision: expected one of {', '.join(PRECISIONS)}, got {precision!r}"
+        )
     grad = jax.value_and_grad(loss, has_aux=True)
     optimizer = optax.with_extra_args_support(optimizer)
 
@@ -101,8 +128,8 @@ def make_step(
             jax.default_matmul_precision(PRECISIONS[precision]) if precision else nullcontext()
         )
         with policy:
-            share = gradient(state.params, resident, batch, key)
-        (value, aux), grads = devices.mean(share)
+            local = gradient(state.params, resident, batch, key)
+        (value, aux), grads = devices.mean(local)
         norm = global_norm(grads)
         ok = jnp.isfinite(value) & jnp.isfinite(norm)
 
@@ -113,7 +140,7 @@ def make_step(
             params = optax.apply_updates(state.params, updates)
             return TrainState(state.step + 1, params, opt_state)
 
-        # a branch, not a `where` over the state: XLA would then copy it whole in every step
+        # With `where`, XLA would copy the whole state in every step (benchmarks/scale.md).
         state = jax.lax.cond(ok, updated, lambda state, _: state, state, grads)
         return state, {"loss": value, "grad_norm": norm, **_rate(state.opt_state), **aux}, ok
 
@@ -140,7 +167,7 @@ def make_step(
 
 
 def _rate(opt_state: Any) -> dict[str, Array]:
-    """The learning rate of the step, where the optimizer's state has one number of that name."""
+    """Returns the learning rate, if the optimizer's state has exactly one value of that name."""
     found = optax.tree_utils.tree_get_all_with_path(
         opt_state, "learning_rate", filtering=lambda _, value: isinstance(value, jax.Array)
     )

@@ -1,4 +1,4 @@
-"""A full disk is an error that says so, and the last good checkpoint stays."""
+"""A full disk raises a clear error, and the last checkpoint stays usable."""
 
 import resource
 import signal
@@ -19,7 +19,7 @@ def state(value):
 
 @pytest.fixture
 def full():
-    """Files may not grow beyond 20 kB while this is entered: writes fail as on a full disk."""
+    """Returns a function that limits files to 20 kB, so that writes fail as on a full disk."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 
@@ -33,9 +33,9 @@ def full():
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 @pytest.mark.parametrize("when", ["at once", "at the next save", "at the end"])
-def test_the_error_is_clear_and_the_last_good_one_stays(tmp_path, full, when):
+def test_the_error_is_clear_and_the_last_checkpoint_stays(tmp_path, full, when):
     with pytest.raises(
-        OSError, match=r"cannot save a checkpoint: .*File too large.*step 1 is whole"
+        OSError, match=r"cannot save a checkpoint: .*File too large.*last saved: step 1$"
     ):
         with Checkpoints(tmp_path) as checkpoints:
             checkpoints.save(1, state(1), wait=True)

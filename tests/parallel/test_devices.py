@@ -1,14 +1,15 @@
-"""The mesh, shares of a batch, and the checks around them."""
+"""Device mesh, shards of a batch, and their checks."""
 
 import jax
 import numpy as np
 import pytest
 
+from flowjax.errors import FlowjaxError
 from flowjax.parallel import devices
 
 
 def test_there_are_eight_devices():
-    assert len(jax.devices()) == 8, "conftest.py asks XLA for eight host devices"
+    assert len(jax.devices()) == 8, "expected the eight host devices that conftest.py sets"
 
 
 def test_make_mesh():
@@ -16,11 +17,11 @@ def test_make_mesh():
     assert devices.make_mesh(3).size == 3
     assert devices.make_mesh(jax.devices()[4:6]).devices.tolist() == jax.devices()[4:6]
     for n in (0, 9):
-        with pytest.raises(ValueError, match=f"devices: expected 1 to 8 .visible., got {n}"):
+        with pytest.raises(FlowjaxError, match=f"devices: expected 1 to 8 .visible., got {n}"):
             devices.make_mesh(n)
 
 
-def test_local_rows_is_everything_in_one_process():
+def test_local_rows_are_all_rows_in_a_job_of_one_process():
     assert devices.local_rows(24, devices.make_mesh(4)) == slice(0, 24)
 
 
@@ -35,5 +36,5 @@ def test_shard_rows_splits_and_replicate_copies():
 
 
 def test_unknown_mapping():
-    with pytest.raises(ValueError, match="mapping: expected 'shard_map' or 'pmap', got 'vmap'"):
+    with pytest.raises(FlowjaxError, match="mapping: expected 'shard_map' or 'pmap', got 'vmap'"):
         devices.data_parallel(lambda s, r, b: (s, {}), devices.make_mesh(1), "vmap")

@@ -1,12 +1,13 @@
-"""Who the processes of a job are, what one says to itself, and what a lost one is called.
+"""Recognition of launchers, a job of one process, and errors that mean a lost process.
 
-Jobs of two processes are in `faults/test_jobs.py`.
+`faults/test_jobs.py` runs jobs of two processes.
 """
 
 import jax
 import numpy as np
 import pytest
 
+from flowjax.errors import FlowjaxError
 from flowjax.parallel import processes
 
 
@@ -29,32 +30,32 @@ def test_launchers_are_recognised(environment, expected):
     assert processes.launched(environment) == expected
 
 
-def test_a_full_description_asks_no_cluster():
+def test_a_full_description_needs_no_cluster_detection():
     names = {"JAX_COORDINATOR_ADDRESS": "a:1", "JAX_NUM_PROCESSES": "2", "JAX_PROCESS_ID": "x"}
-    with pytest.raises(ValueError, match="JAX_PROCESS_ID: expected a number, got 'x'"):
+    with pytest.raises(FlowjaxError, match="JAX_PROCESS_ID: expected a number, got 'x'"):
         processes.launched(names)
     found = processes.launched({**names, "JAX_PROCESS_ID": "1"})
     assert (found["num_processes"], found["process_id"]) == (2, 1)
     assert found["cluster_detection_method"] == "deactivate"
 
 
-def test_one_process_agrees_with_itself():
+def test_a_job_of_one_process():
     assert processes.gather([3, True]).tolist() == [[3, 1]]
     assert processes.gather_arrays((1 / 3, np.arange(2)))[0][0] == 1 / 3
     assert processes.share() == (0, 1)
     assert not processes.several() and processes.is_first()
     with processes.first_alone() as first:
         assert first
-    processes.leave(1)  # comes back: it leaves nobody behind
+    processes.leave(1)  # returns, because there are no peer processes
 
 
 LOST = [
-    # as the call comes back, and before: dispatched by the calling thread
+    # raised when the call returns, and before that in the calling thread
     jax.errors.JaxRuntimeError("UNKNOWN: Gloo all-reduce failed: Connection reset by peer"),
     ValueError("UNKNOWN: Gloo AllGather failed: Connection reset by peer"),
     jax.errors.JaxRuntimeError("UNAVAILABLE: Socket closed"),
     TimeoutError("Timed out while waiting for async_write_complete barrier."),
-    processes.LostProcess("said already"),
+    processes.LostProcess("raised before"),
 ]
 OWN = [
     jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 10 bytes."),
@@ -68,7 +69,7 @@ OWN = [
 
 
 @pytest.mark.parametrize("error", LOST, ids=str)
-def test_a_lost_process_is_said(monkeypatch, error):
+def test_a_lost_process_is_recognised(monkeypatch, error):
     monkeypatch.setattr(processes, "several", lambda: True)
     with pytest.raises(processes.LostProcess, match="another process of this job died") as found:
         with processes.together():
@@ -80,7 +81,7 @@ def test_a_lost_process_is_said(monkeypatch, error):
 
 
 @pytest.mark.parametrize("error", OWN, ids=str)
-def test_other_errors_are_left_alone(monkeypatch, error):
+def test_other_errors_pass_unchanged(monkeypatch, error):
     monkeypatch.setattr(processes, "several", lambda: True)
     with pytest.raises(type(error)) as found:
         with processes.together():
@@ -94,7 +95,7 @@ def test_other_errors_are_left_alone(monkeypatch, error):
                 raise ValueError("my own mistake")  # noqa: B904
 
 
-def test_one_process_loses_none():
+def test_a_job_of_one_process_never_raises_lost_process():
     with pytest.raises(ValueError, match="Gloo"):
         with processes.together():
             raise LOST[1]

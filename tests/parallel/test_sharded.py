@@ -1,4 +1,4 @@
-"""Flows inside of `jax.shard_map`, each way round: rows, contexts, or parameters split."""
+"""Flows inside `jax.shard_map` with sharded rows, contexts, or parameters."""
 
 import functools
 
@@ -28,7 +28,7 @@ def over(f, ins, outs=SHARDED):
     return jax.jit(jax.shard_map(f, mesh=make_mesh(4), in_specs=ins, out_specs=outs))
 
 
-def test_samples_of_a_sharded_context(case):
+def test_samples_with_a_sharded_context(case):
     flow, params, _, context = case
     draw = functools.partial(flow.sample, key=jax.random.key(3), n=2)
     found = over(lambda p, c: draw(p, context=c), (P(), SHARDED))(params, context)

@@ -12,7 +12,8 @@ import optax
 import pytest
 
 from flowjax import flows
-from flowjax.training.optimizers import adam_uncorrected, global_norm
+from flowjax.training.optimizers import global_norm
+from flowjax.training.released import adam_uncorrected
 
 DIM, LEVELS, DEPTH, WIDTH = 16, 3, 2, 5
 STEPS = 10

@@ -1,4 +1,4 @@
-"""The loop: the same numbers on any number of devices, however it is cut, stopped and resumed."""
+"""Training loop: equal results for any devices, dispatch lengths, interruptions and resumes."""
 
 import jax
 import jax.numpy as jnp
@@ -8,6 +8,7 @@ import pytest
 
 from flowjax import training
 from flowjax.data.arrays import ArraySource
+from flowjax.errors import FlowjaxError
 from flowjax.parallel import devices
 from flowjax.training.checkpoint import Checkpoints
 
@@ -15,7 +16,7 @@ ROWS = np.random.default_rng(0).normal(size=(203, 3)).astype(np.float32)
 
 
 def loss(params, resident, batch, key):
-    """A small regression with noise from the key, so that keys matter."""
+    """Returns a regression loss with noise from the key, so that keys affect the result."""
     x = (batch if resident is None else jax.tree.map(lambda a: a[batch["rows"]], resident))["x"]
     noise = 0.1 * jax.random.normal(key, params["w"].shape)
     error = jnp.tanh(x @ (params["w"] + noise)) + params["b"] - x.sum(-1, keepdims=True)
@@ -58,7 +59,7 @@ def reference():
     return run()
 
 
-def test_it_learns(reference):
+def test_the_loss_decreases(reference):
     _, losses = reference
     assert losses[-10:].mean() < 0.5 * losses[:3].mean()
     assert len(losses) == 50
@@ -66,33 +67,33 @@ def test_it_learns(reference):
 
 @pytest.mark.parametrize("n_devices", [2, 4, 8])
 @pytest.mark.parametrize("mapping", ["shard_map", "pmap"])
-def test_one_device_is_many(reference, n_devices, mapping):
+def test_any_number_of_devices_gives_the_same_losses(reference, n_devices, mapping):
     state, losses = run(n_devices=n_devices, mapping=mapping)
     np.testing.assert_allclose(losses, reference[1], rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(state.params["w"], reference[0].params["w"], atol=1e-5)
 
 
 @pytest.mark.parametrize(("accumulate", "n_devices"), [(4, 1), (2, 4)])
-def test_accumulation_is_the_whole_batch(reference, accumulate, n_devices):
+def test_accumulation_equals_the_whole_batch(reference, accumulate, n_devices):
     _, losses = run(accumulate=accumulate, n_devices=n_devices)
     np.testing.assert_allclose(losses, reference[1], rtol=1e-5, atol=1e-5)
 
 
-def test_streamed_rows_are_resident_rows(reference):
+def test_streamed_rows_equal_resident_rows(reference):
     state, losses = run(resident=False)
     np.testing.assert_allclose(losses, reference[1], rtol=1e-6)
     assert int(state.step) == 50
 
 
 @pytest.mark.parametrize("steps_per_call", [1, 3, 64])
-def test_how_the_run_is_cut_changes_no_bit(reference, steps_per_call):
+def test_dispatch_lengths_do_not_change_the_result(reference, steps_per_call):
     state, losses = run(steps_per_call=steps_per_call)
     assert same(state, reference[0]) or steps_per_call != 64
     np.testing.assert_allclose(losses, reference[1], rtol=1e-6)
 
 
 @pytest.mark.parametrize("at", [1, 17, 49])
-def test_resumed_is_never_stopped(tmp_path, reference, at):
+def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path, reference, at):
     with Checkpoints(tmp_path) as checkpoints:
         run(steps=at, checkpoints=checkpoints)
     with Checkpoints(tmp_path) as checkpoints:
@@ -113,20 +114,20 @@ def test_resumed_on_another_number_of_devices(tmp_path, reference, before, after
 
 
 def test_a_batch_that_does_not_divide_is_an_error():
-    with pytest.raises(ValueError, match="batch_size: expected a multiple of 8"):
+    with pytest.raises(FlowjaxError, match="batch_size: expected a multiple of 8"):
         run(n_devices=8, batch_size=12)
-    with pytest.raises(ValueError, match=r"4 devices x 2 accumulated\), got 12"):
+    with pytest.raises(FlowjaxError, match=r"4 devices x 2 micro-batches\), got 12"):
         run(n_devices=4, batch_size=12, accumulate=2)
 
 
 @pytest.mark.parametrize("bad", ["loss", "gradient"])
 @pytest.mark.parametrize("n_devices", [1, 8])
-def test_non_finite_stops_with_the_step_and_keeps_the_state(tmp_path, bad, n_devices):
+def test_non_finite_names_the_step_and_saves_the_state(tmp_path, bad, n_devices):
     at = 23
     good, _ = run(steps=at, n_devices=n_devices)
 
     def fails(params, resident, batch, key):
-        """As `loss`, but step 23's key meets a NaN in the loss or in the gradient alone."""
+        """Returns `loss` with a NaN at step 23, in the value or in the gradient only."""
         value, aux = loss(params, resident, batch, key)
         hit = jax.random.uniform(key) == jax.random.uniform(
             jax.random.fold_in(jax.random.key(7), at)
@@ -167,7 +168,7 @@ def _infinite_slope_jvp(primals, tangents):
     return 0.0 * x, jnp.where(hit, jnp.inf, 0.0) * tangents[0]
 
 
-def test_a_wish_to_stop_saves_first(tmp_path, reference):
+def test_a_stop_request_saves_first(tmp_path, reference):
     asked = iter([False, False, True])
     with Checkpoints(tmp_path) as checkpoints:
         with pytest.raises(training.Stopped):
@@ -178,8 +179,8 @@ def test_a_wish_to_stop_saves_first(tmp_path, reference):
     assert same(final, reference[0])
 
 
-def test_what_is_saved_is_asked_after_the_chunk_of_that_step(tmp_path):
-    """At every save: those on the way, a wish to stop, the end."""
+def test_saved_is_called_after_on_chunk(tmp_path):
+    """Every checkpoint is consistent: at `checkpoint_every`, at a stop request, at the end."""
     seen = [0]
     with Checkpoints(tmp_path, keep=9) as checkpoints:
         options = {
@@ -198,7 +199,7 @@ def test_what_is_saved_is_asked_after_the_chunk_of_that_step(tmp_path):
         assert checkpoints.restore(like)[1]["seen"] == 20
 
 
-def test_boundaries_are_met():
+def test_dispatches_end_at_boundaries():
     ends = []
     run(every=7, on_chunk=lambda chunk, state: ends.append(chunk.stop) or False)
     assert set(range(7, 50, 7)) <= set(ends) and ends[-1] == 50
@@ -209,7 +210,7 @@ def test_on_chunk_can_end_the_run():
     assert 10 <= int(state.step) < 20
 
 
-def test_evaluate_weighs_by_rows():
+def test_evaluate_weights_batches_by_their_size():
     def mean(params, resident, batch, key):
         return batch["x"].mean(), {"rows": jnp.float32(len(batch["rows"]))}
 

@@ -3,8 +3,8 @@
 import optax
 import pytest
 
+from flowjax.errors import FlowjaxError
 from flowjax.training.schedules import SCHEDULES, make_schedule
-from flowjax.types import FlowjaxError
 
 
 def rates(schedule, steps=20):
@@ -18,11 +18,11 @@ def test_warm_up_is_linear_from_zero_to_the_rate(name):
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
-def test_without_a_warm_up_the_first_rate_is_the_rate(name):
+def test_without_warm_up_the_first_rate_is_the_full_rate(name):
     assert float(make_schedule(name, 0.5, steps=20)(0)) == 0.5
 
 
-def test_constant_stays_and_needs_no_steps():
+def test_constant_needs_no_steps():
     assert set(rates(make_schedule("constant", 0.25))) == {0.25}
 
 
@@ -35,7 +35,7 @@ def test_cosine_ends_at_a_tenth():
     assert rates(ours)[-1] == pytest.approx(0.05)
 
 
-def test_trapezoid_does_not_depend_on_the_length_before_its_fall():
+def test_trapezoid_depends_on_the_length_only_in_its_decay():
     short = make_schedule("trapezoid", 0.5, steps=20, warmup_steps=5, decay_steps=5)
     long = make_schedule("trapezoid", 0.5, steps=90, warmup_steps=5, decay_steps=5)
     assert rates(short)[:16] == rates(long)[:16]
@@ -46,7 +46,7 @@ def test_trapezoid_does_not_depend_on_the_length_before_its_fall():
     ("name", "options", "message"),
     [
         ("liner", {"steps": 9}, "schedule: expected one of constant, cosine, trapezoid"),
-        ("cosine", {}, "'cosine' expects the number of steps"),
+        ("cosine", {}, "steps: expected a number for schedule 'cosine', got None"),
         (
             "trapezoid",
             {"steps": 9, "warmup_steps": 5, "decay_steps": 5},
@@ -54,6 +54,6 @@ def test_trapezoid_does_not_depend_on_the_length_before_its_fall():
         ),
     ],
 )
-def test_wrong_schedules_are_refused(name, options, message):
+def test_invalid_schedules_raise(name, options, message):
     with pytest.raises(FlowjaxError, match=message):
         make_schedule(name, 0.5, **options)

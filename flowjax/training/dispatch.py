@@ -1,0 +1,174 @@
+"""Dispatches of the training loop: their lengths, and the batches read for them in advance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, NamedTuple, Protocol
+
+import jax
+import numpy as np
+
+from flowjax.data.shuffle import batches_rows
+from flowjax.parallel import devices
+
+MIN_STEPS, MAX_STEPS = 8, 256
+# The batches of one dispatch that are read from disk take about this many bytes.
+DISPATCH_BYTES = 1 << 25
+DISPATCH_SECONDS = 0.5
+
+
+class ExampleSource(Protocol):
+    """Training examples, read by row number.
+
+    Attributes:
+        size: number of examples.
+        resident: pytree of arrays that stays on every device and from which the loss gathers
+            the rows of a batch; None if `read` returns the examples.
+    """
+
+    size: int
+    resident: Any
+
+    def read(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """Returns the examples with these row numbers, in this order.
+
+        Args:
+            rows: row numbers, integers of shape `(n,)`.
+
+        Returns:
+            Arrays of shape `(n, ...)` by name; empty if the examples are resident.
+        """
+        ...
+
+
+class Plan(NamedTuple):
+    """Lengths of the dispatches of a run.
+
+    A dispatch takes about half a second and never crosses a boundary, so that checkpoints and
+    validations see the state of exactly their step.
+
+    Attributes:
+        steps: last step of the run.
+        boundaries: a dispatch ends at each multiple of each of these numbers of steps.
+        length: largest number of steps of a dispatch.
+
+    Example:
+        >>> plan = Plan(steps=100, boundaries=(30,), length=64)
+        >>> plan.end(0, pace=20), plan.end(20, pace=20), plan.end(90, pace=20)
+        (20, 30, 100)
+        >>> plan.pace(done=20, seconds=0.25)
+        40
+    """
+
+    steps: int
+    boundaries: tuple[int, ...]
+    length: int
+
+    def end(self, start: int, pace: int) -> int:
+        """Returns the step at which a dispatch from `start` of at most `pace` steps ends."""
+        ends = [(start // b + 1) * b for b in self.boundaries]
+        return min([start + min(pace, self.length), self.steps, *ends])
+
+    def pace(self, done: int, seconds: float) -> int:
+        """Returns the number of steps for the next dispatch, from the duration of the last."""
+        return max(1, min(self.length, int(DISPATCH_SECONDS * done / max(seconds, 1e-6))))
+
+
+def max_steps(source: ExampleSource, batch_size: int) -> int:
+    """Returns the largest number of steps of a dispatch, limited by the bytes of its batches.
+
+    Example:
+        >>> from flowjax.data.arrays import ArraySource
+        >>> rows = np.zeros((4, 1024), np.float32)
+        >>> max_steps(ArraySource(rows), 256)
+        256
+        >>> max_steps(ArraySource(rows, resident=False), 256)
+        32
+    """
+    if source.resident is not None or not source.size:
+        return MAX_STEPS
+    row = sum(x.nbytes for x in source.read(np.zeros(1, np.int64)).values())
+    return max(MIN_STEPS, min(MAX_STEPS, DISPATCH_BYTES // max(1, row * batch_size)))
+
+
+def batch_reader(
+    source: ExampleSource, mesh: jax.sharding.Mesh, *, batch_size: int, seed: int, length: int
+) -> Callable[[int, int], dict[str, jax.Array]]:
+    """Returns a function that reads the batches of a range of steps onto the devices.
+
+    Args:
+        source: training examples.
+        mesh: from `devices.make_mesh`.
+        batch_size: examples of a global batch.
+        seed: seed of the shuffle; the batch of a step depends on the seed and the step alone.
+        length: number of batches of every result, so that one compiled function serves all
+            ranges.
+
+    Returns:
+        `read(start, stop)`, which returns arrays of shape `(length, batch_size, ...)` by name,
+        sharded along the second axis. Batches after the first `stop - start` are zeros.
+
+    Example:
+        >>> from flowjax.data.arrays import ArraySource
+        >>> source, mesh = ArraySource(np.ones((8, 2)), resident=False), devices.make_mesh(1)
+        >>> read = batch_reader(source, mesh, batch_size=4, seed=0, length=3)
+        >>> read(0, 2)["x"].shape, read(0, 2)["rows"].shape
+        ((3, 4, 2), (3, 4))
+    """
+    shard = devices.local_rows(batch_size, mesh)
+
+    def read(start: int, stop: int) -> dict[str, jax.Array]:
+        rows = batches_rows(start, stop, batch_size, source.size, seed=seed)
+        flat = rows[:, shard].reshape(-1)
+        batches = {"rows": flat, **source.read(flat)}
+        padded = {name: _stack(x, stop - start, length) for name, x in batches.items()}
+        return devices.shard_rows(padded, mesh, axis=1)
+
+    return read
+
+
+def _stack(x: np.ndarray, n: int, length: int) -> np.ndarray:
+    """Reshapes `(n * batch, ...)` to `(n, batch, ...)` and pads with zeros to `length`."""
+    x = x.reshape(n, -1, *x.shape[1:])
+    return np.concatenate([x, np.zeros((length - n, *x.shape[1:]), x.dtype)]) if n < length else x
+
+
+class ReadAhead:
+    """Reader of the next dispatch in a thread, while the devices compute the current one.
+
+    Example:
+        >>> plan = Plan(steps=5, boundaries=(), length=3)
+        >>> with ReadAhead(lambda start, stop: list(range(start, stop)), plan) as ahead:
+        ...     ahead.submit(0, pace=8)
+        ...     print(ahead.result())
+        (3, [0, 1, 2])
+    """
+
+    def __init__(self, read: Callable[[int, int], Any], plan: Plan) -> None:
+        """Starts the thread.
+
+        Args:
+            read: function `read(start, stop)` that reads the batches of these steps.
+            plan: lengths of the dispatches.
+        """
+        self._read, self._plan = read, plan
+        self._pool = ThreadPoolExecutor(1)
+        self._stop = 0
+        self._future: Future[Any]
+
+    def __enter__(self) -> ReadAhead:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown()
+
+    def submit(self, start: int, pace: int) -> None:
+        """Begins to read the dispatch that starts at `start`, unless the run ends there."""
+        if start < self._plan.steps:
+            self._stop = self._plan.end(start, pace)
+            self._future = self._pool.submit(self._read, start, self._stop)
+
+    def result(self) -> tuple[int, Any]:
+        """Waits for the last dispatch submitted; returns its last step and its batches."""
+        return self._stop, self._future.result()
