@@ -17,9 +17,10 @@ over all of them works; what training must leave alone lies under a dict key `"f
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax
+import numpy as np
 
 from flowjax.errors import FlowjaxError
 
@@ -29,8 +30,10 @@ __all__ = [
     "Bijector",
     "Flow",
     "FlowjaxError",
+    "InitFn",
     "PRNGKey",
     "Params",
+    "TransformFn",
     "describe",
     "trainable_mask",
 ]
@@ -42,21 +45,64 @@ Params = Any  # a pytree (dicts, tuples, lists) of floating-point arrays
 FROZEN = "frozen"
 
 
+class InitFn(Protocol):
+    """Signature of `init`, a pure function."""
+
+    def __call__(self, key: PRNGKey, x: Array, /, context: Array | None = None) -> Params:
+        """Returns initial parameters, a pytree of floating-point arrays.
+
+        Args:
+            key: JAX random key.
+            x: first batch, shape (n, dim); actnorm and whitening compute their parameters from it.
+            context: conditioning vectors, shape (n, width), or None.
+        """
+        ...
+
+
+class TransformFn(Protocol):
+    """Signature of `forward` and `inverse`."""
+
+    def __call__(
+        self, params: Params, x: Array, /, context: Array | None = None
+    ) -> tuple[Array, Array]:
+        """Returns the transformed vectors, shape (..., output dim), and log_det, shape (...).
+
+        Args:
+            params: parameters as returned by `init`.
+            x: input vectors, shape (..., dim).
+            context: conditioning vectors, shape (..., width) or (width,), or None.
+        """
+        ...
+
+
+def _no_constants(dim: int) -> tuple[np.ndarray, ...]:
+    return ()
+
+
+def _same_dim(dim: int) -> int:
+    return dim
+
+
 class Bijector(NamedTuple):
-    """An invertible map with its log-determinant; forward is data -> latent.
+    """Invertible transformation with its log-determinant; forward is data -> latent.
 
     Attributes:
-        init: `init(key, x, context=None) -> params`; `x` (n, dim) is a first batch, from which
-            data-dependent parts (actnorm, whitening) set themselves. Pure.
-        forward: `forward(params, x, context=None) -> (z, log_det)`, log_det in nats, `(n,)`.
+        init: `init(key, x, context=None) -> params`. Pure.
+        forward: `forward(params, x, context=None) -> (z, log_det)`.
         inverse: `inverse(params, z, context=None) -> (x, log_det)`.
-        layers: one line of text per layer, for printed layer lists.
+        layers: lines of the printed summary, one per layer.
+        output_dim: `output_dim(dim) -> int`, the size of a latent for data of size `dim`.
+        constants: `constants(dim) -> arrays`, the integer arrays that the bijector draws from
+            NumPy's generator for data of size `dim` (permutations and signs). NumPy may change
+            its random streams between versions, so a saved flow stores or hashes them.
     """
 
-    init: Callable[..., Params]
-    forward: Callable[..., tuple[Array, Array]]
-    inverse: Callable[..., tuple[Array, Array]]
+    init: InitFn
+    forward: TransformFn
+    inverse: TransformFn
     layers: tuple[str, ...] = ()
+    output_dim: Callable[[int], int] = _same_dim
+    constants: Callable[[int], tuple[np.ndarray, ...]] = _no_constants
 
 
 class Flow(NamedTuple):

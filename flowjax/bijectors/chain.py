@@ -1,40 +1,33 @@
-"""Bijectors made of bijectors: one after the other, the same one n times, the other way round."""
+"""Composition of bijectors: `chain`, `repeat` and `invert`."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from functools import reduce
+from operator import add
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from flowjax.bijectors.common import alike, as_float, check_batch, constant_log_det, init_part
+from flowjax.bijectors.common import alike, as_float, check_batch, init_part
 from flowjax.bijectors.permutation import identity
-from flowjax.types import Array, Bijector, FlowjaxError, Params, PRNGKey
+from flowjax.types import Array, Bijector, FlowjaxError, Params, PRNGKey, TransformFn
 
-# Up to here a repeat is laid out in full. In bare JAX on two CPU cores that ran 15 to 20 % faster
-# than a scan for wide layers and level for narrow ones; beyond it, compile time decides.
+# Deeper repeats are scanned, since the compile time of unrolled layers grows with their number.
+# Step times of both: benchmarks/flows.md.
 UNROLL_UP_TO = 8
-
-# From so many numbers a turn on, turns laid out in full keep their parameters apart: taking them
-# out of a stack and stacking their gradients costs a step of the wide RealNVP 2 to 10 %. Narrow
-# ones stay stacked, where a step called from Python would wait for the many small arrays.
-APART_FROM = 1 << 18
-
-
-class Apart(NamedTuple):
-    """Parameters of a repeat that are not stacked: one entry per turn."""
-
-    turns: tuple[Params, ...]
 
 
 def chain(*bijectors: Bijector) -> Bijector:
-    """Returns the bijectors one after the other, the first one nearest to the data.
+    """Returns the composition of bijectors, the first one nearest to the data.
 
     Args:
-        *bijectors: any number; none is the identity.
+        *bijectors: any number of bijectors; none gives the identity.
 
     Returns:
-        A bijector whose params are a tuple, one entry per part, and whose log_det is their sum.
+        A bijector whose params are a tuple with one entry per bijector. Its log_det is the sum of
+        theirs.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -55,54 +48,57 @@ def chain(*bijectors: Bijector) -> Bijector:
         return tuple(params)
 
     def forward(params: Params, x: Array, context: Array | None = None) -> tuple[Array, Array]:
-        x = as_float(x)
-        log_det = None
-        for part, p in zip(bijectors, params, strict=True):
-            x, change = part.forward(p, x, context)
-            log_det = change if log_det is None else log_det + change
-        return x, constant_log_det(x) if log_det is None else log_det
+        return _run([part.forward for part in bijectors], params, x, context)
 
     def inverse(params: Params, z: Array, context: Array | None = None) -> tuple[Array, Array]:
-        z = as_float(z)
-        log_det = None
-        for part, p in zip(reversed(bijectors), reversed(params), strict=True):
-            z, change = part.inverse(p, z, context)
-            log_det = change if log_det is None else log_det + change
-        return z, constant_log_det(z) if log_det is None else log_det
+        return _run([part.inverse for part in bijectors[::-1]], params[::-1], z, context)
 
-    return Bijector(init, forward, inverse, tuple(t for b in bijectors for t in b.layers))
+    def output_dim(dim: int) -> int:
+        for part in bijectors:
+            dim = part.output_dim(dim)
+        return dim
+
+    def constants(dim: int) -> tuple[np.ndarray, ...]:
+        found: list[np.ndarray] = []
+        for part in bijectors:
+            found += part.constants(dim)
+            dim = part.output_dim(dim)
+        return tuple(found)
+
+    layers = tuple(line for part in bijectors for line in part.layers)
+    return Bijector(init, forward, inverse, layers, output_dim, constants)
 
 
-def stacked(params: Params) -> Params:
-    """Returns params with a leading axis of turns in place of every `Apart` among them."""
-
-    def stack(node: Any) -> Any:
-        if not isinstance(node, Apart):
-            return node
-        return jax.tree.map(lambda *turns: jnp.stack(turns), *map(stacked, node.turns))
-
-    return jax.tree.map(stack, params, is_leaf=lambda node: isinstance(node, Apart))
+def _run(
+    transforms: Sequence[TransformFn], params: Sequence[Params], x: Array, context: Array | None
+) -> tuple[Array, Array]:
+    """Returns the result of the transforms, one after the other, and the sum of their log_dets."""
+    x = as_float(x)
+    log_dets = []
+    for transform, p in zip(transforms, params, strict=True):
+        x, log_det = transform(p, x, context)
+        log_dets.append(log_det)
+    return x, reduce(add, log_dets)
 
 
 def repeat(
     bijector: Bijector, n: int, *, unroll: int | None = None, checkpoint: bool = False
 ) -> Bijector:
-    """Returns `n` turns of one bijector, each with parameters of its own, laid out or scanned.
+    """Returns the composition of `n` copies of a bijector, each with its own parameters.
 
-    Compile time does not grow with `n` once the turns are scanned. What is fixed in the bijector
-    (a permutation) is the same in every turn.
+    The copies are unrolled or run by `lax.scan`; compile time does not grow with `n` if they are
+    scanned. All copies share the fixed arrays of the bijector, such as a permutation.
 
     Args:
-        bijector: the turn; dim -> dim.
-        n: how many turns, at least 1.
-        unroll: turns laid out per scan step; `n` or more lays out all of them, None does that
-            up to n = 8 and scans one by one above.
-        checkpoint: recompute a turn's inside in the backward pass (`jax.checkpoint`): less
-            memory, more time.
+        bijector: the bijector to repeat; its latents have the size of its data.
+        n: number of copies, at least 1.
+        unroll: copies per scan step. `n` or more unrolls all of them. None unrolls all up to
+            n = 8 and scans one copy per step above.
+        checkpoint: if True, recompute the activations of each copy in the backward pass
+            (`jax.checkpoint`), which takes less memory and more time.
 
     Returns:
-        A bijector whose params have a leading axis of size `n`; or, where all turns are laid out
-        and each has 2^18 numbers or more, an `Apart` of one entry per turn. Both run either way.
+        A bijector whose params are those of one copy with a leading axis of size `n`.
 
     Raises:
         FlowjaxError: n or unroll is not a positive integer.
@@ -117,48 +113,39 @@ def repeat(
     for label, value in (("n", n), ("unroll", 1 if unroll is None else unroll)):
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise FlowjaxError(f"repeat: expected a positive integer {label}, got {value!r}")
-    turns = unroll if unroll is not None else (n if n <= UNROLL_UP_TO else 1)
+    per_step = unroll if unroll is not None else (n if n <= UNROLL_UP_TO else 1)
 
     def init(key: PRNGKey, x: Array, context: Array | None = None) -> Params:
-        def turn(x: Array, key: PRNGKey) -> tuple[Array, Params]:
-            params = stacked(init_part(bijector, key, x, context))
+        def init_copy(x: Array, key: PRNGKey) -> tuple[Array, Params]:
+            params = init_part(bijector, key, x, context)
             return bijector.forward(params, x, context)[0], params
 
-        # checked here: outside of jit the numbers can be seen now, but not inside of the scan
-        x = check_batch("x", x)
-        _, params = jax.lax.scan(turn, alike(x, key, context), jax.random.split(key, n))
-        numbers = sum(leaf.size for leaf in jax.tree.leaves(params))
-        if turns >= n and numbers >= n * APART_FROM:
-            return Apart(taken_apart(params))
-        return params
+        x = check_batch("x", x)  # inside of the scan, x is traced and has no values to check
+        return jax.lax.scan(init_copy, alike(x, key, context), jax.random.split(key, n))[1]
 
-    def taken_apart(params: Params) -> tuple[Params, ...]:
-        # unstacked once: indexing the stack in a loop would make every gradient a scatter
+    def unstacked(params: Params) -> list[Params]:
+        # jnp.unstack, because the gradient of indexing in a loop would be a scatter
         leaves, structure = jax.tree.flatten(params)
-        each = zip(*(jnp.unstack(leaf) for leaf in leaves), strict=True) if leaves else [()] * n
-        return tuple(jax.tree.unflatten(structure, leaf) for leaf in each)
+        copies = zip(*map(jnp.unstack, leaves), strict=True) if leaves else [()] * n
+        return [jax.tree.unflatten(structure, copy) for copy in copies]
 
     def run(
-        step: Any, params: Params, x: Array, context: Array | None, backwards: bool
+        transform: TransformFn, params: Params, x: Array, context: Array | None, backwards: bool
     ) -> tuple[Array, Array]:
         x = as_float(x)
         x = x.astype(jnp.result_type(x, *jax.tree.leaves(params)))
-
-        def turn(x: Array, p: Params) -> tuple[Array, Array]:
-            return step(p, x, context)
-
         if checkpoint:
-            turn = jax.checkpoint(turn)
-        if turns < n:
-            x, params = alike(x, params, context), stacked(params)
-            x, log_dets = jax.lax.scan(turn, x, params, n, reverse=backwards, unroll=turns)
-            return x, log_dets.sum(axis=0)
-        layers = params.turns if isinstance(params, Apart) else taken_apart(params)
-        log_det = None
-        for p in reversed(layers) if backwards else layers:
-            x, change = turn(x, p)
-            log_det = change if log_det is None else log_det + change
-        return x, constant_log_det(x) if log_det is None else log_det
+            transform = jax.checkpoint(transform)
+        if per_step >= n:
+            copies = unstacked(params)
+            return _run([transform] * n, copies[::-1] if backwards else copies, x, context)
+
+        def step(x: Array, p: Params) -> tuple[Array, Array]:
+            return transform(p, x, context)
+
+        x = alike(x, params, context)
+        x, log_dets = jax.lax.scan(step, x, params, n, reverse=backwards, unroll=per_step)
+        return x, log_dets.sum(axis=0)
 
     def forward(params: Params, x: Array, context: Array | None = None) -> tuple[Array, Array]:
         return run(bijector.forward, params, x, context, backwards=False)
@@ -167,17 +154,17 @@ def repeat(
         return run(bijector.inverse, params, z, context, backwards=True)
 
     lines = (f"repeat x{n}", *("  " + line for line in bijector.layers))
-    return Bijector(init, forward, inverse, lines)
+    return Bijector(init, forward, inverse, lines, constants=bijector.constants)
 
 
 def invert(bijector: Bijector) -> Bijector:
-    """Returns the bijector the other way round: its forward is the given one's inverse.
+    """Returns the inverse of a bijector: its forward is the given bijector's inverse.
 
-    `init` is handed data as ever, which the inner bijector then sees as if it were latents; a
-    data-dependent part inside sets itself on that.
+    `init` passes the data to the given bijector's `init`. Data-dependent layers therefore compute
+    their parameters from data, although `forward` passes them latents.
 
     Args:
-        bijector: any bijector.
+        bijector: any bijector whose latents have the size of its data.
 
     Returns:
         A bijector with the same parameters.
@@ -190,4 +177,4 @@ def invert(bijector: Bijector) -> Bijector:
         [[2.0]]
     """
     lines = ("invert", *("  " + line for line in bijector.layers))
-    return Bijector(bijector.init, bijector.inverse, bijector.forward, lines)
+    return bijector._replace(forward=bijector.inverse, inverse=bijector.forward, layers=lines)

@@ -149,5 +149,11 @@ def linear_lu(*, init: str = "rotation", seed: int = 0) -> Bijector:
         columns = solve_triangular(upper, columns / diagonal[:, None], unit_diagonal=True)
         return columns.T.reshape(z.shape), constant_log_det(z, -total(params["log_diagonal"]))
 
+    def constants(dim: int) -> tuple[np.ndarray, ...]:
+        if not rotated:
+            return ()
+        order, _, diagonal = _rotation(dim, seed)
+        return order, np.sign(diagonal).astype(int)
+
     line = f"linear_lu(init={init!r}{f', seed={seed}' if rotated else ''})"
-    return Bijector(start, forward, inverse, (line,))
+    return Bijector(start, forward, inverse, (line,), constants=constants)

@@ -97,14 +97,15 @@ def permutation(*, seed: int = 0) -> Bijector:
         ([0.0, 1.0, 2.0, 3.0], [0.0], [[0.0, 1.0, 2.0, 3.0]])
     """
 
-    def order(x: Array) -> np.ndarray:
-        return np.random.default_rng(seed).permutation(x.shape[-1])
+    def order(dim: int) -> np.ndarray:
+        return np.random.default_rng(seed).permutation(dim)
 
-    return _fixed(
-        lambda x: take_columns(x, order(x)),
-        lambda z: take_columns(z, np.argsort(order(z))),
+    part = _fixed(
+        lambda x: take_columns(x, order(x.shape[-1])),
+        lambda z: take_columns(z, np.argsort(order(z.shape[-1]))),
         f"permutation(seed={seed})",
     )
+    return part._replace(constants=lambda dim: (order(dim),))
 
 
 def reverse() -> Bijector:

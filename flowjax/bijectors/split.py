@@ -83,4 +83,10 @@ def split(
         return jnp.concatenate([kept, left], axis=-1), log_det
 
     first = f"split, conditional({name_of(factory)})" if conditional else "split"
-    return Bijector(init, forward, inverse, (first, *("  " + t for t in inner.layers)))
+    return Bijector(
+        init,
+        forward,
+        inverse,
+        (first, *("  " + line for line in inner.layers)),
+        constants=lambda dim: inner.constants(half(dim)),
+    )

@@ -241,7 +241,8 @@ def whitening(
     wording = {"components": None, "beta": 1.0, "shrinkage": 0.0}
     given = {"components": components, "beta": beta, "shrinkage": shrinkage}
     text = ", ".join(f"{k}={v}" for k, v in given.items() if v != wording[k])
-    return Bijector(init, forward, inverse, (f"whitening({text})" if text else "whitening",))
+    layers = (f"whitening({text})" if text else "whitening",)
+    return Bijector(init, forward, inverse, layers, lambda dim: components or dim)
 
 
 def _log_noise(p: Params) -> Array | float:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -72,29 +70,6 @@ def test_unrolling_changes_the_program_and_not_the_numbers():
             np.testing.assert_allclose(u, v, rtol=1e-3, atol=1e-4, err_msg=name)
 
 
-def test_turns_that_keep_their_parameters_apart_give_the_same_numbers(monkeypatch):
-    turn, x = b.chain(b.actnorm(), b.affine_coupling(conditioner=NET)), data(4)
-    stacked = b.repeat(turn, 3).init(key(), x)
-    monkeypatch.setattr(sys.modules["flowjax.bijectors.chain"], "APART_FROM", 1)
-    apart = b.repeat(turn, 3).init(key(), x)
-    assert [jax.tree.structure(p) for p in apart.turns] == [jax.tree.structure(stacked)] * 3
-    scanned = b.repeat(turn, 3, unroll=1).init(key(), x)
-    assert jax.tree.structure(scanned) == jax.tree.structure(stacked)
-
-    def restacked(params):
-        return jax.tree.map(lambda *turns: jnp.stack(turns), *params.turns)
-
-    jax.tree.map(np.testing.assert_array_equal, restacked(apart), stacked)
-    apart = noisy(apart)
-    for layout in ({}, {"unroll": 1}, {"unroll": 2}):
-        part = b.repeat(turn, 3, **layout)
-        z, log_det = part.forward(apart, x)
-        same = part.forward(restacked(apart), x)
-        np.testing.assert_allclose(z, same[0], atol=1e-5)
-        np.testing.assert_allclose(log_det, same[1], atol=1e-5)
-        np.testing.assert_allclose(part.inverse(apart, z)[0], x, atol=1e-4)
-
-
 def test_a_spread_start_is_no_identity_and_inverts():
     x = data(6)
     for start, moves in (("zero", False), ("spread", True)):
@@ -150,6 +125,52 @@ def test_permutations_are_constants_of_the_seed():
     orders = [b.permutation(seed=s).forward({}, x)[0].tolist() for s in (0, 0, 1)]
     assert orders[0] == orders[1] != orders[2]
     assert jax.tree.leaves(b.permutation().init(key(), x)) == []
+
+
+def nested(seed):
+    """Returns a bijector with a permutation in each kind of combinator."""
+    step = b.chain(b.actnorm(), b.permutation(seed=seed))
+    level = b.chain(b.permutation(seed=seed + 1), b.invert(b.linear_lu(seed=seed + 2)))
+    return b.chain(b.repeat(step, 3), b.split(level), b.whitening(components=4), step)
+
+
+def test_constants_list_every_permutation_and_sign():
+    found = nested(seed=7).constants(9)
+    assert [array.shape for array in found] == [(9,), (5,), (5,), (5,), (4,)]
+    assert all(array.dtype.kind == "i" for array in found)
+    for array, seed in zip((found[0], found[1], found[4]), (7, 8, 7)):
+        order = b.permutation(seed=seed).forward({}, jnp.arange(float(len(array))))[0]
+        np.testing.assert_array_equal(array, order)
+    np.testing.assert_array_equal(np.sort(found[2]), np.arange(5))
+    assert set(found[3].tolist()) <= {-1, 1}
+
+
+def test_constants_follow_the_seed_and_only_the_seed():
+    first, same, other = (nested(seed=seed).constants(9) for seed in (7, 7, 11))
+    for a, c in zip(first, same):
+        np.testing.assert_array_equal(a, c)
+    assert sum((a != c).any() for a, c in zip(first, other)) >= 4
+    unchanging = (b.actnorm(), b.reverse(), b.linear_lu(init="pca"), b.affine_coupling())
+    assert b.chain(*unchanging).constants(9) == ()
+
+
+@pytest.mark.parametrize("name", BIJECTORS)
+def test_output_dim_is_the_size_of_a_latent(name):
+    part = BIJECTORS[name]()
+    z, _ = jax.eval_shape(lambda x: part.forward(part.init(key(), x), x), data(6))
+    assert z.shape[-1] == part.output_dim(6)
+
+
+def test_constants_of_linear_lu_are_the_factors_of_its_map():
+    """Rows of the map in the order of the constants are L D U, and D has their signs."""
+    dim, part = 6, b.linear_lu(seed=3)
+    order, signs = part.constants(dim)
+    params = part.init(key(), jnp.eye(dim))
+    matrix = np.asarray(part.forward(params, jnp.eye(dim))[0]).T
+    triangles = np.asarray(params["triangles"])
+    lower, upper = np.tril(triangles, -1) + np.eye(dim), np.triu(triangles, 1) + np.eye(dim)
+    diagonal = signs * np.exp(params["log_diagonal"])
+    np.testing.assert_allclose(matrix[order], lower * diagonal @ upper, atol=1e-5)
 
 
 def test_a_users_module_is_the_conditioner():
