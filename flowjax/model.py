@@ -14,7 +14,7 @@ import numpy as np
 from flowjax import flows
 from flowjax.bijectors.moments import Moments
 from flowjax.data.arrays import ArraySource
-from flowjax.data.sentences import Source, open_source
+from flowjax.data.sentences import SentenceSource, open_source
 from flowjax.encoder.corpus import embed_in_memory, embed_in_store
 from flowjax.encoder.embed import SentenceEncoder
 from flowjax.encoder.sentence_model import SentenceModel
@@ -241,7 +241,7 @@ class BertFlow(SentenceModel):
         return load(cls, folder, flow=flow)
 
     def _embed(
-        self, source: Source, out: str | Path | None, progress: bool | None
+        self, source: SentenceSource, out: str | Path | None, progress: bool | None
     ) -> tuple[np.ndarray, dict[str, Any]]:
         if out is None:
             return embed_in_memory(self.encoder, source, progress=progress)

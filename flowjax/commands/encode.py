@@ -16,7 +16,7 @@ from flowjax.commands import common
 if TYPE_CHECKING:
     import numpy as np
 
-    from flowjax.data.sentences import Source
+    from flowjax.data.sentences import SentenceSource
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,7 +136,7 @@ class Kept:
 
     is_stream = True
 
-    def __init__(self, stream: Source, folder: Path) -> None:
+    def __init__(self, stream: SentenceSource, folder: Path) -> None:
         self.name, self._stream = stream.name, stream
         self._file = folder / "sentences.jsonl"
         self._read = False

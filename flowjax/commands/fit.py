@@ -11,7 +11,7 @@ from flowjax.commands import common
 from flowjax.config import FitConfig, TrainConfig
 
 if TYPE_CHECKING:
-    from flowjax.data.sentences import Source
+    from flowjax.data.sentences import SentenceSource
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,7 +141,7 @@ def make_optimizer(train: TrainConfig, steps: int | None, dim: int) -> Any:
     )
 
 
-def load_sentences(config: FitConfig) -> tuple[Source, str]:
+def load_sentences(config: FitConfig) -> tuple[SentenceSource, str]:
     """The sentences to fit on, and what they are called: a file, tasks, or the embedded sample.
 
     Raises:

@@ -2,26 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator
 
+from flowjax.data.fingerprint import Fingerprint
 from flowjax.data.sentences import checked
-
-
-class Fingerprint:
-    """A hash of sentences in their order, one at a time; the same as `sentences.fingerprint`."""
-
-    def __init__(self) -> None:
-        self._digest = hashlib.sha256()
-
-    def add(self, sentences: Iterable[str]) -> None:
-        """Takes the next sentences in."""
-        for sentence in sentences:
-            self._digest.update(sentence.encode("utf-8", "surrogatepass"))
-            self._digest.update(b"\n")
-
-    def __str__(self) -> str:
-        return self._digest.hexdigest()[:16]
 
 
 class Blocks:

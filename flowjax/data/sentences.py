@@ -1,26 +1,27 @@
-"""Sentences from whatever a user has: text, JSON lines, CSV/TSV, Parquet, compressed, stdin."""
+"""Sources of sentences: text, JSON lines, CSV, TSV and Parquet files, standard input, lists."""
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol, cast
 
+from flowjax.data.fingerprint import Fingerprint, fingerprint
 from flowjax.data.formats import read_csv, read_jsonl, read_parquet
-from flowjax.data.text import decode_lines, open_binary
+from flowjax.errors import FlowjaxError
+from flowjax.files.text import decode_lines, open_binary
 
 _COMPRESSED = {".gz", ".xz", ".bz2"}
 _KINDS = (".txt", ".jsonl", ".csv", ".tsv", ".parquet")
 
 
-class Source(Protocol):
-    """Sentences that can be read one at a time, as often as wanted unless `is_stream`.
+class SentenceSource(Protocol):
+    """Iterable of sentences with a name and a fingerprint.
 
     Attributes:
-        name: what errors and model cards call it.
-        is_stream: it can be read only once.
+        name: name of the source in error messages and model cards.
+        is_stream: True if the source can be iterated only once.
     """
 
     name: str
@@ -29,12 +30,12 @@ class Source(Protocol):
     def __iter__(self) -> Iterator[str]: ...
 
     def fingerprint(self) -> str | None:
-        """A hash that changes with the sentences; None where that takes reading a stream."""
+        """Returns a hash that changes with the sentences; None for a stream."""
         ...
 
 
 class SentenceFile:
-    r"""A file of sentences that can be read again and again, one at a time.
+    r"""Sentences of a file, read one at a time in each iteration.
 
     Example:
         >>> import tempfile, pathlib
@@ -45,16 +46,16 @@ class SentenceFile:
     """
 
     def __init__(self, path: str | Path, column: str | None = None) -> None:
-        """Names a file; nothing is read yet.
+        """Checks the path; reads nothing yet.
 
         Args:
-            path: `.txt` (a sentence a line), `.jsonl`, `.csv`, `.tsv` or `.parquet`, the first
-                four also as `.gz`, `.xz` or `.bz2`. `"-"` is standard input, a sentence a line,
-                which can be read only once.
-            column: the field that holds the sentence; `sentence` or `text` if left out.
+            path: `.txt` (one sentence per line), `.jsonl`, `.csv`, `.tsv` or `.parquet` file; all
+                but Parquet also compressed as `.gz`, `.xz` or `.bz2`. `"-"` is standard input with
+                one sentence per line, which can be read only once.
+            column: name of the field with the sentence; `sentence` or `text` by default.
 
         Raises:
-            ValueError: no such file, or of a kind that is not known.
+            FlowjaxError: the file is missing or has an unknown suffix.
         """
         self.path, self.column = Path(path), column
         self.is_stream = str(path) == "-"
@@ -67,10 +68,10 @@ class SentenceFile:
         if self.is_stream:
             return
         if not self.path.is_file():
-            what = "is a folder" if self.path.is_dir() else "no such file"
-            raise ValueError(f"{path}: {what}; expected a file of sentences")
+            found = "a folder" if self.path.is_dir() else "no such file"
+            raise FlowjaxError(f"{path}: expected a file of sentences, got {found}")
         if self.kind not in _KINDS or (packed and self.kind == ".parquet"):
-            raise ValueError(
+            raise FlowjaxError(
                 f"{path}: expected .txt, .jsonl, .csv, .tsv (or those as .gz, .xz, .bz2) or "
                 f".parquet, got {''.join(suffixes[-2:])!r}"
             )
@@ -78,7 +79,7 @@ class SentenceFile:
     def __iter__(self) -> Iterator[str]:
         if self.is_stream:
             if self._begun:
-                raise ValueError("standard input: expected one reading, got a second")
+                raise FlowjaxError("standard input: expected a single iteration, got a second one")
             self._begun = True
             return decode_lines(sys.stdin.buffer, self.name)
         if self.kind == ".parquet":
@@ -86,14 +87,13 @@ class SentenceFile:
         return self._lines()
 
     def fingerprint(self) -> str | None:
-        """A hash of the file's bytes and the column, for manifests; None for standard input."""
+        """Returns a hash of the file's bytes and the column; None for standard input."""
         if self.is_stream:
             return None
-        digest = hashlib.sha256((self.column or "").encode())
-        with self.path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-        return digest.hexdigest()[:16]
+        digest = Fingerprint()
+        digest.add_text(self.column or "")
+        digest.add_file(self.path)
+        return str(digest)
 
     def _lines(self) -> Iterator[str]:
         with open_binary(self.path) as file:
@@ -107,7 +107,7 @@ class SentenceFile:
 
 
 class SentenceList:
-    """Sentences in memory, or any other iterable, as a source with a name and a hash.
+    """Sentences of a list or another iterable.
 
     Example:
         >>> source = SentenceList(["One.", "Two."])
@@ -116,7 +116,7 @@ class SentenceList:
     """
 
     def __init__(self, sentences: Iterable[str]) -> None:
-        """Takes sentences; an iterator that can be read only once is a stream."""
+        """Wraps an iterable, which is a stream unless it is a sequence."""
         self._sentences = sentences
         self.is_stream = not isinstance(sentences, Sequence)
         self.name = "a stream of sentences" if self.is_stream else "a list of sentences"
@@ -125,19 +125,19 @@ class SentenceList:
         return checked(self._sentences)
 
     def fingerprint(self) -> str | None:
-        """A hash of the sentences; None for a stream."""
+        """Returns a hash of the sentences; None for a stream."""
         return None if self.is_stream else fingerprint(self)
 
 
-def open_source(source: str | Path | Iterable[str], column: str | None = None) -> Source:
-    """What sentences come from: a file, standard input, a TFDS data set, or sentences themselves.
+def open_source(source: str | Path | Iterable[str], column: str | None = None) -> SentenceSource:
+    """Opens a file, standard input, a TFDS data set or an iterable as a source of sentences.
 
     Args:
         source: a path, `"-"`, `tfds:NAME[/SPLIT][:COLUMN]`, or an iterable of strings.
-        column: the field that holds the sentence.
+        column: name of the field with the sentence.
 
     Raises:
-        ValueError: nothing of that name, or of a kind that is not known.
+        FlowjaxError: the source does not exist or has an unknown format.
 
     Example:
         >>> list(open_source(["One."]))
@@ -150,36 +150,43 @@ def open_source(source: str | Path | Iterable[str], column: str | None = None) -
     if isinstance(source, (str, Path)):
         return SentenceFile(source, column)
     known = all(hasattr(source, name) for name in ("name", "is_stream", "fingerprint"))
-    return cast(Source, source) if known else SentenceList(source)
+    return cast(SentenceSource, source) if known else SentenceList(source)
 
 
 def checked(sentences: Iterable[str]) -> Iterator[str]:
-    """Passes strings on and refuses anything else.
+    """Yields the sentences and refuses items that are not strings.
 
     Raises:
-        ValueError: naming the type and the place of the first that is not a string.
+        FlowjaxError: an item is not a string; the message has its type and index.
 
     Example:
         >>> list(checked(["One.", 2]))
         Traceback (most recent call last):
-        ValueError: sentences: expected strings, got int at 1
+        flowjax.errors.FlowjaxError: sentences: expected strings, got int at 1
     """
     for i, sentence in enumerate(sentences):
         if not isinstance(sentence, str):
-            raise ValueError(f"sentences: expected strings, got {type(sentence).__name__} at {i}")
+            raise FlowjaxError(
+                f"sentences: expected strings, got {type(sentence).__name__} at {i}"
+            )
         yield sentence
 
 
 def read_sentences(
     source: str | Path | Iterable[str], column: str | None = None
 ) -> tuple[list[str], int]:
-    """Reads all sentences of a file or iterable that are not empty.
+    """Returns all sentences of a source that are not empty.
+
+    Args:
+        source: see `open_source`.
+        column: name of the field with the sentence.
 
     Returns:
-        `(sentences, empty)`: the sentences, and how many empty ones were left out.
+        `(sentences, empty)`: the sentences and the number of empty ones, which are left out.
 
     Raises:
-        ValueError: unreadable, not strings, or nothing but empty lines.
+        FlowjaxError: the source cannot be read, has items that are not strings, or has no
+            sentence.
 
     Example:
         >>> read_sentences(["One.", " ", "Two."])
@@ -193,16 +200,7 @@ def read_sentences(
         else:
             empty += 1
     if not sentences:
-        raise ValueError(
+        raise FlowjaxError(
             f"{rows.name}: expected sentences, found {empty} empty lines and no other"
         )
     return sentences, empty
-
-
-def fingerprint(sentences: Iterable[str]) -> str:
-    """A hash of sentences in their order, for manifests."""
-    digest = hashlib.sha256()
-    for sentence in sentences:
-        digest.update(sentence.encode("utf-8", "surrogatepass"))
-        digest.update(b"\n")
-    return digest.hexdigest()[:16]

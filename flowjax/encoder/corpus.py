@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from flowjax.data.blocks import Blocks
-from flowjax.data.sentences import Source
+from flowjax.data.sentences import SentenceSource
 from flowjax.data.store import EmbeddingStore
 from flowjax.encoder.embed import CHUNK, SentenceEncoder
 
@@ -54,7 +54,7 @@ def embed_blocks(
 
 
 def embed_in_memory(
-    encoder: SentenceEncoder, source: Source, *, progress: bool | None = None
+    encoder: SentenceEncoder, source: SentenceSource, *, progress: bool | None = None
 ) -> tuple[np.ndarray, dict[str, Any]]:
     """Embeds a source's sentences, empty ones left out; the sentences are not kept.
 
@@ -76,7 +76,7 @@ def embed_in_memory(
 
 def embed_in_store(
     encoder: SentenceEncoder,
-    source: Source,
+    source: SentenceSource,
     folder: str | Path,
     *,
     skip_empty: bool = True,
@@ -143,7 +143,7 @@ def embed_in_store(
     return store, facts
 
 
-def check_some(source: Source, facts: Mapping[str, Any]) -> None:
+def check_some(source: SentenceSource, facts: Mapping[str, Any]) -> None:
     """Refuses a source without sentences."""
     if not facts["sentences"]:
         raise ValueError(

@@ -1,7 +1,8 @@
-"""The evidence: similarity tasks, QNLI, isotropy, lexical similarity, baselines, tables.
+"""Evaluation of sentence vectors: similarity tasks, isotropy, lexical bias, baselines, tables.
 
-Vectors in, numbers out, in numpy float64. Nothing here knows of flows, of JAX or of an encoder:
-an encoder is any function from sentences to vectors, and a flow any function on vectors.
+All functions take NumPy arrays and compute in float64. The package imports neither JAX nor flows
+nor encoders: an encoder is any function from sentences to vectors, and a flow is any function from
+vectors to vectors.
 """
 
 from flowjax.evaluation.baselines import (
@@ -22,9 +23,10 @@ from flowjax.evaluation.isotropy import (
     uniformity,
 )
 from flowjax.evaluation.lexical import edit_distances, lexical_correlations
-from flowjax.evaluation.locate import STS_YEARS, TASKS, load_task
+from flowjax.evaluation.locate import load_task
 from flowjax.evaluation.qnli import roc_auc, score_qnli
 from flowjax.evaluation.readers import load_pairs
+from flowjax.evaluation.registry import STS_YEARS, TASKS, TaskSpec
 from flowjax.evaluation.sts import (
     Lookup,
     evaluate_task,
@@ -42,6 +44,7 @@ __all__ = [
     "Pairs",
     "STS_YEARS",
     "TASKS",
+    "TaskSpec",
     "alignment",
     "average",
     "average_ranks",

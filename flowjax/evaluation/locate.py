@@ -1,55 +1,37 @@
-"""Where a benchmark lies under a data folder, and `load_task`, which reads it from there."""
+"""Search for a benchmark task below a data folder, and `load_task`, which reads the task."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 
-from flowjax.evaluation.readers import read_qnli, read_sick, read_sts_year, read_stsb
+from flowjax.errors import FlowjaxError
+from flowjax.evaluation.registry import TASKS, TaskSpec
 from flowjax.evaluation.tasks import Pairs, PairTask
 
-STS_YEARS = ("sts12", "sts13", "sts14", "sts15", "sts16")
-TASKS = ("stsb", "sickr", *STS_YEARS, "qnli")
-
-# Folders in which the tasks' own folders may lie: ours, and SentEval's data/downstream/STS.
+# Folders that may hold the folders of the tasks: this project's layout and SentEval's.
 _PARENTS = (
     *("", "sts", "STS", "downstream", "downstream/STS"),
     *("data/downstream", "data/downstream/STS", "glue_data"),
 )
-_FOLDERS = {
-    "stsb": ("stsb", "STSBenchmark", "stsbenchmark"),
-    "sickr": ("sick", "SICK", "sickr"),
-    "qnli": ("qnli", "QNLI"),
-} | {year: (year.upper(), f"{year.upper()}-en-test", year) for year in STS_YEARS}
-_FILES: dict[str, tuple[Callable[[Path], Pairs], dict[str, str]]] = {
-    "stsb": (read_stsb, {s: f"sts-{s}.csv" for s in ("train", "dev", "test")}),
-    "sickr": (
-        read_sick,
-        {"train": "SICK_train.txt", "dev": "SICK_trial.txt", "test": "SICK_test_annotated.txt"},
-    ),
-    "qnli": (read_qnli, {"train": "train.tsv", "dev": "dev.tsv"}),
-}
 
 
 def load_task(name: str, data_dir: str | Path) -> PairTask:
-    r"""Reads a benchmark from a data folder.
-
-    The folder may be the parent of ``stsb/``, ``sick/``, ``sts/STS12/`` and ``qnli/``, SentEval's
-    ``data`` or ``data/downstream``, or the task's own folder.
+    r"""Returns a benchmark task, read from a data folder.
 
     Args:
-        name: ``stsb``, ``sickr``, ``sts12`` to ``sts16`` or ``qnli``; case and hyphens do not
-            matter.
-        data_dir: The folder.
+        name: a key of `TASKS`, such as `stsb`, `sickr`, `sts12` or `qnli`. Case, hyphens,
+            underscores and spaces do not matter.
+        data_dir: the parent of `stsb/`, `sick/`, `sts/STS12/` and `qnli/`, SentEval's `data` or
+            `data/downstream`, or the task's own folder.
 
     Returns:
-        The task. STS12 to STS16 have the one split ``test``. A split whose file is missing is
-        left out with a note in ``task.notes``, as are unscored pairs and gold without input.
+        The task. STS12 to STS16 have the one split `test`. `task.notes` lists the splits whose
+        file is missing, the pairs without a score and the gold scores without an input file.
 
     Raises:
-        ValueError: For an unknown name; where nothing is found, with the places tried; for a file
-            that is damaged, with the line.
+        FlowjaxError: the name is unknown, no file is found (the message has the searched places),
+            or a file is damaged (the message has the line).
 
     Example:
         >>> import pathlib, tempfile
@@ -65,46 +47,46 @@ def load_task(name: str, data_dir: str | Path) -> PairTask:
     """
     key = re.sub(r"[-_ ]", "", name.lower())
     if key not in TASKS:
-        raise ValueError(f"task: expected one of {', '.join(TASKS)}, got {name!r}")
-    folder = find_task(key, data_dir)
-    if key in STS_YEARS:
-        subsets, notes = read_sts_year(folder)
-        return PairTask(
-            key, {"test": subsets}, grouped=True, notes=tuple(notes), source=str(folder)
-        )
-    read, files = _FILES[key]
-    splits, missing = {}, []
-    for split, file in files.items():
-        if (folder / file).is_file():
-            splits[split] = {key: read(folder / file)}
-        elif (key, split) != ("qnli", "train"):  # table 4 is about dev: train is optional
-            missing.append(f"{split}: no file {folder / file}, so this split is left out")
-    metric = "auc" if key == "qnli" else "correlation"
-    return PairTask(key, splits, metric=metric, notes=tuple(missing), source=str(folder))
+        raise FlowjaxError(f"task: expected one of {', '.join(TASKS)}, got {name!r}")
+    spec, folder = TASKS[key], find_task(key, data_dir)
+    splits: dict[str, dict[str, Pairs]] = {}
+    notes: list[str] = []
+    if spec.read_folder is not None:
+        splits["test"], notes = spec.read_folder(folder)
+    for split, file in spec.files.items():
+        if spec.read is not None and (folder / file).is_file():
+            splits[split] = {key: spec.read(folder / file)}
+        elif split not in splits and split not in spec.optional:
+            notes.append(f"{split}: no file {folder / file}, so this split is left out")
+    return PairTask(key, splits, spec.metric, spec.grouped, tuple(notes), str(folder))
 
 
 def find_task(key: str, data_dir: str | Path) -> Path:
-    """The folder that holds a task's files, or a ValueError that lists the places tried."""
-    base = Path(data_dir)
+    """Returns the folder with the files of a task.
+
+    Args:
+        key: a key of `TASKS`.
+        data_dir: see `load_task`.
+
+    Raises:
+        FlowjaxError: no file of the task is found; the message has the searched places.
+    """
+    spec, base = TASKS[key], Path(data_dir)
     if not base.is_dir():
-        raise ValueError(f"{base}: expected a folder with {key}, got no such folder")
+        raise FlowjaxError(f"{base}: expected a folder with {key}, got no such folder")
     for parent in _PARENTS:
-        for folder in _FOLDERS[key]:
-            if _holds(key, base / parent / folder):
+        for folder in spec.folders:
+            if spec.is_in(base / parent / folder):
                 return base / parent / folder
-    # The folder itself, unless its name says that it is another year: all years' files look alike.
-    year = re.search(r"sts-?(1[2-6])", base.resolve().name.lower())
-    other = key in STS_YEARS and year is not None and f"sts{year[1]}" != key
-    if not other and _holds(key, base):
+    if spec.is_in(base) and not _is_other_year(key, spec, base):
         return base
-    wanted = "STS.input.*.txt" if key in STS_YEARS else " or ".join(_FILES[key][1].values())
-    raise ValueError(
-        f"{key}: expected {wanted} in {base}, or in a folder {' or '.join(_FOLDERS[key])} of it "
-        f"or of its {', '.join(_PARENTS[1:])}; got no such file"
+    raise FlowjaxError(
+        f"{key}: expected {' or '.join(spec.files.values())} in {base}, or in a folder "
+        f"{' or '.join(spec.folders)} of it or of its {', '.join(_PARENTS[1:])}; got no such file"
     )
 
 
-def _holds(key: str, folder: Path) -> bool:
-    if key in STS_YEARS:
-        return any(folder.glob("STS.input.*.txt"))
-    return any((folder / file).is_file() for file in _FILES[key][1].values())
+def _is_other_year(key: str, spec: TaskSpec, folder: Path) -> bool:
+    """Returns True if the folder is named after another year of STS, whose files look alike."""
+    year = re.search(r"sts-?(1[2-6])", folder.resolve().name.lower())
+    return spec.grouped and year is not None and f"sts{year[1]}" != key

@@ -1,68 +1,77 @@
-"""Readers of the benchmarks' files: STS benchmark, SICK-R, STS12 to STS16, QNLI, own pairs."""
+"""Readers of labelled sentence pairs: STS benchmark, SICK-R, STS12 to STS16, QNLI, user files."""
 
 from __future__ import annotations
 
-import csv
-import json
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from flowjax.evaluation._text import columns, parse_score, read_lines
+from flowjax.errors import FlowjaxError
 from flowjax.evaluation.tasks import Pairs, PairTask
+from flowjax.files.tables import json_text, read_cells, read_json, read_table
+from flowjax.files.text import read_lines
 
 QNLI_LABELS = {"entailment": 1.0, "1": 1.0, "not_entailment": 0.0, "0": 0.0}
+_COLUMNS = ("score", "sentence1", "sentence2")
+Row = tuple[int, str, str, str]  # line number, score or label, first sentence, second sentence
 
 
 def read_stsb(path: Path) -> Pairs:
-    """STS benchmark: genre, file, year, id, score, sentence1, sentence2 [, licence fields].
+    """Returns the pairs of an STS benchmark file.
 
-    Tab-separated in spite of its name, and never quoted: a lone ``"`` belongs to the sentence.
+    The columns are genre, file, year, id, score, sentence1, sentence2 [, licence fields]. They are
+    separated by tabs in spite of the suffix .csv, and never quoted.
     """
-    rows = [line.split("\t") for line in read_lines(path)]
-    for number, row in enumerate(rows, start=1):
-        if len(row) < 7:
-            raise ValueError(
-                f"{path}, line {number}: expected at least 7 tab-separated columns, got {len(row)}"
+    rows = []
+    for number, cells in read_cells(_lines(path), path, tabs=True):
+        if len(cells) < 7:
+            raise FlowjaxError(
+                f"{path}: line {number}: expected at least 7 tab-separated columns, "
+                f"got {len(cells)}"
             )
-    return _pairs(((n, r[4], r[5], r[6]) for n, r in enumerate(rows, start=1)), path)
+        rows.append((number, cells[4], cells[5], cells[6]))
+    return _pairs(rows, path)
 
 
 def read_sick(path: Path) -> Pairs:
-    """SICK-R: a header, then tab-separated rows; the score is ``relatedness_score`` (1 to 5)."""
+    """Returns the pairs of a SICK file: TSV with a header, scores 1 to 5 for relatedness."""
     return _pairs(_table(path, ("relatedness_score", "sentence_A", "sentence_B")), path)
 
 
 def read_qnli(path: Path) -> Pairs:
-    """GLUE QNLI: a header, then index, question, sentence, label; entailment is 1."""
+    """Returns the pairs of a GLUE QNLI file (TSV): question, sentence, and 1 for entailment."""
     rows = []
     for number, label, question, sentence in _table(path, ("label", "question", "sentence")):
         if label not in QNLI_LABELS:
-            raise ValueError(
-                f"{path}, line {number}: expected the label entailment or not_entailment, "
+            raise FlowjaxError(
+                f"{path}: line {number}: expected the label entailment or not_entailment, "
                 f"got {label!r}"
             )
         rows.append((number, str(QNLI_LABELS[label]), question, sentence))
-    return _pairs(iter(rows), path)
+    return _pairs(rows, path)
 
 
 def read_sts_year(folder: Path) -> tuple[dict[str, Pairs], list[str]]:
-    """One year of STS: every ``STS.input.NAME.txt`` with its ``STS.gs.NAME.txt``.
+    """Returns the subsets of one year of STS and notes on omissions.
+
+    Each subset is a file `STS.input.NAME.txt` with its gold scores in `STS.gs.NAME.txt`. An empty
+    gold line is a pair without a score. The files named `ALL` repeat the other files and are
+    ignored.
 
     Args:
-        folder: The year's folder.
+        folder: folder with the files of one year.
 
     Returns:
-        ``{NAME: Pairs}`` in name order, and notes on what was skipped. A blank gold line is a
-        pair without score; gold without input (STS13's SMT, under licence) is said and skipped;
-        ``ALL`` is the other files once more.
+        `({NAME: Pairs}, notes)` in the order of the names. The notes list the pairs without a
+        score and the gold scores without an input file (STS13's SMT needs a licence).
+
+    Raises:
+        FlowjaxError: gold scores are missing or do not match the pairs, or there are no pairs.
     """
-    prefix = "STS.input."
-    inputs = {p.name[len(prefix) : -4]: p for p in sorted(folder.glob(f"{prefix}*.txt"))}
-    golds = {p.name[len("STS.gs.") : -4]: p for p in sorted(folder.glob("STS.gs.*.txt"))}
-    inputs.pop("ALL", None)
-    golds.pop("ALL", None)
+    inputs, golds = _named(folder, "STS.input."), _named(folder, "STS.gs.")
     notes = [
         f"{name}: gold scores but no input file ({path}), so it is left out"
         for name, path in golds.items()
@@ -71,12 +80,14 @@ def read_sts_year(folder: Path) -> tuple[dict[str, Pairs], list[str]]:
     subsets = {}
     for name, path in inputs.items():
         if name not in golds:
-            raise ValueError(f"{path}: expected its gold scores in STS.gs.{name}.txt, got no file")
-        lines, scores = read_lines(path), read_lines(golds[name])
+            raise FlowjaxError(
+                f"{path}: expected its gold scores in STS.gs.{name}.txt, got no file"
+            )
+        lines, scores = _lines(path), _lines(golds[name])
         if len(lines) != len(scores):
-            raise ValueError(
-                f"{path} has {len(lines)} lines and {golds[name]} has {len(scores)}: "
-                "expected as many gold scores as pairs"
+            raise FlowjaxError(
+                f"{golds[name]}: expected as many gold scores as {path} has pairs, {len(lines)}, "
+                f"got {len(scores)}"
             )
         pairs = _pairs(_aligned(lines, scores, path), path, golds[name])
         if pairs.skipped:
@@ -86,25 +97,23 @@ def read_sts_year(folder: Path) -> tuple[dict[str, Pairs], list[str]]:
         if len(pairs):
             subsets[name] = pairs
     if not subsets:
-        raise ValueError(f"{folder}: expected pairs with gold scores, got none")
+        raise FlowjaxError(f"{folder}: expected pairs with gold scores, got none")
     return subsets, notes
 
 
 def load_pairs(path: str | Path, *, name: str | None = None, split: str = "test") -> PairTask:
-    r"""Own graded pairs from one file.
+    r"""Returns the labelled pairs of a user's file as a task with one split and one subset.
 
     Args:
-        path: ``.tsv`` (never quoted) or ``.csv`` (quoted as usual) with a header that has the
-            columns ``score``, ``sentence1``, ``sentence2``; or ``.jsonl`` with these keys. Scores
-            are of any scale. A row whose score is blank (null) is unscored, skipped and counted.
-        name: The task's name; the file's stem when None.
-        split: The split's name.
-
-    Returns:
-        A PairTask of one split with one subset.
+        path: `.tsv` (never quoted) or `.csv` with a header that has the columns `score`,
+            `sentence1` and `sentence2`, or `.jsonl` with these keys. Scores may have any scale. A
+            row with an empty or null score is skipped and counted.
+        name: name of the task; the file's stem by default.
+        split: name of the split.
 
     Raises:
-        ValueError: Naming file and line, where a column, a number or a sentence is missing.
+        FlowjaxError: a column, a score or a sentence is missing or malformed; the message has the
+            file and the line.
 
     Example:
         >>> import pathlib, tempfile
@@ -114,31 +123,76 @@ def load_pairs(path: str | Path, *, name: str | None = None, split: str = "test"
         array([4.5])
     """
     path = Path(path)
-    wanted = ("score", "sentence1", "sentence2")
-    readers = {".tsv": _table, ".txt": _table, ".csv": _quoted_table, ".jsonl": _jsonl}
-    if path.suffix.lower() not in readers:
-        raise ValueError(f"{path}: expected a .tsv, .csv or .jsonl file, got {path.suffix!r}")
-    pairs = _pairs(readers[path.suffix.lower()](path, wanted), path)
+    table = partial(_table, wanted=_COLUMNS)
+    readers = {".tsv": table, ".txt": table, ".csv": partial(table, tabs=False)}
+    suffix = path.suffix.lower()
+    if suffix != ".jsonl" and suffix not in readers:
+        raise FlowjaxError(f"{path}: expected a .tsv, .csv or .jsonl file, got {path.suffix!r}")
+    pairs = _pairs(_json_rows(path) if suffix == ".jsonl" else readers[suffix](path), path)
     if not len(pairs):
-        raise ValueError(f"{path}: expected scored pairs, got none")
+        raise FlowjaxError(f"{path}: expected scored pairs, got none")
     name = name or path.stem
     notes = [f"{pairs.skipped} pairs have no gold score and are skipped"] if pairs.skipped else []
     return PairTask(name, {split: {name: pairs}}, notes=tuple(notes), source=str(path))
 
 
-Row = tuple[int, str, str, str]  # line number, score or label, first sentence, second sentence
+def _lines(path: Path) -> list[str]:
+    lines = list(read_lines(path))
+    if not lines:
+        raise FlowjaxError(f"{path}: expected lines of text, got an empty file")
+    return lines
 
 
-def _pairs(rows: Iterator[Row], path: Path, gold_path: Path | None = None) -> Pairs:
+def _named(folder: Path, prefix: str) -> dict[str, Path]:
+    found = {p.name[len(prefix) : -4]: p for p in sorted(folder.glob(f"{prefix}*.txt"))}
+    found.pop("ALL", None)
+    return found
+
+
+def _aligned(lines: list[str], scores: list[str], path: Path) -> Iterator[Row]:
+    for number, (line, score) in enumerate(zip(lines, scores, strict=True), start=1):
+        cells = line.split("\t")  # STS16 has two more columns, the sources of the sentences
+        if len(cells) < 2:
+            raise FlowjaxError(
+                f"{path}: line {number}: expected two sentences with a tab between, got {line!r}"
+            )
+        yield number, score, cells[0], cells[1]
+
+
+def _table(path: Path, wanted: tuple[str, ...], *, tabs: bool = True) -> Iterator[Row]:
+    header, rows = read_table(_lines(path), path, tabs=tabs)
+    names = [name.strip() for name in header]
+    if not set(wanted) <= set(names):
+        raise FlowjaxError(
+            f"{path}: line 1: expected a header with the columns {', '.join(wanted)}, "
+            f"got {header!r}"
+        )
+    score, first, second = (names.index(name) for name in wanted)
+    for number, cells in rows:
+        yield number, cells[score], cells[first], cells[second]
+
+
+def _json_rows(path: Path) -> Iterator[Row]:
+    for number, row in read_json(_lines(path), path):
+        if not isinstance(row, dict) or not set(_COLUMNS) <= set(row):
+            raise FlowjaxError(
+                f"{path}: line {number}: expected an object with the keys {', '.join(_COLUMNS)}, "
+                f"got {str(row)[:80]}"
+            )
+        first, second = (json_text(row[key], path, number, repr(key)) for key in _COLUMNS[1:])
+        yield number, "" if row["score"] is None else str(row["score"]), first, second
+
+
+def _pairs(rows: Iterable[Row], path: Path, gold_path: Path | None = None) -> Pairs:
     scored, unscored = [], []
     for number, score, first, second in rows:
         first, second = first.strip(), second.strip()
         if not score.strip():
             unscored.append((first, second))
             continue
-        value = parse_score(score, gold_path or path, number)
+        value = _score(score, gold_path or path, number)
         if not first or not second:
-            raise ValueError(f"{path}, line {number}: expected two sentences, got an empty one")
+            raise FlowjaxError(f"{path}: line {number}: expected two sentences, got an empty one")
         scored.append((first, second, value))
     return Pairs(
         tuple(row[0] for row in scored),
@@ -148,56 +202,11 @@ def _pairs(rows: Iterator[Row], path: Path, gold_path: Path | None = None) -> Pa
     )
 
 
-def _aligned(lines: list[str], scores: list[str], path: Path) -> Iterator[Row]:
-    for number, (line, score) in enumerate(zip(lines, scores, strict=True), start=1):
-        cells = line.split("\t")  # STS16 adds two columns with the sentences' sources
-        if len(cells) < 2:
-            raise ValueError(f"{path}, line {number}: expected two sentences with a tab between")
-        yield number, score, cells[0], cells[1]
-
-
-def _table(path: Path, wanted: tuple[str, ...]) -> Iterator[Row]:
-    lines = read_lines(path)
-    header = lines[0].split("\t")
-    return _select(header, enumerate((x.split("\t") for x in lines[1:]), start=2), path, wanted)
-
-
-def _quoted_table(path: Path, wanted: tuple[str, ...]) -> Iterator[Row]:
-    reader = csv.reader([line + "\n" for line in read_lines(path)], strict=True)
+def _score(text: str, path: Path, number: int) -> float:
     try:
-        header = next(reader)
-        yield from _select(header, ((reader.line_num, row) for row in reader), path, wanted)
-    except csv.Error as error:
-        raise ValueError(
-            f"{path}, line {reader.line_num}: expected comma-separated values, got: {error}"
-        ) from error
-
-
-def _select(
-    header: list[str], rows: Iterator[tuple[int, list[str]]], path: Path, wanted: tuple[str, ...]
-) -> Iterator[Row]:
-    score, first, second = columns([name.strip() for name in header], wanted, path)
-    for number, row in rows:
-        if len(row) != len(header):
-            raise ValueError(
-                f"{path}, line {number}: expected {len(header)} columns like the header, "
-                f"got {len(row)}"
-            )
-        yield number, row[score], row[first], row[second]
-
-
-def _jsonl(path: Path, wanted: tuple[str, ...]) -> Iterator[Row]:
-    for number, line in enumerate(read_lines(path), start=1):
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{path}, line {number}: expected JSON, got: {error.msg}") from error
-        if not isinstance(row, dict) or any(key not in row for key in wanted):
-            raise ValueError(
-                f"{path}, line {number}: expected an object with the keys {', '.join(wanted)}, "
-                f"got {line[:80]!r}"
-            )
-        score, first, second = (row[key] for key in wanted)
-        if not isinstance(first, str) or not isinstance(second, str):
-            raise ValueError(f"{path}, line {number}: expected strings as the two sentences")
-        yield number, "" if score is None else str(score), first, second
+        score = float(text)
+    except ValueError:
+        score = math.nan
+    if not math.isfinite(score):
+        raise FlowjaxError(f"{path}: line {number}: expected a number as the score, got {text!r}")
+    return score

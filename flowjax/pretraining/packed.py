@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flowjax.data.text import read_lines
+from flowjax.files.text import read_lines
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -49,7 +49,7 @@ class PackedRows:
 
 def prepare_tokenizer(config: PretrainConfig, paths: list[Path], folder: Path) -> Tokenizer:
     """Loads the tokenizer of `data.tokenizer`, or trains one of `model.vocab_size` on the text."""
-    from flowjax.data.text import read_lines
+    from flowjax.files.text import read_lines
     from flowjax.encoder.tokenizer import load_tokenizer, train_wordpiece
 
     made = folder / "tokenizer"
@@ -176,7 +176,7 @@ def pretrain(
         first of several processes, which alone writes what is not a checkpoint.
     """
     from flowjax import training
-    from flowjax.data.text import expand_paths
+    from flowjax.files.text import expand_paths
     from flowjax.parallel import devices, processes
     from flowjax.pretraining.packed import pack_text
     from flowjax.training.checkpoint import Checkpoints

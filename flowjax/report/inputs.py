@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from flowjax.compare import Calibration
-from flowjax.data.sentences import fingerprint, read_sentences
+from flowjax.data.fingerprint import fingerprint
+from flowjax.data.sentences import read_sentences
 from flowjax.data.store import EmbeddingStore
 from flowjax.evaluation import Lookup, Pairs, PairTask
 from flowjax.model import BertFlow

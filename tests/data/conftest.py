@@ -4,7 +4,7 @@ from tfds_files import write_all
 
 @pytest.fixture(scope="session")
 def manual(tmp_path_factory):
-    """Files as people have them, for every TFDS builder."""
+    """Folder with toy files for every TFDS builder."""
     folder = tmp_path_factory.mktemp("manual")
     write_all(folder)
     return folder

@@ -1,4 +1,4 @@
-"""TFDS without TensorFlow: prepared data sets are read by name, every row in order."""
+"""TFDS without TensorFlow: prepared data sets are read by name, with all examples in order."""
 
 import shutil
 import struct
@@ -18,7 +18,7 @@ from flowjax.evaluation import STS_YEARS, load_task
 
 @pytest.fixture(scope="module")
 def prepared(manual, tmp_path_factory):
-    """All of them prepared."""
+    """Folder with all data sets prepared."""
     root = tmp_path_factory.mktemp("tfds")
     names = ["stsb_pairs", "sick_pairs", "qnli_pairs", "nli_sentences/snli", "nli_sentences/mnli"]
     for name in [*names, *(f"sts_pairs/{year}" for year in STS_YEARS)]:
@@ -37,7 +37,7 @@ def data_dir(request, monkeypatch):
 
 
 def rows_of(made, split):
-    """All rows of a split through as_data_source."""
+    """Returns all examples of a split, read by `as_data_source`."""
     source = made.as_data_source(split=split)
     return [
         {k: v.decode() if isinstance(v, bytes) else float(v) for k, v in source[i].items()}
@@ -46,7 +46,7 @@ def rows_of(made, split):
 
 
 @pytest.mark.parametrize("name", PAIR_TASKS)
-def test_pairs_are_those_of_evaluation(name, prepared, manual):
+def test_pairs_equal_those_of_evaluation(name, prepared, manual):
     task = load_task(PAIR_TASKS[name], manual)
     made = builder(name, prepared)
     assert set(made.info.splits) == set(task.splits)
@@ -97,16 +97,16 @@ def test_names(prepared, name, expected):
     assert source.name == name and not source.is_stream
 
 
-def test_a_column_given_apart(prepared):
+def test_column_argument(prepared):
     assert list(open_source("tfds:stsb_pairs/test", "sentence1")) == ["One test 0.", "One test 1."]
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         (
             "tfds:nope",
-            r"expected a prepared data set in .*nope, got none; there are: nli_sentences",
+            r"expected a prepared data set in .*nope, got none; prepared data sets: nli_sentences",
         ),
         ("tfds:stsb_pairs:9.9.9", "expected a prepared data set"),
         ("tfds:stsb_pairs/valid", "expected a split among train, dev, test, got 'valid'"),
@@ -119,12 +119,12 @@ def test_a_column_given_apart(prepared):
         ("tfds:a//b", "expected tfds:NAME"),
     ],
 )
-def test_wrong_names(prepared, name, said):
-    with pytest.raises(ValueError, match=said):
+def test_wrong_names(prepared, name, message):
+    with pytest.raises(ValueError, match=message):
         open_source(name)
 
 
-def test_unprepared_ones_of_ours_say_how(tmp_path):
+def test_error_of_an_unprepared_data_set_has_the_command(tmp_path):
     with pytest.raises(ValueError, match=r"prepare it: python -m flowjax\.data\.tfds stsb_pairs"):
         TfdsSource("tfds:stsb_pairs", data_dir=tmp_path)
 
@@ -153,7 +153,7 @@ def test_fingerprints(prepared, tmp_path):
 
 
 def test_a_data_set_prepared_as_tfrecord(prepared, tmp_path):
-    """As TensorFlow writes it by default: read without TensorFlow all the same."""
+    """TFRecord, TensorFlow's default format, is read without TensorFlow."""
     from array_record.python import array_record_module
 
     old, new = prepared / "stsb_pairs" / "1.0.0", tmp_path / "other_set" / "1.0.0"

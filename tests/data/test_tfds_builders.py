@@ -1,4 +1,4 @@
-"""What the TFDS builders make of archives and folders, and what they say of wrong ones."""
+"""TFDS builders: archives, manual folders, and errors of wrong ones."""
 
 import hashlib
 import shutil
@@ -14,15 +14,14 @@ pytest.importorskip("tensorflow_datasets")
 from flowjax.data import tfds as package
 from flowjax.data.tfds import BUILDERS, builder, prepare
 from flowjax.data.tfds.nli import URLS as NLI_URLS
-from flowjax.data.tfds.pairs import URLS
 from flowjax.data.tfds.source import TfdsSource
-from flowjax.evaluation import load_task
+from flowjax.evaluation import TASKS, load_task
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 
 
 class Downloads:
-    """A download manager whose archives are folders on disk."""
+    """Download manager whose archives are folders on disk."""
 
     def __init__(self, archives):
         self._archives = archives
@@ -42,12 +41,12 @@ def splits_of(name, archives, tmp_path):
 
 
 def test_downloaded_archives(tmp_path, manual):
-    """The archives as they are published: names and folders of their own."""
+    """Published archives have other file names and folders than `load_task` expects."""
     year = tmp_path / "zip" / "sts2016-english-with-gs-v1.0"
     for subset in ("headlines", "plagiarism"):
         write(year / f"STS2016.input.{subset}.txt", "a\tb\tsource\tsource", "c\td\tx\ty")
         write(year / f"STS2016.gs.{subset}.txt", "4", "")
-    found = splits_of("sts_pairs/sts16", {URLS["sts16"]: tmp_path / "zip"}, tmp_path)
+    found = splits_of("sts_pairs/sts16", {TASKS["sts16"].url: tmp_path / "zip"}, tmp_path)
     assert [row["subset"] for row in found["test"]] == ["headlines", "plagiarism"]
 
     write(
@@ -55,17 +54,17 @@ def test_downloaded_archives(tmp_path, manual):
         SICK_HEADER,
         *(sick(i, ["TRAIN", "TRIAL", "TEST"][i % 3]) for i in range(7)),
     )
-    found = splits_of("sick_pairs", {URLS["sickr"]: tmp_path / "sick"}, tmp_path)
+    found = splits_of("sick_pairs", {TASKS["sickr"].url: tmp_path / "sick"}, tmp_path)
     assert {split: len(rows) for split, rows in found.items()} == {"train": 3, "dev": 2, "test": 2}
     assert found["dev"][1]["sentence1"] == "A cat 4."
 
     shutil.copytree(manual / "stsb", tmp_path / "tar" / "stsbenchmark")
     write(tmp_path / "tar" / "__MACOSX" / "sts-train.csv", "junk")
-    found = splits_of("stsb_pairs", {URLS["stsb"]: tmp_path / "tar"}, tmp_path)
+    found = splits_of("stsb_pairs", {TASKS["stsb"].url: tmp_path / "tar"}, tmp_path)
     assert {split: len(rows) for split, rows in found.items()} == {"train": 5, "dev": 3, "test": 2}
 
     write(tmp_path / "glue" / "QNLI" / "dev.tsv", *QNLI)
-    found = splits_of("qnli_pairs", {URLS["qnli"]: tmp_path / "glue"}, tmp_path)
+    found = splits_of("qnli_pairs", {TASKS["qnli"].url: tmp_path / "glue"}, tmp_path)
     assert [row["score"] for row in found["dev"]] == [1.0, 0.0]
 
     write(tmp_path / "snli" / "snli_1.0" / "snli_1.0_dev.jsonl", nli_row(0))
@@ -78,21 +77,21 @@ def test_downloaded_archives(tmp_path, manual):
 
 
 def test_mistakes(tmp_path, manual):
-    for name, said in [
+    for name, message in [
         ("nope", "expected one of stsb_pairs"),
         ("sts_pairs", "expected sts_pairs/sts12 or sts13"),
         ("sts_pairs/sts99", "expected sts_pairs/sts12"),
         ("stsb_pairs/x", "expected stsb_pairs$"),
     ]:
-        with pytest.raises(ValueError, match=said):
+        with pytest.raises(ValueError, match=message):
             builder(name, tmp_path)
     with pytest.raises(ValueError, match="expected the folder with the files of stsb_pairs"):
         prepare("stsb_pairs", data_dir=tmp_path, manual_dir=tmp_path / "none")
-    for name, folder, said in [
+    for name, folder, message in [
         ("stsb_pairs", manual / "qnli", "stsb: expected sts-train.csv"),
         ("nli_sentences/mnli", manual / "qnli", "expected multinli"),
     ]:
-        with pytest.raises(ValueError, match=said):  # named by the user: nothing is downloaded
+        with pytest.raises(ValueError, match=message):  # a manual folder: nothing is downloaded
             prepare(name, data_dir=tmp_path, manual_dir=folder)
     damaged = tmp_path / "damaged"
     write(damaged / "snli" / "s1.dev", "a", "b")
@@ -105,7 +104,7 @@ def test_mistakes(tmp_path, manual):
 
 
 def test_tensorflow_is_not_imported(manual, tmp_path):
-    """A stand-in that fails on import is found before any real one."""
+    """A package `tensorflow` that fails on import precedes the real one on the path."""
     write(tmp_path / "tensorflow" / "__init__.py", "raise ImportError('not here')")
     code = (
         "import sys\n"

@@ -1,15 +1,10 @@
-"""Tiny files of every data set that has a TFDS builder here."""
+"""Toy files of every data set with a TFDS builder."""
 
 import json
 
-from flowjax.evaluation import STS_YEARS
+from flowjax.evaluation import STS_YEARS, TASKS
 
-PAIR_TASKS = {
-    "stsb_pairs": "stsb",
-    "sick_pairs": "sickr",
-    "qnli_pairs": "qnli",
-    **{f"sts_pairs/{year}": year for year in STS_YEARS},
-}
+PAIR_TASKS = {spec.builder: task for task, spec in TASKS.items()}
 
 
 def write(path, *lines):
@@ -39,7 +34,7 @@ def nli_row(i):
 
 
 def write_all(folder):
-    """Tiny files of every data set, in the layouts that people have."""
+    """Writes toy files of every data set, in common layouts."""
     for split, rows in (("train", 5), ("dev", 3), ("test", 2)):
         lines = [
             f"news\tfile\t2012\t{i:04d}\t{i / 2}\tOne {split} {i}.\tTwo \u4e2d {i}."

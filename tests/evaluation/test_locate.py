@@ -1,4 +1,4 @@
-"""Benchmarks are found in the usual layouts, and real ones have the published sizes."""
+"""Benchmark tasks: folder layouts, a new entry of the table, published sizes."""
 
 import pytest
 from toy_files import SICK_HEADER, stsb_line, write
@@ -56,7 +56,7 @@ def test_target_sentences_are_train_dev_and_test(tmp_path):
         task.sentences(["validation"])
 
 
-def test_a_missing_split_is_said(tmp_path):
+def test_a_missing_split_is_noted(tmp_path):
     write(tmp_path / "sts-test.csv", STSB["sts-test.csv"])
     task = load_task("stsb", tmp_path)
     assert list(task.splits) == ["test"]
@@ -71,7 +71,7 @@ def test_another_years_folder_is_not_taken(tmp_path):
     assert load_task("sts14", tmp_path / "STS14").pairs("test").gold.tolist() == [1.0, 2.0]
 
 
-def test_missing_folder_says_which_places_were_tried(tmp_path):
+def test_error_of_a_missing_folder_has_the_searched_places(tmp_path):
     with pytest.raises(ValueError, match=r"STS13 or STS13-en-test or sts13 .*downstream/STS"):
         load_task("sts13", tmp_path)
     with pytest.raises(ValueError, match="got no such folder"):

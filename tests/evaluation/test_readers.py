@@ -1,4 +1,4 @@
-"""Each file format: what is read, what is counted, and what a damaged file is told."""
+"""Readers of labelled pairs: values, counts, and errors of damaged files."""
 
 import pytest
 from toy_files import SICK_HEADER, stsb_line, write
@@ -26,11 +26,11 @@ def test_qnli_labels(tmp_path):
     text = "index\tquestion\tsentence\tlabel\n0\tq\ts\tentailment\n1\tq\tt\tnot_entailment\n"
     assert read_qnli(write(tmp_path / "dev.tsv", text)).gold.tolist() == [1.0, 0.0]
     bad = write(tmp_path / "bad.tsv", text + "2\tq\tu\tneutral\n")
-    with pytest.raises(ValueError, match=r"bad\.tsv, line 4: .*got 'neutral'"):
+    with pytest.raises(ValueError, match=r"bad\.tsv: line 4: .*got 'neutral'"):
         read_qnli(bad)
 
 
-def test_sts_year_skips_all_counts_blank_gold_and_says_what_has_no_input(tmp_path):
+def test_sts_year_skips_all_counts_blank_gold_and_notes_missing_input(tmp_path):
     write(tmp_path / "STS.input.b.txt", "a\tb\nc\td\textra\tcolumns\ne\tf\n")
     write(tmp_path / "STS.gs.b.txt", "1\n\n2.5\n")
     write(tmp_path / "STS.input.a.news.txt", "x\ty\nz\tw\n")
@@ -78,7 +78,9 @@ def test_sts_year_without_gold(tmp_path):
 def test_sts_year_line_counts_must_agree(tmp_path):
     write(tmp_path / "STS.input.x.txt", "a\tb\nc\td\n")
     write(tmp_path / "STS.gs.x.txt", "1\n")
-    with pytest.raises(ValueError, match=r"STS\.input\.x\.txt has 2 .*STS\.gs\.x\.txt has 1"):
+    with pytest.raises(
+        ValueError, match=r"STS\.gs\.x\.txt: .*STS\.input\.x\.txt has pairs, 2, got 1"
+    ):
         read_sts_year(tmp_path)
 
 
@@ -86,7 +88,10 @@ def test_sts_year_line_counts_must_agree(tmp_path):
     ("content", "message"),
     [
         (b"", "empty file"),
-        (b"main\tx\t2016\t1\t5\tabc\t\xff\xfe\n", "expected UTF-8, got byte 0xff at offset 20"),
+        (
+            b"main\tx\t2016\t1\t5\tabc\t\xff\xfe\n",
+            "expected UTF-8 text, line 1 has byte 0xff at position 21",
+        ),
         (b"only\tthree\tcolumns\n", "line 1: expected at least 7 tab-separated columns, got 3"),
         (stsb_line("five", "a", "b").encode(), "line 1: expected a number as the score, got 'fi"),
         (stsb_line("nan", "a", "b").encode(), "line 1: expected a number"),
@@ -134,7 +139,11 @@ def test_own_csv_is_quoted_and_columns_may_stand_in_any_order(tmp_path):
     ("name", "text", "message"),
     [
         ("x.tsv", "score\ta\tb\n1\tx\ty\n", "expected a header with the columns score, sentence1"),
-        ("x.tsv", "score\tsentence1\tsentence2\n1\tx\n", "line 2: expected 3 columns"),
+        (
+            "x.tsv",
+            "score\tsentence1\tsentence2\n1\tx\n",
+            "line 2: expected 3 cells like the header, got 2",
+        ),
         ("x.tsv", "score\tsentence1\tsentence2\n", "expected scored pairs, got none"),
         ("x.csv", 'score,sentence1,sentence2\n1,"x,y\n', "comma-separated"),
         ("x.jsonl", "{]\n", "line 1: expected JSON"),
@@ -146,7 +155,7 @@ def test_own_csv_is_quoted_and_columns_may_stand_in_any_order(tmp_path):
         (
             "x.jsonl",
             '{"score": 1, "sentence1": 3, "sentence2": "a"}\n',
-            "line 1: expected strings",
+            "line 1: expected text in 'sentence1', got int",
         ),
         ("x.parquet", "?", "expected a .tsv, .csv or .jsonl"),
     ],

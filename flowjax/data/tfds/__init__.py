@@ -1,7 +1,8 @@
 """TensorFlow Datasets without TensorFlow: builders of this project, and any prepared data set.
 
 The builders write ArrayRecord, which `as_data_source` reads at random. `tfds:NAME` names a
-prepared data set wherever sentences are read. Importing this package loads nothing heavy.
+prepared data set wherever sentences are read. `import flowjax.data.tfds` does not load
+tensorflow_datasets.
 """
 
 from __future__ import annotations
@@ -10,23 +11,26 @@ import importlib
 from pathlib import Path
 from typing import Any
 
-# Name in TFDS: the module here and its class.
-BUILDERS = {
-    "stsb_pairs": ("pairs", "StsbPairs"),
-    "sick_pairs": ("pairs", "SickPairs"),
-    "sts_pairs": ("pairs", "StsPairs"),
-    "qnli_pairs": ("pairs", "QnliPairs"),
-    "nli_sentences": ("nli", "NliSentences"),
-    "text_lines": ("lines", "TextLines"),
+from flowjax.errors import FlowjaxError
+from flowjax.evaluation.registry import TASKS
+
+# Module of each builder name; its `CLASSES` has the builder class.
+BUILDERS = {spec.builder.partition("/")[0]: "pairs" for spec in TASKS.values() if spec.builder} | {
+    "nli_sentences": "nli",
+    "text_lines": "lines",
 }
 
 
 def need_tfds() -> Any:
-    """The module `tensorflow_datasets`, or a ValueError that says how to get it."""
+    """Returns the module `tensorflow_datasets`.
+
+    Raises:
+        FlowjaxError: it is not installed; the message has the command that installs it.
+    """
     try:
         import tensorflow_datasets
     except ImportError as error:
-        raise ValueError(
+        raise FlowjaxError(
             f"tfds: expected tensorflow-datasets and importlib_resources: {error}; "
             "pip install tensorflow-datasets importlib_resources"
         ) from None
@@ -34,24 +38,26 @@ def need_tfds() -> Any:
 
 
 def builder(name: str, data_dir: str | Path | None = None) -> Any:
-    """A builder of this project.
+    """Returns a builder of this project.
 
     Args:
-        name: one of `BUILDERS`; `sts_pairs` and `nli_sentences` with a config: `sts_pairs/sts12`.
-        data_dir: where data sets are; TFDS's own default if left out.
+        name: a key of `BUILDERS`, with a config after a slash for `sts_pairs` and
+            `nli_sentences`: `sts_pairs/sts12`.
+        data_dir: folder of the prepared data sets; TFDS's default if None.
 
     Raises:
-        ValueError: an unknown name or config.
+        FlowjaxError: the name or the config is unknown.
     """
     need_tfds()
     base, _, config = name.partition("/")
     if base not in BUILDERS:
-        raise ValueError(f"{name}: expected one of {', '.join(BUILDERS)}")
-    module, kind = BUILDERS[base]
-    make = getattr(importlib.import_module(f"flowjax.data.tfds.{module}"), kind)
+        raise FlowjaxError(f"{name}: expected one of {', '.join(BUILDERS)}")
+    make = importlib.import_module(f"flowjax.data.tfds.{BUILDERS[base]}").CLASSES[base]
     configs = [c.name for c in make.BUILDER_CONFIGS]
     if config not in (configs or [""]):
-        raise ValueError(f"{name}: expected {base}{'/' if configs else ''}{' or '.join(configs)}")
+        raise FlowjaxError(
+            f"{name}: expected {base}{'/' if configs else ''}{' or '.join(configs)}"
+        )
     return make(
         data_dir=None if data_dir is None else str(data_dir),
         file_format="array_record",
@@ -65,24 +71,24 @@ def prepare(
     data_dir: str | Path | None = None,
     manual_dir: str | Path | None = None,
 ) -> Any:
-    """Prepares a data set of this project, once; without TensorFlow.
+    """Prepares a data set of this project without TensorFlow, unless it is prepared already.
 
     Args:
         name: see `builder`.
         data_dir: see `builder`.
-        manual_dir: the folder with the files; they are downloaded if left out.
+        manual_dir: folder with the files; None downloads them.
 
     Returns:
-        The builder: `prepare("stsb_pairs").as_data_source(split="train")` reads it.
+        The builder. `prepare("stsb_pairs").as_data_source(split="train")` reads the data set.
 
     Raises:
-        ValueError: an unknown name, or files that are missing or damaged.
+        FlowjaxError: the name is unknown, or files are missing or damaged.
     """
     made = builder(name, data_dir)
     tfds = need_tfds()
     if manual_dir is not None:
         if not Path(manual_dir).is_dir():
-            raise ValueError(f"{manual_dir}: expected the folder with the files of {name}")
+            raise FlowjaxError(f"{manual_dir}: expected the folder with the files of {name}")
         made.manual_only = True
     made.download_and_prepare(
         download_config=tfds.download.DownloadConfig(

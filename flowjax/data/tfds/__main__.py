@@ -6,18 +6,22 @@ import argparse
 import sys
 
 from flowjax.data.tfds import BUILDERS, prepare
+from flowjax.errors import FlowjaxError
 
 
 def main() -> int:
-    """Runs the command; 2 for a user's mistake."""
+    """Runs the command and returns the exit status, 2 for a user error."""
     parser = argparse.ArgumentParser(prog="python -m flowjax.data.tfds", description=__doc__)
-    parser.add_argument("name", help=f"{', '.join(BUILDERS)}; some with a config: sts_pairs/sts12")
-    parser.add_argument("--manual-dir", help="folder with the files; downloaded if left out")
-    parser.add_argument("--data-dir", help="where data sets are kept")
+    parser.add_argument(
+        "name",
+        help=f"{', '.join(BUILDERS)}; with a config where there are several: sts_pairs/sts12",
+    )
+    parser.add_argument("--manual-dir", help="folder with the files; downloads them if omitted")
+    parser.add_argument("--data-dir", help="folder of the prepared data sets")
     args = parser.parse_args()
     try:
         made = prepare(args.name, data_dir=args.data_dir, manual_dir=args.manual_dir)
-    except ValueError as error:
+    except FlowjaxError as error:
         print(f"flowjax.data.tfds: {error}", file=sys.stderr)
         return 2
     rows = {split: info.num_examples for split, info in made.info.splits.items()}

@@ -1,4 +1,4 @@
-"""What the builders share: manual folders, the input's order, ArrayRecord."""
+"""Base class of the TFDS builders: manual folders, and examples in the order of the files."""
 
 from __future__ import annotations
 
@@ -8,20 +8,23 @@ from typing import Any
 
 import tensorflow_datasets as tfds
 
+from flowjax.errors import FlowjaxError
+from flowjax.files.text import find_files
+
 
 class InputOrderBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
-    """A builder that keeps the order of its files and takes them from a manual folder first."""
+    """Builder that keeps the order of its files and prefers a manual folder to a download."""
 
     MANUAL_DOWNLOAD_INSTRUCTIONS = (
         "The files are downloaded unless the manual folder has them, in the layout that "
         "flowjax.evaluation.load_task reads."
     )
 
-    # Set where the user has named the manual folder: then nothing is downloaded in its stead.
+    # True if the user named the manual folder; then nothing is downloaded.
     manual_only = False
 
     def in_order(self, features: dict[str, Any], description: str) -> tfds.core.DatasetInfo:
-        """The data set's info; rows are written as they come."""
+        """Returns the info of a data set whose examples are not shuffled."""
         return tfds.core.DatasetInfo(
             builder=self,
             description=description,
@@ -33,25 +36,28 @@ class InputOrderBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True)
         return iter(rows)
 
     def manual_folder(self, dl_manager: Any) -> Path | None:
-        """The folder with files on disk, or None where there is none."""
+        """Returns the manual folder, or None if there is none."""
         try:
             return Path(dl_manager.manual_dir)
-        except AssertionError:  # how TFDS says that it is missing or empty
+        except AssertionError:  # TFDS raises it for a missing or empty folder
             return None
 
     def may_download(self, wanted: str) -> None:
-        """Refuses to, where the user has named a folder."""
+        """Raises `FlowjaxError` if the user named a manual folder, which lacks `wanted`."""
         if self.manual_only:
-            raise ValueError(f"{self.name}: expected {wanted} in the manual folder, found none")
+            raise FlowjaxError(f"{self.name}: expected {wanted} in the manual folder, found none")
 
 
-def one_folder(folder: Path, pattern: str) -> Path:
-    """The folder below `folder` that holds files of a pattern.
+def one_folder(folder: Path, patterns: Iterable[str]) -> Path:
+    """Returns the first folder below `folder` with a file that matches one of the patterns.
 
     Raises:
-        ValueError: none does.
+        FlowjaxError: no file matches.
     """
-    for path in sorted(folder.rglob(pattern)):
-        if "__MACOSX" not in path.parts:
+    patterns = list(patterns)
+    for pattern in patterns:
+        for path in find_files(folder, pattern):
             return path.parent
-    raise ValueError(f"{folder}: expected {pattern} in the downloaded archive, found none")
+    raise FlowjaxError(
+        f"{folder}: expected {' or '.join(patterns)} in the downloaded archive, found none"
+    )

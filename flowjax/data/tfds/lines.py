@@ -1,4 +1,4 @@
-"""TFDS builder of plain text files: a row a line."""
+"""TFDS builder of plain text files, with one example per line."""
 
 from __future__ import annotations
 
@@ -8,15 +8,18 @@ from typing import Any
 
 import tensorflow_datasets as tfds
 
-from flowjax.data.text import expand_paths, read_lines
 from flowjax.data.tfds.common import InputOrderBuilder
+from flowjax.errors import FlowjaxError
+from flowjax.files.text import expand_paths, read_lines
 
 
 class TextLines(InputOrderBuilder):
-    """The lines of the `.txt` files (plain, .gz, .xz or .bz2) of a manual folder, by name."""
+    """Lines of the `.txt` files (plain, .gz, .xz or .bz2) of a manual folder, sorted by name."""
 
     VERSION = tfds.core.Version("1.0.0")
-    MANUAL_DOWNLOAD_INSTRUCTIONS = "Put UTF-8 text files, a sentence a line, into the folder."
+    MANUAL_DOWNLOAD_INSTRUCTIONS = (
+        "Put UTF-8 text files with one sentence per line into the folder."
+    )
 
     def _info(self) -> tfds.core.DatasetInfo:
         text = tfds.features.Text
@@ -25,7 +28,7 @@ class TextLines(InputOrderBuilder):
     def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
         folder = self.manual_folder(dl_manager)
         if folder is None:
-            raise ValueError("text_lines: expected a manual folder of .txt files, got none")
+            raise FlowjaxError("text_lines: expected a manual folder of .txt files, got none")
         return {"train": self._generate_examples(enumerate(_rows(expand_paths([folder]))))}
 
 
@@ -33,3 +36,6 @@ def _rows(paths: list[Path]) -> Iterator[dict[str, str]]:
     for path in paths:
         for line in read_lines(path):
             yield {"text": line, "file": path.name}
+
+
+CLASSES = {"text_lines": TextLines}

@@ -1,17 +1,19 @@
-"""TFDS builder of SNLI's and MultiNLI's sentence pairs: what the paper's NLI flow is fitted on."""
+"""TFDS builder of the sentence pairs of SNLI and MultiNLI, the paper's NLI training data."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import tensorflow_datasets as tfds
 
 from flowjax.data.formats import pick_column
-from flowjax.data.text import read_lines
 from flowjax.data.tfds.common import InputOrderBuilder
+from flowjax.errors import FlowjaxError
+from flowjax.files.tables import read_json
+from flowjax.files.text import find_files, read_lines
 
 URLS = {
     "snli": "https://nlp.stanford.edu/projects/snli/snli_1.0.zip",
@@ -26,10 +28,10 @@ Row = dict[str, str]
 
 
 class NliSentences(InputOrderBuilder):
-    """SNLI or MultiNLI: pairs of sentences, and how they relate (`-` where people disagreed)."""
+    """SNLI or MultiNLI: sentence pairs and their label (`-` if the annotators disagreed)."""
 
     VERSION = tfds.core.Version("1.0.0")
-    BUILDER_CONFIGS = [  # noqa: RUF012 - what TFDS expects
+    BUILDER_CONFIGS = [  # noqa: RUF012 - TFDS expects a mutable list
         tfds.core.BuilderConfig(name="snli", description="SNLI 1.0"),
         tfds.core.BuilderConfig(name="mnli", description="MultiNLI 1.0"),
     ]
@@ -48,7 +50,7 @@ class NliSentences(InputOrderBuilder):
             archive = Path(dl_manager.download_and_extract(URLS[corpus]))
             found = find_nli(corpus, archive)
             if not found:
-                raise ValueError(f"{archive}: expected {_STEMS[corpus]}*.jsonl, found none")
+                raise FlowjaxError(f"{archive}: expected {_STEMS[corpus]}*.jsonl, found none")
         return {
             split: self._generate_examples(enumerate(read(path)))
             for split, (read, path) in found.items()
@@ -56,32 +58,34 @@ class NliSentences(InputOrderBuilder):
 
 
 def find_nli(corpus: str, folder: Path) -> dict[str, tuple[Any, Path]]:
-    """The splits of a corpus in a folder or below: `{split: (reader, path)}`, empty where none is.
+    """Returns the splits of a corpus in a folder or its subfolders.
 
-    Two layouts are known: the published `snli_1.0_dev.jsonl`, and SentEval's `s1.dev`, `s2.dev`
-    and `labels.dev`.
+    Two layouts are supported: the published `snli_1.0_dev.jsonl`, and SentEval's `s1.dev`,
+    `s2.dev` and `labels.dev`.
+
+    Args:
+        corpus: `snli` or `mnli`.
+        folder: folder to search.
+
+    Returns:
+        `{split: (reader, path)}`, empty if no file is found.
     """
     found: dict[str, tuple[Any, Path]] = {}
     for split in _SPLITS[corpus]:
-        published = _first(folder, f"{_STEMS[corpus]}{split}.jsonl")
-        if published:
-            found[split] = (read_published, published)
-        elif corpus == "snli" and (parts := _first(folder, f"s1.{split}")):
-            found[split] = (read_parts, parts)
+        if published := find_files(folder, f"{_STEMS[corpus]}{split}.jsonl"):
+            found[split] = (read_published, published[0])
+        elif corpus == "snli" and (parts := find_files(folder, f"s1.{split}")):
+            found[split] = (read_parts, parts[0])
     return found
 
 
 def read_published(path: Path) -> Iterator[Row]:
-    """Rows of a published JSON-lines file.
+    """Yields the pairs of a published JSON-lines file.
 
     Raises:
-        ValueError: a line that is not JSON or lacks a field.
+        FlowjaxError: a line is not JSON or lacks a field.
     """
-    for number, line in enumerate(read_lines(path), 1):
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise ValueError(f"{path}: line {number} is not JSON: {error}") from None
+    for number, row in read_json(read_lines(path), path):
         where = f"{path}: line {number}"
         yield {
             "sentence1": row[pick_column(row, where, "sentence1")],
@@ -91,24 +95,20 @@ def read_published(path: Path) -> Iterator[Row]:
 
 
 def read_parts(path: Path) -> Iterator[Row]:
-    """Rows of SentEval's three files, of which `path` is the first, `s1.SPLIT`.
+    """Yields the pairs of SentEval's three files.
+
+    Args:
+        path: path of the first file, `s1.SPLIT`.
 
     Raises:
-        ValueError: one is missing or of another length.
+        FlowjaxError: `s2.SPLIT` or `labels.SPLIT` is missing or has another number of lines.
     """
     split = path.name.removeprefix("s1.")
     files = [path, path.with_name(f"s2.{split}"), path.with_name(f"labels.{split}")]
-    try:
-        for first, second, label in zip(*map(read_lines, files), strict=True):
-            yield {"sentence1": first, "sentence2": second, "label": label}
-    except ValueError as error:
-        if "zip()" not in str(error):
-            raise
-        raise ValueError(
-            f"{path}: expected as many lines in s2.{split} and labels.{split}"
-        ) from None
+    for lines in zip_longest(*map(read_lines, files)):
+        if None in lines:
+            raise FlowjaxError(f"{path}: expected as many lines in s2.{split} and labels.{split}")
+        yield dict(zip(("sentence1", "sentence2", "label"), lines, strict=True))
 
 
-def _first(folder: Path, name: str) -> Path | None:
-    paths = (p for p in sorted(folder.rglob(name)) if "__MACOSX" not in p.parts)
-    return next(paths, None)
+CLASSES = {"nli_sentences": NliSentences}

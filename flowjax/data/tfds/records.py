@@ -1,4 +1,4 @@
-"""Rows of a prepared TFDS data set, whatever it was prepared with, and without TensorFlow."""
+"""Examples of a prepared TFDS data set in ArrayRecord or TFRecord, read without TensorFlow."""
 
 from __future__ import annotations
 
@@ -7,17 +7,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from flowjax.errors import FlowjaxError
+
 
 def read_rows(builder: Any, split: str, block: int = 1024) -> Iterator[dict[str, Any]]:
-    """The rows of a split, in its order.
+    """Yields the examples of a split in their order.
 
     Args:
-        builder: of a prepared data set.
-        split: in TFDS's language, such as `train[:10%]`.
-        block: rows in memory.
+        builder: builder of a prepared data set.
+        split: split in TFDS's syntax, such as `train[:10%]`.
+        block: number of examples in memory at a time.
 
     Raises:
-        ValueError: a damaged file.
+        FlowjaxError: a file is damaged.
     """
     if builder.info.file_format.value == "tfrecord":
         yield from _read_tfrecords(builder, split)
@@ -28,7 +30,7 @@ def read_rows(builder: Any, split: str, block: int = 1024) -> Iterator[dict[str,
 
 
 def _read_tfrecords(builder: Any, split: str) -> Iterator[dict[str, Any]]:
-    """What TensorFlow writes by default; it is simple, and TFDS needs TensorFlow to read it."""
+    """Yields the examples of TFRecord files, which TFDS reads only with TensorFlow."""
     for part in builder.info.splits[split].file_instructions:
         path = Path(part.filename)
         stop = part.skip + part.take if part.take >= 0 else None
@@ -40,15 +42,15 @@ def _read_tfrecords(builder: Any, split: str) -> Iterator[dict[str, Any]]:
 
 
 def tfrecords(path: Path) -> Iterator[bytes]:
-    """The records of a TFRecord file: length, its checksum, bytes, their checksum.
+    """Yields the records of a TFRecord file: length, its checksum, bytes, their checksum.
 
     Raises:
-        ValueError: the file ends within a record.
+        FlowjaxError: the file ends within a record.
     """
     with path.open("rb") as file:
         while head := file.read(12):
             size = struct.unpack("<Q", head[:8])[0] if len(head) == 12 else 0
             record = file.read(size) if size <= path.stat().st_size else b""
             if len(head) < 12 or len(record) != size or len(file.read(4)) != 4:
-                raise ValueError(f"{path}: expected whole records, got a damaged one")
+                raise FlowjaxError(f"{path}: expected whole records, got a damaged one")
             yield record

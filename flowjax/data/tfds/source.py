@@ -1,26 +1,27 @@
-"""`tfds:NAME[/SPLIT][:COLUMN]`: the text of any prepared TFDS data set as a source."""
+"""Sentence source of any prepared TFDS data set, named `tfds:NAME[/SPLIT][:COLUMN]`."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from flowjax.data.fingerprint import Fingerprint
 from flowjax.data.formats import COLUMNS
 from flowjax.data.tfds import BUILDERS, need_tfds
 from flowjax.data.tfds.records import read_rows
+from flowjax.errors import FlowjaxError
 
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
-# What the two sentences of a pair are called.
+# Column names of sentence pairs.
 _PAIRS = (("sentence1", "sentence2"), ("premise", "hypothesis"), ("question1", "question2"))
 _COLUMN = re.compile(r"[A-Za-z_][\w/,. -]*")
 
 
 class TfdsSource:
-    """The sentences of a prepared data set; nothing is prepared or downloaded here."""
+    """Sentences of a prepared data set, which this class neither prepares nor downloads."""
 
     is_stream = False
 
@@ -30,14 +31,16 @@ class TfdsSource:
         """Opens a data set.
 
         Args:
-            name: `tfds:NAME[/CONFIG][:VERSION][/SPLIT][:COLUMN]`; the newest version and all
-                splits if left out, otherwise a split in TFDS's language (`train[:10%]`).
-            column: a text feature, or several with commas between. If left out: `sentence`,
-                `text`, both sentences of a pair (in the order of the rows), or the only one.
-            data_dir: where data sets are; `$TFDS_DATA_DIR` or `~/tensorflow_datasets`.
+            name: `tfds:NAME[/CONFIG][:VERSION][/SPLIT][:COLUMN]`. The version defaults to the
+                newest one and the split to all splits; a split has TFDS's syntax (`train[:10%]`).
+            column: a text feature, or several with commas between. The default is `sentence`,
+                `text`, both sentences of a pair, or the only text feature.
+            data_dir: folder of the prepared data sets; `$TFDS_DATA_DIR` or
+                `~/tensorflow_datasets` by default.
 
         Raises:
-            ValueError: no such data set, split or text feature; each with those there are.
+            FlowjaxError: the data set, the split or the text feature does not exist; the message
+                lists the existing names.
         """
         tfds = need_tfds()
         self.name = name
@@ -50,9 +53,9 @@ class TfdsSource:
         try:
             self._size = sum(splits[s].num_examples for s in self._splits)
         except (ValueError, KeyError) as error:
-            said = str(error).splitlines()[0]
-            raise ValueError(
-                f"{name}: expected a split among {', '.join(splits)}, got {split!r}: {said}"
+            reason = str(error).splitlines()[0]
+            raise FlowjaxError(
+                f"{name}: expected a split among {', '.join(splits)}, got {split!r}: {reason}"
             ) from None
         self._columns: list[str] = self._pick(column or wanted.column)
 
@@ -66,15 +69,14 @@ class TfdsSource:
                     yield self._decode(value, f"{split} row {number}")
 
     def fingerprint(self) -> str:
-        """A hash of the data set's files, the splits and the columns."""
-        digest = hashlib.sha256(repr((self._splits, self._columns)).encode())
+        """Returns a hash of the data set's files, the splits and the columns."""
+        digest = Fingerprint()
+        digest.add_text(repr((self._splits, self._columns)))
         for path in sorted(self._folder.iterdir()):
             if path.is_file() and not path.name.startswith("."):
-                digest.update(path.name.encode())
-                with path.open("rb") as file:
-                    while block := file.read(1 << 20):
-                        digest.update(block)
-        return digest.hexdigest()[:16]
+                digest.add_text(path.name)
+                digest.add_file(path)
+        return str(digest)
 
     def _pick(self, column: str | None) -> list[str]:
         there = sorted(_text_features(self._builder.info.features))
@@ -87,8 +89,8 @@ class TfdsSource:
             if all(c in there for c in columns):
                 return list(columns)
         wanted = f"text in {column!r}" if column else "a column after a colon"
-        raise ValueError(
-            f"{self.name}: expected {wanted}, one of {', '.join(there) or '(there is no text)'}"
+        raise FlowjaxError(
+            f"{self.name}: expected {wanted}, one of {', '.join(there) or '(no text feature)'}"
         )
 
     def _decode(self, value: Any, where: str) -> str:
@@ -97,11 +99,11 @@ class TfdsSource:
         try:
             return bytes(value).decode("utf-8")
         except (UnicodeDecodeError, TypeError) as error:
-            raise ValueError(f"{self.name}: {where}: expected UTF-8 text: {error}") from None
+            raise FlowjaxError(f"{self.name}: {where}: expected UTF-8 text: {error}") from None
 
 
 class Wanted(NamedTuple):
-    """The parts of a name: `path` is name, config and split."""
+    """Parts of a data set's name; `path` holds name, config and split."""
 
     path: list[str]
     version: str | None
@@ -109,10 +111,10 @@ class Wanted(NamedTuple):
 
 
 def parse_name(name: str) -> Wanted:
-    """Takes `tfds:NAME[/CONFIG][:VERSION][/SPLIT][:COLUMN]` apart.
+    """Returns the parts of `tfds:NAME[/CONFIG][:VERSION][/SPLIT][:COLUMN]`.
 
     Raises:
-        ValueError: not of this form.
+        FlowjaxError: the name has another form.
 
     Example:
         >>> parse_name("tfds:glue/qnli:1.0.0/train[:9]:question")
@@ -126,15 +128,21 @@ def parse_name(name: str) -> Wanted:
         rest, version = rest[: found.start()] + rest[found.end() :], found[1]
     path = rest.split("/")
     if not all(path) or not re.fullmatch(r"\w+", path[0]):
-        raise ValueError(f"{name}: expected tfds:NAME[/SPLIT][:COLUMN]")
+        raise FlowjaxError(f"{name}: expected tfds:NAME[/SPLIT][:COLUMN]")
     return Wanted(path, version, column)
 
 
 def find_prepared(root: Path, wanted: Wanted, name: str) -> tuple[Path, str | None]:
-    """The folder of a prepared data set, and the split that the rest of its path names.
+    """Returns the folder of a prepared data set and the split in its name (None for none).
+
+    Args:
+        root: folder of the prepared data sets.
+        wanted: parts of the name.
+        name: the whole name, for error messages.
 
     Raises:
-        ValueError: there is none; says what there is, or how to prepare it.
+        FlowjaxError: the data set is not prepared; the message has the prepared data sets, or the
+            command that prepares this one.
     """
     base, *rest = wanted.path
     folder = root / base
@@ -146,20 +154,28 @@ def find_prepared(root: Path, wanted: Wanted, name: str) -> tuple[Path, str | No
     if not versions:
         configs = [p.name for p in _folders(folder) if _versions(p)]
         if configs:
-            raise ValueError(f"{name}: expected a config of {base}: {', '.join(sorted(configs))}")
+            raise FlowjaxError(
+                f"{name}: expected a config of {base}: {', '.join(sorted(configs))}"
+            )
         how = f"python -m flowjax.data.tfds {base} --data-dir {root}" if base in BUILDERS else ""
         there = sorted(p.name for p in _folders(root) if any(map(_versions, [p, *_folders(p)])))
-        raise ValueError(
+        raise FlowjaxError(
             f"{name}: expected a prepared data set in {root / '/'.join(wanted.path)}, got none; "
-            + (f"prepare it: {how}" if how else f"there are: {', '.join(there) or 'none'}")
+            + (
+                f"prepare it: {how}"
+                if how
+                else f"prepared data sets: {', '.join(there) or 'none'}"
+            )
         )
     if len(rest) > 1:
-        raise ValueError(f"{name}: expected one split after {folder.name}, got {'/'.join(rest)!r}")
+        raise FlowjaxError(
+            f"{name}: expected one split after {folder.name}, got {'/'.join(rest)!r}"
+        )
     return folder / versions[-1], rest[0] if rest else None
 
 
 def _versions(folder: Path) -> list[str]:
-    """Versions of a data set in a folder, oldest first."""
+    """Returns the versions of a data set in a folder, oldest first."""
     found = [
         p.name
         for p in _folders(folder)
@@ -175,7 +191,7 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def _text_features(features: Any, prefix: str = "") -> Iterator[str]:
-    """Names of single texts, those of nested dicts with a slash between."""
+    """Yields the names of the scalar text features; nested names have a slash between."""
     for name, feature in features.items():
         if hasattr(feature, "items"):
             yield from _text_features(feature, f"{prefix}{name}/")

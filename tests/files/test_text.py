@@ -1,4 +1,4 @@
-"""Lines come out of text files as they went in, whatever the packing; damage is named."""
+"""Text files: lines equal the written lines for every compression; errors name the damage."""
 
 import bz2
 import gzip
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flowjax.data.text import decode_lines, expand_paths, open_binary, read_lines
+from flowjax.files.text import decode_lines, expand_paths, find_files, open_binary, read_lines
 
 PACK = {"": bytes, ".gz": gzip.compress, ".xz": lzma.compress, ".bz2": bz2.compress}
 LINE = st.text(st.characters(exclude_characters="\n\r", exclude_categories=["Cs"]), max_size=20)
@@ -19,7 +19,7 @@ LINE = st.text(st.characters(exclude_characters="\n\r", exclude_categories=["Cs"
 @given(st.lists(LINE, min_size=1), st.sampled_from(["\n", "\r\n"]), st.booleans(), st.booleans())
 def test_any_lines(lines, end, mark, last_end):
     if not last_end and not lines[-1]:
-        last_end = True  # an empty last line without an end is none
+        last_end = True  # an empty last line without a line end is no line
     if lines[0].startswith("\ufeff"):
         mark = True
     data = end.join(lines) + (end if last_end else "")
@@ -39,13 +39,13 @@ def test_cut_compression(tmp_path, suffix):
     path = tmp_path / f"a.txt{suffix}"
     whole = PACK[suffix](os.urandom(50_000).hex().encode() + b"\n")
     path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ValueError, match=r"a\.txt\..*: cannot read on after line 0"):
+    with pytest.raises(ValueError, match=r"a\.txt\..*: cannot be read after line 0"):
         list(read_lines(path))
 
 
 @pytest.mark.parametrize("suffix", [".gz", ".xz", ".bz2"])
 def test_damaged_compression(tmp_path, suffix):
-    """Wherever the damage lies, the lines are right or an error names the file."""
+    """Damage at any place either leaves the lines intact or raises an error with the file."""
     lines = [os.urandom(30).hex() for _ in range(400)]
     whole = PACK[suffix]("\n".join(lines).encode())
     path = tmp_path / f"a.txt{suffix}"
@@ -64,7 +64,7 @@ def test_damaged_compression(tmp_path, suffix):
 def test_not_compressed(tmp_path, suffix):
     path = tmp_path / f"a.txt{suffix}"
     path.write_bytes(b"just text\n")
-    with pytest.raises(ValueError, match="cannot read on after line 0"):
+    with pytest.raises(ValueError, match="cannot be read after line 0"):
         list(read_lines(path))
 
 
@@ -95,7 +95,7 @@ def test_missing_folder_and_forbidden(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("x")
     path.chmod(0)
-    if not os.access(path, os.R_OK):  # root may read all
+    if not os.access(path, os.R_OK):  # root can read every file
         with pytest.raises(ValueError, match="expected a readable file"):
             open_binary(path)
 
@@ -111,3 +111,10 @@ def test_expand_paths(tmp_path):
     ]
     with pytest.raises(ValueError, match="nothing-\\*"):
         expand_paths([tmp_path / "nothing-*"])
+
+
+def test_find_files(tmp_path):
+    for name in ("b/x.txt", "a/x.txt", "a/__MACOSX/x.txt", "a/y.txt"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x")
+    assert find_files(tmp_path, "x.txt") == [tmp_path / "a" / "x.txt", tmp_path / "b" / "x.txt"]

@@ -1,0 +1,48 @@
+"""Hashes of sentences and of files, for manifests."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+
+class Fingerprint:
+    """Running SHA-256 hash; `str` gives its first 16 hexadecimal digits.
+
+    Example:
+        >>> both = Fingerprint()
+        >>> both.add(["One."])
+        >>> both.add(["Two."])
+        >>> str(both) == fingerprint(["One.", "Two."])
+        True
+    """
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+
+    def add(self, sentences: Iterable[str]) -> None:
+        """Adds sentences in their order, each with a line end."""
+        for sentence in sentences:
+            self._digest.update(sentence.encode("utf-8", "surrogatepass"))
+            self._digest.update(b"\n")
+
+    def add_text(self, text: str) -> None:
+        """Adds a text without a line end."""
+        self._digest.update(text.encode())
+
+    def add_file(self, path: Path) -> None:
+        """Adds the bytes of a file."""
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                self._digest.update(block)
+
+    def __str__(self) -> str:
+        return self._digest.hexdigest()[:16]
+
+
+def fingerprint(sentences: Iterable[str]) -> str:
+    """Returns the hash of sentences in their order."""
+    digest = Fingerprint()
+    digest.add(sentences)
+    return str(digest)

@@ -1,0 +1,125 @@
+"""Lines of plain and compressed text files."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO
+
+from flowjax.errors import FlowjaxError
+
+_OPENERS = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
+# Exceptions of damaged compression: truncated files, wrong headers or checksums, broken blocks.
+_DAMAGE = (EOFError, OSError, lzma.LZMAError, zlib.error)
+_BOM = b"\xef\xbb\xbf"
+
+
+def open_binary(path: str | Path) -> IO[bytes]:
+    """Opens a file for reading bytes and decompresses `.gz`, `.xz` and `.bz2`.
+
+    Args:
+        path: path of an existing file.
+
+    Raises:
+        FlowjaxError: the file is missing, is a folder, or cannot be opened.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise FlowjaxError(f"{path}: expected a file, got a folder")
+    try:
+        return _OPENERS.get(path.suffix.lower(), open)(path, "rb")  # type: ignore[operator]
+    except FileNotFoundError:
+        raise FlowjaxError(f"{path}: expected a readable file, got no such file") from None
+    except OSError as error:
+        raise FlowjaxError(f"{path}: expected a readable file, got: {error.strerror}") from None
+
+
+def read_lines(path: str | Path) -> Iterator[str]:
+    r"""Yields the lines of a text file without their line ends.
+
+    A byte-order mark is dropped. Only `\n` and `\r\n` end a line, because other separators such as
+    U+2028 occur inside sentences.
+
+    Args:
+        path: UTF-8 text, plain or compressed (`.gz`, `.xz`, `.bz2`).
+
+    Raises:
+        FlowjaxError: the file cannot be opened, its compression is damaged, or it is not UTF-8
+            (the message has the line and the byte).
+
+    Example:
+        >>> import tempfile, pathlib
+        >>> path = pathlib.Path(tempfile.mkdtemp()) / "a.txt"
+        >>> _ = path.write_text("one\ntwo\n")
+        >>> list(read_lines(path))
+        ['one', 'two']
+    """
+    with open_binary(path) as file:
+        yield from decode_lines(file, str(path))
+
+
+def decode_lines(file: Iterable[bytes], name: str) -> Iterator[str]:
+    r"""Yields the decoded lines of a binary stream without their line ends.
+
+    Args:
+        file: lines of bytes.
+        name: name of the stream in error messages.
+
+    Raises:
+        FlowjaxError: the stream cannot be read, or is not UTF-8.
+
+    Example:
+        >>> list(decode_lines([b"caf\xe9"], "menu"))
+        Traceback (most recent call last):
+        flowjax.errors.FlowjaxError: menu: expected UTF-8 text, line 1 has byte 0xe9 at position 4
+    """
+    number, skipped = 0, 0
+    try:
+        for number, line in enumerate(file, 1):
+            # The codec "utf-8-sig" would not count the mark in the position of an error.
+            skipped = len(_BOM) if number == 1 and line.startswith(_BOM) else 0
+            yield line[skipped:].removesuffix(b"\n").removesuffix(b"\r").decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise FlowjaxError(
+            f"{name}: expected UTF-8 text, line {number} has byte "
+            f"0x{error.object[error.start]:02x} at position {skipped + error.start + 1}"
+        ) from None
+    except _DAMAGE as error:
+        raise FlowjaxError(f"{name}: cannot be read after line {number}: {error}") from None
+
+
+def expand_paths(paths: Iterable[str | Path]) -> list[Path]:
+    """Returns the files that paths, folders (their text files, sorted) and glob patterns name.
+
+    Args:
+        paths: files, folders and patterns.
+
+    Raises:
+        FlowjaxError: one of the paths matches no file.
+    """
+    found: list[Path] = []
+    for item in paths:
+        path = Path(item)
+        if path.is_dir():
+            files = sorted(p for p in path.iterdir() if ".txt" in p.suffixes)
+        elif path.exists():  # before the pattern, because a file name may contain a bracket
+            files = [path]
+        elif any(c in str(item) for c in "*?["):
+            files = sorted(path.parent.glob(path.name))
+        else:
+            files = []
+        if not files:
+            raise FlowjaxError(
+                f"{item}: expected a text file, a folder of .txt files or a pattern, got no file"
+            )
+        found += files
+    return found
+
+
+def find_files(folder: Path, pattern: str) -> list[Path]:
+    """Returns the files below a folder that match a pattern, sorted, without macOS metadata."""
+    return sorted(p for p in folder.rglob(pattern) if "__MACOSX" not in p.parts and p.is_file())
