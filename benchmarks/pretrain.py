@@ -40,7 +40,9 @@ def ours(layers: int, dtype: str, steps: int, ready: Callable[[str, float], None
     from flowjax import training
     from flowjax.config import PretrainConfig
     from flowjax.pretraining.masked_lm import MaskedLM, Masking
-    from flowjax.pretraining.pretrain import PackedRows, bert_config, make_loss, make_optimizer
+    from flowjax.pretraining.objective import make_loss, make_optimizer
+    from flowjax.pretraining.packed import PackedRows
+    from flowjax.pretraining.preparation import bert_config
 
     config = PretrainConfig()
     config = replace(

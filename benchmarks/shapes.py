@@ -26,7 +26,8 @@ import flowjax
 from flowjax.config import PretrainConfig, PretrainData, PretrainModel, PretrainTrain
 from flowjax.encoder.tokenizer import load_tokenizer
 from flowjax.evaluation import evaluate_vectors, load_task
-from flowjax.pretraining.pretrain import prepare_tokenizer, pretrain
+from flowjax.pretraining.preparation import prepare_tokenizer
+from flowjax.pretraining.pretrain import pretrain
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,8 +1,7 @@
-"""Word embeddings from a factorised co-occurrence matrix: a cheap start for a small BERT.
+"""Word embeddings from a factorised co-occurrence matrix, as initial values for a small BERT.
 
-Positive pointwise mutual information of tokens within a window, then a truncated SVD (Levy and
-Goldberg 2014; Levy, Goldberg and Dagan, TACL 2015). It costs minutes on a CPU, where the masked-LM
-loss takes hours to learn as much about single words.
+The matrix holds the positive pointwise mutual information (PPMI) of tokens within a window; a
+truncated SVD gives the embeddings (Levy and Goldberg 2014; Levy, Goldberg and Dagan, TACL 2015).
 """
 
 from __future__ import annotations
@@ -11,15 +10,15 @@ import numpy as np
 
 
 def cooccurrence(rows: np.ndarray, vocab_size: int, *, window: int = 5) -> np.ndarray:
-    """Counts pairs of tokens at most `window` apart in a row, weighted 1 / distance.
+    """Counts pairs of tokens at most `window` positions apart in a row, weighted 1 / distance.
 
     Args:
-        rows: token ids `(n, length)`.
-        vocab_size: the number of ids.
-        window: the largest distance.
+        rows: token ids, shape `(n, length)`.
+        vocab_size: number of distinct ids.
+        window: largest distance in tokens.
 
     Returns:
-        Symmetric counts `(vocab_size, vocab_size)` float32.
+        Symmetric counts, shape `(vocab_size, vocab_size)`, float32.
 
     Example:
         >>> cooccurrence(np.array([[0, 1, 1]]), 2, window=1).tolist()
@@ -30,9 +29,9 @@ def cooccurrence(rows: np.ndarray, vocab_size: int, *, window: int = 5) -> np.nd
     for start in range(0, len(rows), step):
         block = np.asarray(rows[start : start + step], np.int64)
         for distance in range(1, min(window, rows.shape[1] - 1) + 1):
-            pair = block[:, :-distance].ravel() * vocab_size + block[:, distance:].ravel()
-            where, times = np.unique(pair, return_counts=True)
-            counts[where] += (times / distance).astype(np.float32)
+            pairs = block[:, :-distance].ravel() * vocab_size + block[:, distance:].ravel()
+            found, times = np.unique(pairs, return_counts=True)
+            counts[found] += (times / distance).astype(np.float32)
     square = counts.reshape(vocab_size, vocab_size)
     return square + square.T
 
@@ -46,43 +45,45 @@ def ppmi_embeddings(
     smoothing: float = 0.75,
     seed: int = 0,
 ) -> np.ndarray:
-    """Factorises positive pointwise mutual information to `dim` columns.
+    """Factorises the PPMI matrix of co-occurrence counts into `dim` columns.
 
     Args:
-        counts: symmetric co-occurrences `(vocab, vocab)`.
-        dim: columns to keep.
-        std: the standard deviation of the result's entries.
-        special: the first rows, for special tokens, become small noise.
-        smoothing: the exponent on context frequencies (0.75 as in word2vec).
-        seed: of the random projection.
+        counts: symmetric co-occurrence counts, shape `(vocab, vocab)`.
+        dim: number of columns of the result.
+        std: standard deviation of the entries of the result.
+        special: number of leading ids that are special tokens; their rows are noise.
+        smoothing: exponent of the context frequencies (0.75 as in word2vec).
+        seed: integer seed of the random projection and of the noise.
 
     Returns:
-        `(vocab, dim)` float32; rows without any count are noise of the same size.
+        Word embeddings, shape `(vocab, dim)`, float32. Rows of special tokens and of tokens that
+        never occur are Gaussian noise with standard deviation `std`.
     """
-    counts = np.array(counts, np.float32)
-    counts[:special] = 0
-    counts[:, :special] = 0
-    word = counts.sum(1)
-    context = word**smoothing
+    ppmi = np.array(counts, np.float32)
+    ppmi[:special] = 0
+    ppmi[:, :special] = 0
+    frequency = ppmi.sum(1)
+    context = frequency**smoothing
     context /= max(context.sum(), 1e-12)
     with np.errstate(divide="ignore", invalid="ignore"):
-        counts /= word[:, None]
-        counts /= context
-        np.log(counts, out=counts)
-    np.nan_to_num(counts, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
-    np.maximum(counts, 0, out=counts)
+        ppmi /= frequency[:, None]
+        ppmi /= context
+        np.log(ppmi, out=ppmi)
+    np.nan_to_num(ppmi, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+    np.maximum(ppmi, 0, out=ppmi)
     rng = np.random.default_rng(seed)
-    # Randomised range finder with power iterations (arXiv 0909.4061, algorithm 4.4).
-    basis = np.linalg.qr(counts @ rng.standard_normal((len(counts), dim + 32), np.float32))[0]
+    # Randomised range finder with power iterations (arXiv 0909.4061, algorithm 4.4), faster than
+    # `scipy.sparse.linalg.svds` on a dense matrix (see `benchmarks/pretrain.md`).
+    basis = np.linalg.qr(ppmi @ rng.standard_normal((len(ppmi), dim + 32), np.float32))[0]
     for _ in range(4):
-        basis = np.linalg.qr(counts.T @ basis)[0]
-        basis = np.linalg.qr(counts @ basis)[0]
-    left, values, _ = np.linalg.svd(basis.T @ counts, full_matrices=False)
+        basis = np.linalg.qr(ppmi.T @ basis)[0]
+        basis = np.linalg.qr(ppmi @ basis)[0]
+    left, values, _ = np.linalg.svd(basis.T @ ppmi, full_matrices=False)
     table = (basis @ left)[:, :dim] * np.sqrt(values[:dim])
     table -= table.mean(0)
     norms = np.linalg.norm(table, axis=1, keepdims=True)
     # Equal norms: frequent words would otherwise dominate the tied output layer.
     table = table / np.maximum(norms, 1e-6) * std * np.sqrt(dim)
-    empty = (word == 0) | (np.arange(len(word)) < special)
+    empty = (frequency == 0) | (np.arange(len(frequency)) < special)
     table[empty] = rng.normal(0, std, (int(empty.sum()), dim))
     return table.astype(np.float32)

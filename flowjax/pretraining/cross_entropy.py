@@ -1,8 +1,8 @@
-"""Cross-entropy over a large vocabulary, with its gradient written down.
+"""Cross-entropy over a large vocabulary with a hand-written gradient.
 
-Differentiated by jax, picking the target's logit is a scatter into an array as large as the
-logits, and bfloat16 products meet transposed operands, for which XLA's CPU backend has no fast
-kernel. Here the gradient `softmax - one_hot` is one pass, and both products are plain.
+Automatic differentiation scatters the gradient of the target logit into an array as large as the
+logits, and multiplies transposed bfloat16 operands, for which XLA's CPU backend has no fast
+kernel. The hand-written gradient `softmax - one_hot` avoids both (see `benchmarks/pretrain.md`).
 """
 
 from __future__ import annotations
@@ -15,16 +15,18 @@ Array = jax.Array
 
 @jax.custom_vjp
 def cross_entropy(x: Array, table: Array, bias: Array, targets: Array) -> tuple[Array, Array]:
-    """Scores the tokens `targets` under the logits `x @ table.T + bias`.
+    """Returns the cross-entropy of `targets` under the logits `x @ table.T + bias`.
 
     Args:
-        x: `(batch, m, width)`; its dtype is that of the products, the rest is float32.
-        table: `(vocab, width)` float32.
-        bias: `(vocab,)` float32.
-        targets: `(batch, m)` integers.
+        x: hidden states, shape `(batch, m, width)`. Their dtype is the dtype of the matrix
+            products; everything else is float32.
+        table: output embeddings, shape `(vocab, width)`, float32.
+        bias: output bias, shape `(vocab,)`, float32.
+        targets: token ids, shape `(batch, m)`, integers.
 
     Returns:
-        `(nll, right)`, each `(batch, m)`: nats, and whether the target has the largest logit.
+        `(nll, right)`, each of shape `(batch, m)`: the negative log-likelihood in nats, and True
+        where the target has the largest logit.
 
     Example:
         >>> x, table, targets = jnp.zeros((1, 2, 3)), jnp.ones((4, 3)), jnp.array([[1, 2]])
@@ -35,7 +37,7 @@ def cross_entropy(x: Array, table: Array, bias: Array, targets: Array) -> tuple[
     return _forward(x, table, bias, targets)[0]
 
 
-def _hot(table: Array, targets: Array) -> Array:
+def _one_hot(table: Array, targets: Array) -> Array:
     return jax.lax.broadcasted_iota(jnp.int32, (1, 1, len(table)), 2) == targets[..., None]
 
 
@@ -46,7 +48,7 @@ def _forward(
     logits = raw + bias[None, None]
     top = logits.max(-1)
     log_sum = top + jnp.log(jnp.exp(logits - top[..., None]).sum(-1))
-    target = jnp.where(_hot(table, targets), logits, 0.0).sum(-1)
+    target = jnp.where(_one_hot(table, targets), logits, 0.0).sum(-1)
     return (log_sum - target, target >= top), (x, table, bias, targets, raw, log_sum)
 
 
@@ -55,11 +57,11 @@ def _backward(
 ) -> tuple[Array, Array, Array, None]:
     x, table, bias, targets, raw, log_sum = saved
     softmax = jnp.exp(raw + bias[None, None] - log_sum[..., None])
-    wide = (softmax - _hot(table, targets)) * grads[0][..., None]
-    narrow = wide.astype(x.dtype)
+    to_logits = (softmax - _one_hot(table, targets)) * grads[0][..., None]
+    narrow = to_logits.astype(x.dtype)
     to_x = jnp.einsum("bmv,vd->bmd", narrow, table.astype(x.dtype))
     to_table = jnp.einsum("bmv,bmd->vd", narrow, x, preferred_element_type=table.dtype)
-    return to_x, to_table, wide.sum((0, 1)), None
+    return to_x, to_table, to_logits.sum((0, 1)), None
 
 
 cross_entropy.defvjp(_forward, _backward)

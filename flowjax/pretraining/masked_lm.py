@@ -1,7 +1,7 @@
-"""Masked-language-model pretraining: the head, the masking and the loss (arXiv 1810.04805).
+"""Masked language model: head, masking and loss (arXiv 1810.04805).
 
-The number of masked tokens in a row is fixed, so shapes are static and the head runs on the masked
-positions alone: the logits of the other 85 % are never computed.
+The number of masked tokens in a row is fixed. Shapes are therefore static, and the head computes
+logits at the masked positions only.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ Array = jax.Array
 
 
 class MaskedLM(nn.Module):
-    """BERT with its masked-language-model head; the output embedding is the input's (tied)."""
+    """BERT with its masked-language-model head; input and output embeddings are tied."""
 
     config: BertConfig
     dtype: Any = jnp.float32
 
     def setup(self) -> None:
-        """Names the parts; `bert`'s params are an encoder's as they stand."""
+        """Defines the submodules; the parameters of `bert` are those of a `Bert` module."""
         c = self.config
         self.bert = Bert(c, self.dtype, with_pooler=False)
         self.transform = Dense(
@@ -38,19 +38,25 @@ class MaskedLM(nn.Module):
         self.bias = self.param("bias", nn.initializers.zeros, (c.vocab_size,))
 
     def __call__(self, ids: Array, masked: Array, train: bool = False) -> Array:
-        """Logits `(batch, m, vocab)`, float32, at positions `masked` `(batch, m)` of `ids`."""
+        """Returns the logits at masked positions, shape `(batch, m, vocab)`, float32.
+
+        Args:
+            ids: token ids, shape `(batch, length)`.
+            masked: masked positions of each row, shape `(batch, m)`.
+            train: True applies dropout.
+        """
         x, table = self._states(ids, masked, train)
         return (x @ table.astype(self.dtype).T).astype(jnp.float32) + self.bias
 
     def score(
         self, ids: Array, masked: Array, targets: Array, train: bool = False
     ) -> tuple[Array, Array]:
-        """`cross_entropy` of the tokens `targets` `(batch, m)` at positions `masked`."""
+        """Returns `cross_entropy` of the tokens `targets` `(batch, m)` at positions `masked`."""
         x, table = self._states(ids, masked, train)
         return cross_entropy(x, table, self.bias, targets)
 
     def _states(self, ids: Array, masked: Array, train: bool) -> tuple[Array, Array]:
-        """The head's vectors `(batch, m, hidden)`, and the table they are compared with."""
+        """Returns the head's hidden states `(batch, m, hidden)` and the output embeddings."""
         (x,) = self.bert(ids, layers=(-1,), train=train)
         x = jnp.take_along_axis(x, masked[..., None], axis=1)
         x = self.norm(ACTIVATIONS[self.config.hidden_act](self.transform(x)))
@@ -59,10 +65,10 @@ class MaskedLM(nn.Module):
 
 
 class Masking(NamedTuple):
-    """What is masked and by what.
+    """Masking rule of BERT.
 
-    `rate` of a row's tokens are chosen; of these 80 % become `mask_id`, 10 % a random token and
-    10 % stay. Ids below `special` are never chosen nor drawn.
+    A fraction `rate` of the tokens of a row is chosen. Of these, 80 % become `mask_id`, 10 % a
+    random token, and 10 % stay. Ids below `special` are never chosen and never drawn.
     """
 
     rate: float
@@ -71,7 +77,7 @@ class Masking(NamedTuple):
     special: int = 5
 
     def count(self, length: int) -> int:
-        """How many tokens of a row are chosen."""
+        """Returns the number of chosen tokens in a row of `length` tokens."""
         return max(1, round(self.rate * length))
 
 
@@ -79,13 +85,14 @@ def mask_tokens(key: Array, ids: Array, masking: Masking) -> tuple[Array, Array,
     """Masks one row.
 
     Args:
-        key: the row's own key, so that a row is masked alike on any number of devices.
-        ids: `(length,)`.
-        masking: the rule.
+        key: JAX key of this row; the mask depends on nothing else, so it is the same on any number
+            of devices.
+        ids: token ids, shape `(length,)`.
+        masking: masking rule.
 
     Returns:
-        `(input ids (length,), positions (m,), targets (m,), weights (m,))`; a weight is 0 where
-        the row has too few ordinary tokens.
+        `(input ids (length,), positions (m,), targets (m,), weights (m,))`. A weight is 0 if the
+        row has fewer ordinary tokens than masked positions, else 1.
     """
     choose, kind, draw = jax.random.split(key, 3)
     ordinary = ids >= masking.special
@@ -103,18 +110,18 @@ def mask_tokens(key: Array, ids: Array, masking: Masking) -> tuple[Array, Array,
 def masked_lm_loss(
     model: MaskedLM, params: Any, ids: Array, keys: Array, masking: Masking, *, train: bool = False
 ) -> tuple[Array, dict[str, Array]]:
-    """Mean cross-entropy in nats over the masked tokens of a batch.
+    """Returns the mean cross-entropy, in nats per masked token, of a batch.
 
     Args:
-        model: the module.
-        params: its variables, `{"params": ...}`.
-        ids: `(batch, length)` unmasked.
-        keys: a key for each row `(batch,)`; they decide masks and dropout.
-        masking: the rule.
-        train: switches dropout on.
+        model: masked language model.
+        params: variables of the model, `{"params": ...}`.
+        ids: unmasked token ids, shape `(batch, length)`.
+        keys: one JAX key per row, shape `(batch,)`; they determine masks and dropout.
+        masking: masking rule.
+        train: True applies dropout.
 
     Returns:
-        `(loss, {"accuracy": ...})`.
+        `(loss, {"accuracy": ...})`, scalars.
     """
     ids = ids.astype(jnp.int32)
     inputs, positions, targets, weights = jax.vmap(mask_tokens, (0, 0, None))(keys, ids, masking)

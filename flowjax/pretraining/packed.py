@@ -1,4 +1,4 @@
-"""Text packed into rows of token ids: what `pretrain` reads, memory-mapped from one `.npy`."""
+"""Text packed into rows of token ids, memory-mapped from one `.npy` file."""
 
 from __future__ import annotations
 
@@ -12,10 +12,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from flowjax.errors import FlowjaxError
 from flowjax.files.text import read_lines
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
+
+
+class PackedRows:
+    """Training examples (`training.ExampleSource`) read from packed rows, one batch at a time."""
+
+    resident = None
+
+    def __init__(self, rows: np.ndarray) -> None:
+        self._rows = rows
+        self.size = len(rows)
+
+    def read(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """Returns `{"ids": token ids (len(rows), length) int32}` of the given row numbers."""
+        return {"ids": np.asarray(self._rows[rows], np.int32)}
 
 
 def pack_text(
@@ -28,33 +43,29 @@ def pack_text(
 ) -> np.ndarray:
     """Tokenizes text files into full rows `[CLS] ... [SEP]` of one length, without padding.
 
-    Paragraphs follow each other with a `[SEP]` between them; what is left over at the end of the
-    last file (less than a row) is dropped. Rows are written in a shuffled order, so that a prefix
-    of the file is a fair sample of the text.
+    A `[SEP]` separates paragraphs. An incomplete row at the end of the last file is dropped. Rows
+    are written in shuffled order, so that a prefix of the file is a random sample of the text.
 
     Args:
-        paths: UTF-8 text, a paragraph a line, plain or compressed.
-        tokenizer: a WordPiece tokenizer with `[CLS]` and `[SEP]`.
-        out: the `.npy` to write; `out` + `.json` records what it was made of. A file whose record
-            agrees is reused.
-        length: tokens in a row, special tokens included.
-        shuffle_seed: the seed of the rows' order.
+        paths: UTF-8 text files, plain or compressed, one paragraph per line.
+        tokenizer: WordPiece tokenizer with `[CLS]` and `[SEP]`.
+        out: `.npy` file to write. `out` + `.json` records the text, the tokenizer and the options;
+            an existing file with an equal record is reused.
+        length: number of tokens in a row, special tokens included.
+        shuffle_seed: integer seed of the order of the rows.
 
     Returns:
-        The memory-mapped array `(rows, length)` uint16 (uint32 for a vocabulary over 65,536).
+        The memory-mapped array `(rows, length)`, uint16, or uint32 for a vocabulary over 65,536.
 
     Raises:
-        ValueError: the text has less than one row, or cannot be read; a length without room for a
-            word; a tokenizer without the special tokens.
+        FlowjaxError: the text fills no row or cannot be read, `length` leaves no room for a word,
+            or the tokenizer lacks the special tokens.
     """
     files, out = [Path(p) for p in paths], Path(out)
     if not files:
-        raise ValueError("paths: expected text files, got none")
+        raise FlowjaxError("paths: expected text files, got none")
     if length < 3:
-        raise ValueError(f"length: expected at least 3 tokens, got {length}")
-    for token in ("[CLS]", "[SEP]"):
-        if tokenizer.token_to_id(token) is None:
-            raise ValueError(f"tokenizer: expected one with {token}, got none")
+        raise FlowjaxError(f"length: expected at least 3 tokens, got {length}")
     record = {
         "files": [[p.name, p.stat().st_size] for p in files],
         "length": length,
@@ -62,40 +73,48 @@ def pack_text(
         "tokenizer": hashlib.sha256(tokenizer.to_str().encode()).hexdigest()[:16],
         "seed": shuffle_seed,
     }
+    first, last = (_special_id(tokenizer, token) for token in ("[CLS]", "[SEP]"))
     record_file = out.with_name(out.name + ".json")
     if out.exists() and _read_record(record_file) == record:
         return np.load(out, mmap_mode="r")
     dtype = np.uint16 if tokenizer.get_vocab_size() <= 1 << 16 else np.uint32
-    parts = [ids for path in files for ids in _ids(path, tokenizer, dtype)]
+    parts = [ids for path in files for ids in _ids(path, tokenizer, last, dtype)]
     tokens = np.concatenate(parts) if parts else np.empty(0, dtype)
     del parts
     body, rows = length - 2, len(tokens) // (length - 2)
     if rows == 0:
-        raise ValueError(f"{files[0]}: expected text of at least {body} tokens, got {len(tokens)}")
+        raise FlowjaxError(
+            f"{files[0]}: expected text of at least {body} tokens, got {len(tokens)}"
+        )
     packed = np.empty((rows, length), dtype)
-    packed[:, 0] = tokenizer.token_to_id("[CLS]")
-    packed[:, -1] = tokenizer.token_to_id("[SEP]")
+    packed[:, 0], packed[:, -1] = first, last
     packed[:, 1:-1] = tokens[: rows * body].reshape(rows, body)
     packed = packed[np.random.default_rng(shuffle_seed).permutation(rows)]
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = out.with_name(out.name + ".partial.npy")
     np.save(partial, packed)
-    os.replace(partial, out)  # a killed run leaves no file that looks whole
+    os.replace(partial, out)  # an interrupted run leaves no incomplete `out`
     record_file.write_text(json.dumps(record), "utf-8")
     return np.load(out, mmap_mode="r")
 
 
+def _special_id(tokenizer: Tokenizer, token: str) -> int:
+    number = tokenizer.token_to_id(token)
+    if number is None:
+        raise FlowjaxError(f"tokenizer: expected one with {token}, got none")
+    return number
+
+
 def _read_record(path: Path) -> Any:
-    """What a file was made of; None where that is not known, so that it is made again."""
+    """Returns the record of a packed file; None if it is missing or damaged."""
     try:
         return json.loads(path.read_text("utf-8"))
     except (OSError, ValueError):
         return None
 
 
-def _ids(path: Path, tokenizer: Tokenizer, dtype: type) -> Iterator[np.ndarray]:
-    """Yields the ids of a file in chunks; each paragraph ends with `[SEP]`."""
-    separator: Any = tokenizer.token_to_id("[SEP]")
+def _ids(path: Path, tokenizer: Tokenizer, separator: int, dtype: type) -> Iterator[np.ndarray]:
+    """Yields the ids of a file in chunks; each paragraph ends with `separator`."""
     lines = (line for line in read_lines(path) if line.strip())
     while chunk := list(islice(lines, 2000)):
         ids: list[int] = []

@@ -1,9 +1,10 @@
-"""A start for a small BERT on a small budget: what early training would learn first.
+"""Initial parameters of a small BERT: word vectors, sinusoidal positions, neighbour attention.
 
-Masked-LM training begins with a long plateau, in which blocks learn to look at the neighbouring
-tokens. Sinusoidal positions make a shift by k tokens a rotation (arXiv 1706.03762, section 3.5),
-so heads that look k tokens away can be written down. This is an initialisation, in the spirit of
-mimetic initialisation (arXiv 2305.09828): every number is trained afterwards.
+Masked-LM training begins with a long plateau, during which the attention heads learn to select
+neighbouring tokens. With sinusoidal positions, a shift by k tokens is a rotation (arXiv
+1706.03762, section 3.5), so query and key kernels that select the token k positions away have a
+closed form. All parameters are trained afterwards, as in mimetic initialisation (arXiv
+2305.09828).
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from scipy.linalg import block_diag
 
 from flowjax.encoder.bert import BertConfig
 
-# Tokens that the heads of block i look away, head by head; the other heads start at random.
+# Position offsets that the heads of layer i select, head by head; further heads stay random.
 OFFSETS = ((-1, 1, -2, 2), (-1, 1, -3, 3))
 _WAVES = 8
-# What a head that looks k tokens away adds to the score of that token before the softmax.
+# Attention score, before the softmax, that a head adds at its offset.
 _SHARPNESS = 10.0
 
 
@@ -31,29 +33,28 @@ def start_from(
     seed: int = 0,
     position_share: float = 0.1,
 ) -> dict[str, Any]:
-    """Puts word vectors, sinusoidal positions and neighbour heads into a BERT's params.
+    """Returns BERT parameters with word vectors, sinusoidal positions and neighbour heads.
 
     Args:
-        params: of `Bert.init`, under `"params"`.
-        config: its sizes.
-        words: word embeddings `(vocab_size, hidden_size)`.
-        seed: of the subspace that positions live in.
-        position_share: of an embedding's squared norm that is position.
+        params: parameters of `Bert.init`, the value under `"params"`.
+        config: sizes of the model.
+        words: word embeddings, shape `(vocab_size, hidden_size)`.
+        seed: integer seed of the random subspace that holds the positions.
+        position_share: fraction of an embedding's squared norm that the position contributes.
 
     Returns:
-        New params of the same form.
+        New parameters with the same structure.
     """
-    width, heads = config.hidden_size, config.num_attention_heads
-    size = width // heads
+    size = config.hidden_size // config.num_attention_heads
     waves = min(_WAVES, size // 2)
     rng = np.random.default_rng(seed)
-    basis = np.linalg.qr(rng.standard_normal((width, 2 * waves)))[0].T
-    speeds = np.geomspace(2.5, 0.03, waves)
-    # Words keep out of the positions' plane, so that the heads read positions alone.
+    basis = np.linalg.qr(rng.standard_normal((config.hidden_size, 2 * waves)))[0].T
+    frequencies = np.geomspace(2.5, 0.03, waves)
+    # Words are orthogonal to the position subspace, so that these heads depend on positions only.
     words = words - words @ basis.T @ basis
     power = float((words**2).sum(1).mean())
     power *= position_share / (1 - position_share)
-    angles = np.arange(config.max_position_embeddings)[:, None] * speeds
+    angles = np.arange(config.max_position_embeddings)[:, None] * frequencies
     waves_at = np.stack([np.cos(angles), np.sin(angles)], -1).reshape(len(angles), -1)
     positions = np.sqrt(power / waves) * waves_at @ basis
 
@@ -63,15 +64,14 @@ def start_from(
     embeddings["position_embeddings"] = {"embedding": jnp.asarray(positions, jnp.float32)}
     types = embeddings["token_type_embeddings"]["embedding"]
     embeddings["token_type_embeddings"] = {"embedding": 0.1 * types}
-    # Normed embeddings have squared length `width`, so at their peak the scores are _SHARPNESS.
-    gain = np.sqrt(_SHARPNESS * np.sqrt(size) / (position_share * width))
+    # Normalised embeddings have squared length hidden_size, so the largest score is _SHARPNESS.
+    gain = np.sqrt(_SHARPNESS * np.sqrt(size) / (position_share * config.hidden_size))
     for layer, offsets in enumerate(OFFSETS[: config.num_hidden_layers]):
         block = new[f"layer_{layer}"]
         query, key = (np.array(block[name]["kernel"]) for name in ("query", "key"))
-        for head, offset in enumerate(offsets[:heads]):
-            start = head * size
-            columns = slice(start, start + 2 * waves)
-            query[:, columns] = gain * (_rotation(speeds * offset) @ basis).T
+        for head, offset in enumerate(offsets[: config.num_attention_heads]):
+            columns = slice(head * size, head * size + 2 * waves)
+            query[:, columns] = gain * (_rotation(frequencies * offset) @ basis).T
             key[:, columns] = gain * basis.T
         block["query"] = {**block["query"], "kernel": jnp.asarray(query)}
         block["key"] = {**block["key"], "kernel": jnp.asarray(key)}
@@ -79,9 +79,6 @@ def start_from(
 
 
 def _rotation(angles: np.ndarray) -> np.ndarray:
-    """A rotation `(2w, 2w)` in w planes: it takes position p's waves to those of p + offset."""
-    turn = np.zeros((2 * len(angles), 2 * len(angles)))
-    for i, angle in enumerate(angles):
-        c, s = np.cos(angle), np.sin(angle)
-        turn[2 * i : 2 * i + 2, 2 * i : 2 * i + 2] = [[c, -s], [s, c]]
-    return turn
+    """Returns the block-diagonal matrix of 2 x 2 rotations by `angles`."""
+    cos, sin = np.cos(angles), np.sin(angles)
+    return block_diag(*np.moveaxis(np.array([[cos, -sin], [sin, cos]]), -1, 0))
