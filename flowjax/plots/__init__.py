@@ -1,6 +1,6 @@
-"""Pictures: functions from arrays to matplotlib figures, and `save`.
+"""Functions that draw Matplotlib figures from arrays, and `save`.
 
-Importing this package does not import matplotlib; drawing does.
+Importing this package does not import Matplotlib; the first figure does.
 """
 
 from flowjax.plots._style import save

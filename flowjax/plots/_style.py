@@ -1,7 +1,7 @@
-"""One look for all pictures, and saving them; matplotlib is imported only when one is drawn.
+"""Shared Matplotlib style, argument checks and figure saving.
 
-Figures are made with matplotlib's object interface: no pyplot, no global state, no window, so
-they can be drawn in a thread, in a server or in a test alike.
+Figures use Matplotlib's object interface, without pyplot and its global state, so that they can be
+drawn in any thread and without a display.
 """
 
 from __future__ import annotations
@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from flowjax.errors import FlowjaxError
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe and Ito's palette, which people with any colour vision can tell apart.
+# Okabe and Ito's palette, whose colours are distinct for all types of colour vision.
 BEFORE, AFTER, ACCENT, GREEN = "#D55E00", "#0072B2", "#E69F00", "#009E73"
 CYCLE = (AFTER, BEFORE, GREEN, "#CC79A7", ACCENT, "#56B4E9")
 INK, SOFT, GRID = "#222222", "#666666", "#DDDDDD"
@@ -31,10 +33,9 @@ def new_figure(
     share_y: bool = False,
     title: str | None = None,
 ) -> tuple[Figure, list[Axes]]:
-    """A figure of equal panels (``size`` inches each) and its axes, row by row."""
+    """Returns a figure of equal panels (`size` in inches each) and its axes, row by row."""
     from matplotlib.figure import Figure
 
-    # The layout engine leaves room for a title of its own accord.
     figure = Figure(figsize=(size[0] * columns, size[1] * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False, sharey=share_y)
     if title:
@@ -43,7 +44,7 @@ def new_figure(
 
 
 def dress(axes: Axes, title: str = "", x: str = "", y: str = "", *, grid: bool = True) -> None:
-    """Titles, labels and a quiet frame."""
+    """Sets the title, the labels, the frame and the grid of a panel."""
     axes.set_title(title, fontsize=11, color=INK)
     axes.set_xlabel(x, fontsize=10, color=INK)
     axes.set_ylabel(y, fontsize=10, color=INK)
@@ -56,26 +57,26 @@ def dress(axes: Axes, title: str = "", x: str = "", y: str = "", *, grid: bool =
 
 
 def legend(axes: Axes, **options: Any) -> None:
-    """A legend without a box."""
+    """Adds a legend without a frame."""
     axes.legend(frameon=False, fontsize=9, labelcolor=INK, **options)
 
 
 def save(figure: Figure, path: str | Path, *, dpi: int = 150) -> Path:
-    """Writes a figure as the file type its suffix names (.png, .svg, .pdf).
+    """Writes a figure to a file whose suffix is the format (.png, .svg, .pdf).
 
-    Folders on the way are made; a file of that name is replaced. The same drawing gives the same
-    bytes (PNG, PDF): no time stamp or version is written into it.
+    Missing folders are created; an existing file is replaced. Equal figures give equal bytes
+    (PNG, PDF), because no date or version is written to the file.
 
     Args:
-        figure: From any function of this package.
-        path: Where to.
-        dpi: Dots an inch, for .png.
+        figure: figure from any function of this package.
+        path: path of the file.
+        dpi: resolution of a .png file in dots per inch.
 
     Returns:
         The path.
 
     Raises:
-        ValueError: For another suffix.
+        FlowjaxError: the suffix is not one of these.
 
     Example:
         >>> import pathlib, tempfile
@@ -87,25 +88,25 @@ def save(figure: Figure, path: str | Path, *, dpi: int = 150) -> Path:
     stamps = {".png": {"Software": None}, ".svg": {"Date": None}}
     stamps |= {".pdf": {"CreationDate": None, "Producer": None, "Creator": None}}
     if path.suffix not in stamps:
-        raise ValueError(f"{path}: expected a name that ends in .png, .svg or .pdf")
+        raise FlowjaxError(f"{path}: expected a suffix .png, .svg or .pdf, got {path.suffix!r}")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=dpi, metadata=stamps[path.suffix], facecolor="white")
     return path
 
 
 def sample(name: str, values: object, n: int | None = None) -> np.ndarray:
-    """Finite numbers ``(n,)`` in float64, or a ValueError that names them."""
+    """Returns finite float64 values of shape `(n,)`; raises FlowjaxError with the name if not."""
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != 1 or not array.size or (n is not None and array.size != n):
         expected = "(n,)" if n is None else f"({n},)"
-        raise ValueError(f"{name}: expected shape {expected}, got {array.shape}")
+        raise FlowjaxError(f"{name}: expected shape {expected}, got {array.shape}")
     if not np.isfinite(array).all():
-        raise ValueError(f"{name}: expected finite numbers, got NaN or infinity")
+        raise FlowjaxError(f"{name}: expected finite numbers, got NaN or infinity")
     return array
 
 
 def pair_of_names(names: Sequence[str]) -> tuple[str, str]:
-    """The names of the two states, before and after."""
+    """Returns the names of the vectors before and after calibration."""
     if isinstance(names, str) or len(names) != 2:
-        raise ValueError(f"names: expected two, for before and after, got {names!r}")
+        raise FlowjaxError(f"names: expected two names, before and after, got {names!r}")
     return names[0], names[1]

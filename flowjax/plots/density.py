@@ -1,4 +1,4 @@
-"""Pictures of a flow on the plane: its density, and how it bends a grid."""
+"""Figures of a two-dimensional flow: its density, and a grid mapped by it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from flowjax.errors import FlowjaxError
 from flowjax.evaluation.correlation import check_vectors
 from flowjax.plots._style import AFTER, BEFORE, INK, SOFT, dress, new_figure
 
@@ -25,23 +26,29 @@ def density_2d(
     resolution: int = 200,
     title: str | None = None,
 ) -> Figure:
-    """The density of a 2-D flow, with data points over it.
+    """Draws the density of a two-dimensional flow, with data points over it.
 
     Args:
-        log_prob: From ``(n, 2)`` float32 points to ``(n,)`` log-densities in nats, such as
-            ``lambda x: flow.log_prob(params, x)``.
-        points: ``(m, 2)`` data to draw; also set the limits when none are given.
-        limits: ``((x_low, x_high), (y_low, y_high))``; -4 to 4 without points.
-        resolution: Grid points each way.
-        title: Above.
+        log_prob: function from float32 points `(n, 2)` to log-densities `(n,)` in nats, such as
+            `lambda x: flow.log_prob(params, x)`.
+        points: data points to draw, shape `(m, 2)`.
+        limits: `((x_low, x_high), (y_low, y_high))`. None takes the range of the points with a
+            margin, or -4 to 4 without points.
+        resolution: number of grid points along each axis.
+        title: title of the figure.
 
     Returns:
-        The figure; its panel's title has the share of the mass that lies within the limits.
+        The figure. The title of its panel has the fraction of the probability mass within the
+        limits.
+
+    Raises:
+        FlowjaxError: the points do not have shape `(m, 2)`, or `log_prob` returns NaN or another
+            shape.
 
     Example:
         >>> gauss = lambda x: -0.5 * (x**2).sum(axis=1) - np.log(2 * np.pi)
         >>> density_2d(gauss, resolution=50).axes[0].get_title()
-        '100.0 % of the mass is in the picture'
+        '100.0 % of the probability mass shown'
     """
     points = None if points is None else _plane("points", points)
     limits = limits or _limits(points)
@@ -49,8 +56,8 @@ def density_2d(
     grid = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2).astype(np.float32)
     logs = np.asarray(log_prob(grid), dtype=np.float64)
     if logs.shape != (len(grid),) or np.isnan(logs).any():
-        raise ValueError(
-            f"log_prob: expected ({len(grid)},) numbers, got shape {logs.shape} with "
+        raise FlowjaxError(
+            f"log_prob: expected shape ({len(grid)},) without NaN, got shape {logs.shape} with "
             f"{np.isnan(logs).sum()} NaN"
         )
     density = np.exp(logs).reshape(resolution, resolution)
@@ -73,7 +80,7 @@ def density_2d(
     bar.ax.tick_params(labelsize=9, colors=SOFT)
     axes.set_aspect("equal")
     axes.set(xlim=limits[0], ylim=limits[1])
-    dress(axes, f"{100 * mass:.1f} % of the mass is in the picture", "x₁", "x₂", grid=False)
+    dress(axes, f"{100 * mass:.1f} % of the probability mass shown", "x₁", "x₂", grid=False)
     return figure
 
 
@@ -87,20 +94,26 @@ def warped_grid(
     names: tuple[str, str] = ("data", "latent"),
     title: str | None = None,
 ) -> Figure:
-    """A square grid of the plane and what a map makes of it; data go along.
+    """Draws a square grid and its image under a transformation, in two panels.
 
     Args:
-        forward: From ``(n, 2)`` float32 points to ``(n, 2)``, such as
-            ``lambda x: flow.forward(params, x)[0]`` (data to latent) or the inverse.
-        points: ``(m, 2)`` data drawn in both panels; also set the limits when none are given.
-        limits: ``((x_low, x_high), (y_low, y_high))`` of the grid; -4 to 4 without points.
-        lines: Grid lines each way.
-        resolution: Points along a line.
-        names: What the two panels are called.
-        title: Above both.
+        forward: function from float32 points `(n, 2)` to points `(n, 2)`, such as
+            `lambda x: flow.forward(params, x)[0]` (data to latent) or the inverse.
+        points: data points, shape `(m, 2)`, drawn in the first panel, and their images in the
+            second.
+        limits: `((x_low, x_high), (y_low, y_high))` of the grid. None takes the range of the
+            points with a margin, or -4 to 4 without points.
+        lines: number of grid lines in each direction.
+        resolution: number of points on a grid line.
+        names: titles of the two panels.
+        title: title of the figure.
 
     Returns:
         The figure.
+
+    Raises:
+        FlowjaxError: the points do not have shape `(m, 2)`, or `forward` returns values that are
+            not finite or another shape.
 
     Example:
         >>> [axes.get_title() for axes in warped_grid(np.sinh, lines=3).axes]
@@ -110,20 +123,20 @@ def warped_grid(
     (x_low, x_high), (y_low, y_high) = limits or _limits(points)
     along_x = np.linspace(x_low, x_high, resolution)
     along_y = np.linspace(y_low, y_high, resolution)
-    upright = [
+    vertical = [
         np.column_stack([np.full(resolution, x), along_y])
         for x in np.linspace(x_low, x_high, lines)
     ]
-    level = [
+    horizontal = [
         np.column_stack([along_x, np.full(resolution, y)])
         for y in np.linspace(y_low, y_high, lines)
     ]
-    curves = np.stack(upright + level)
+    curves = np.stack(vertical + horizontal)
     figure, axes = new_figure(1, 2, size=(4.6, 4.6), title=title)
-    bent = _apply(forward, curves.reshape(-1, 2)).reshape(curves.shape)
-    moved = None if points is None else _apply(forward, points)
+    mapped = _apply(forward, curves.reshape(-1, 2)).reshape(curves.shape)
+    images = None if points is None else _apply(forward, points)
     for panel, name, drawn, cloud in zip(
-        axes, names, (curves, bent), (points, moved), strict=True
+        axes, names, (curves, mapped), (points, images), strict=True
     ):
         _draw_grid(panel, drawn, lines)
         if cloud is not None:
@@ -148,9 +161,9 @@ def _draw_grid(axes: Axes, curves: np.ndarray, lines: int) -> None:
 def _apply(forward: Callable[[np.ndarray], np.ndarray], x: np.ndarray) -> np.ndarray:
     z = np.asarray(forward(x.astype(np.float32)), dtype=np.float64)
     if z.shape != x.shape or not np.isfinite(z).all():
-        raise ValueError(
-            f"forward: expected finite points {x.shape}, got shape {z.shape} with "
-            f"{(~np.isfinite(z)).sum()} numbers that are not"
+        raise FlowjaxError(
+            f"forward: expected finite values of shape {x.shape}, got shape {z.shape} with "
+            f"{(~np.isfinite(z)).sum()} values that are not finite"
         )
     return z
 
@@ -158,12 +171,12 @@ def _apply(forward: Callable[[np.ndarray], np.ndarray], x: np.ndarray) -> np.nda
 def _plane(name: str, points: np.ndarray) -> np.ndarray:
     points = check_vectors(name, points)
     if points.shape[1] != 2:
-        raise ValueError(f"{name}: expected shape (n, 2), got {points.shape}")
+        raise FlowjaxError(f"{name}: expected shape (n, 2), got {points.shape}")
     return points
 
 
 def _limits(points: np.ndarray | None) -> Limits:
-    """A square around the points with some room on each side."""
+    """Returns the limits of a square around the points, with a margin."""
     if points is None:
         return (-4.0, 4.0), (-4.0, 4.0)
     low, high = points.min(axis=0), points.max(axis=0)

@@ -1,4 +1,4 @@
-"""The shape of a cloud of vectors before and after: projection, spectrum, nearest neighbours."""
+"""Figures of vectors before and after calibration: projection, spectrum, nearest neighbours."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from flowjax.errors import FlowjaxError
 from flowjax.evaluation.correlation import check_vectors
 from flowjax.evaluation.isotropy import singular_spectrum
 from flowjax.plots._style import (
@@ -36,21 +37,24 @@ def projection_2d(
     names: Sequence[str] = NAMES,
     title: str | None = None,
 ) -> Figure:
-    """Each cloud on the plane of its two largest principal components.
+    """Draws vectors on their first two principal components, before and after calibration.
 
-    Both axes of a panel have one scale; a cross marks where the origin falls. The share of the
-    variance that each axis holds is in its label.
+    Both axes of a panel have the same scale, and a cross marks the projected origin. The label of
+    an axis has the fraction of variance that it explains.
 
     Args:
-        before: ``(n, d)`` plain vectors.
-        after: ``(n, e)`` calibrated vectors.
-        values: ``(n,)`` numbers that colour the points, such as sentence lengths.
-        label: What the values are.
-        names: What the two panels are called.
-        title: Above both.
+        before: plain vectors, shape `(n, d)`.
+        after: calibrated vectors, shape `(n, e)`.
+        values: values that colour the points, such as sentence lengths, shape `(n,)`.
+        label: label of the colour bar.
+        names: titles of the two panels.
+        title: title of the figure.
 
     Returns:
         The figure.
+
+    Raises:
+        FlowjaxError: fewer than two rows or dimensions, equal rows, or values that are not finite.
 
     Example:
         >>> x = np.random.default_rng(0).normal(size=(50, 3))
@@ -92,16 +96,21 @@ def spectrum(
     names: Sequence[str] = NAMES,
     title: str | None = None,
 ) -> Figure:
-    """Eigenvalues of the covariance over their mean, on a log scale; an isotropic cloud is flat.
+    """Draws the eigenvalues of the covariance, divided by their mean, on a logarithmic scale.
+
+    The curve of isotropic vectors is flat.
 
     Args:
-        before: ``(n, d)`` plain vectors.
-        after: ``(m, e)`` calibrated vectors.
-        names: What the two are called.
-        title: Above.
+        before: plain vectors, shape `(n, d)`.
+        after: calibrated vectors, shape `(m, e)`.
+        names: names of the two curves.
+        title: title of the figure.
 
     Returns:
         The figure.
+
+    Raises:
+        FlowjaxError: all rows are equal.
 
     Example:
         >>> x = np.random.default_rng(0).normal(size=(50, 3))
@@ -113,9 +122,9 @@ def spectrum(
     for name, vectors, colour in states:
         eigenvalues = np.square(singular_spectrum(vectors))
         if eigenvalues[0] == 0.0:
-            raise ValueError(f"{name}: expected vectors that differ, got all rows equal")
+            raise FlowjaxError(f"{name}: expected different rows, got all rows equal")
         share = 100.0 * eigenvalues[0] / eigenvalues.sum()
-        # Rounding leaves tiny values where there is no variance: off the scale, not on it.
+        # Directions without variance have tiny eigenvalues from rounding, which are not drawn.
         relative = eigenvalues / eigenvalues.mean()
         relative[eigenvalues < 1e-12 * eigenvalues[0]] = np.nan
         axes.plot(
@@ -123,7 +132,7 @@ def spectrum(
             relative,
             color=colour,
             linewidth=2,
-            label=f"{name}: the first holds {share:.1f} % of the variance",
+            label=f"{name}: first component {share:.1f} % of variance",
         )
     axes.axhline(1.0, color=SOFT, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
     axes.set_yscale("log")
@@ -141,20 +150,23 @@ def nearest_neighbours(
     k: int = 3,
     names: Sequence[str] = NAMES,
 ) -> list[dict[str, Any]]:
-    """Nearest sentences by cosine before and after: the data of a table.
+    """Returns the nearest sentences by cosine similarity, before and after calibration.
 
     Args:
-        sentences: n sentences, each with a row in both sets of vectors. Repeats of a query, or
-            of a neighbour already listed, are passed over.
-        before: ``(n, d)`` plain vectors, no row of zeros.
-        after: ``(n, e)`` calibrated vectors, no row of zeros.
-        queries: Places of the sentences to look up.
-        k: How many neighbours.
-        names: What the two are called.
+        sentences: n sentences. Duplicates of the query, and of a neighbour that is already in the
+            list, are skipped.
+        before: plain vectors, shape `(n, d)`, without zero rows.
+        after: calibrated vectors, shape `(n, e)`, without zero rows.
+        queries: indices of the query sentences.
+        k: number of neighbours.
+        names: keys of the two lists in the result.
 
     Returns:
-        One dict for each query: ``query`` and, under each name, up to k pairs of a sentence and
-        its cosine.
+        A dict for each query: `query`, and under each name up to k tuples `(sentence, cosine)`,
+        nearest first.
+
+    Raises:
+        FlowjaxError: the vectors do not have n rows, or a row is zero.
 
     Example:
         >>> x = np.array([[1.0, 0.0], [1.0, 0.2], [0.0, 1.0]])
@@ -166,10 +178,10 @@ def nearest_neighbours(
     for name, vectors in zip(pair_of_names(names), (before, after), strict=True):
         x = check_vectors(name, vectors)
         if len(x) != len(sentences):
-            raise ValueError(f"{name}: expected {len(sentences)} rows, got shape {x.shape}")
+            raise FlowjaxError(f"{name}: expected {len(sentences)} rows, got shape {x.shape}")
         norms = np.linalg.norm(x, axis=1, keepdims=True)
         if (norms == 0.0).any():
-            raise ValueError(f"{name}: expected no row of zeros, got {(norms == 0.0).sum()}")
+            raise FlowjaxError(f"{name}: expected no zero rows, got {(norms == 0.0).sum()}")
         x = x / norms
         for row, i in zip(rows, queries, strict=True):
             cosines = x @ x[i]
@@ -195,13 +207,13 @@ def _mark_origin(axes: Axes, x: float, y: float) -> None:
 def _principal_plane(
     name: str, x: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, list[tuple[int, float]]]:
-    """Centred points ``(n, 2)``, where the origin falls, and each axis' share of variance."""
+    """Returns centred points `(n, 2)`, the origin, and the variance fraction of each axis."""
     if min(x.shape) < 2:
-        raise ValueError(f"{name}: expected at least 2 rows and dimensions, got shape {x.shape}")
+        raise FlowjaxError(f"{name}: expected at least 2 rows and dimensions, got shape {x.shape}")
     mean = x.mean(axis=0)
     values, columns = np.linalg.eigh((x - mean).T @ (x - mean))
     plane = columns[:, [-1, -2]]
     if values[-1] <= 0.0:
-        raise ValueError(f"{name}: expected vectors that differ, got all rows equal")
+        raise FlowjaxError(f"{name}: expected different rows, got all rows equal")
     shares = np.maximum(values[[-1, -2]], 0.0) / values.sum()
     return (x - mean) @ plane, -mean @ plane, list(enumerate(shares.tolist()))

@@ -1,4 +1,4 @@
-"""Similarity before and after a flow: against human scores, as histograms, against spelling."""
+"""Figures of cosine similarity before and after calibration, with gold scores or edit distance."""
 
 from __future__ import annotations
 
@@ -35,21 +35,24 @@ def similarity_scatter(
     names: Sequence[str] = NAMES,
     title: str | None = None,
 ) -> Figure:
-    """Human scores against cosine similarity, two panels with Spearman x 100 in their titles.
+    """Draws cosine similarity over gold scores, with Spearman x 100 in the panel titles.
 
-    Both panels share the y axis, so that a narrow cone of vectors (all cosines near 1) shows.
-    The line is the mean cosine of pairs in eight equal ranges of the human score. Points are
-    moved sideways by up to 1 % of the range, as many scores are equal.
+    Both panels share the y axis, so that vectors in a narrow cone (all cosines near 1) are
+    visible. The line is the mean cosine in eight equal ranges of the gold score. Points are
+    shifted horizontally by up to 1 % of the range, because many scores are equal.
 
     Args:
-        gold: ``(n,)`` human scores.
-        before: ``(n,)`` cosines of the plain vectors.
-        after: ``(n,)`` cosines of the calibrated vectors.
-        names: What the two panels are called.
-        title: Above both.
+        gold: gold scores of the pairs, shape `(n,)`.
+        before: cosines of the plain vectors, shape `(n,)`.
+        after: cosines of the calibrated vectors, shape `(n,)`.
+        names: titles of the two panels.
+        title: title of the figure.
 
     Returns:
         The figure.
+
+    Raises:
+        FlowjaxError: shapes differ, or a value is not finite.
 
     Example:
         >>> g = np.arange(10.0)
@@ -67,7 +70,7 @@ def similarity_scatter(
         centres, means = _binned_mean(gold, cosines)
         panel.plot(centres, means, color=INK, linewidth=1.8, marker="o", markersize=4)
         rho = 100.0 * spearman(cosines, gold, (name, "gold"))
-        dress(panel, f"{name}: Spearman {rho:.1f}", "human score")
+        dress(panel, f"{name}: Spearman {rho:.1f}", "gold score")
     axes[0].set_ylabel("cosine similarity", fontsize=10, color=INK)
     return figure
 
@@ -80,17 +83,20 @@ def cosine_histogram(
     of: str = "random pairs",
     title: str | None = None,
 ) -> Figure:
-    """Histograms of cosine similarity before and after, with their means.
+    """Draws histograms of cosine similarity before and after calibration, with their means.
 
     Args:
-        before: ``(n,)`` cosines of plain vectors.
-        after: ``(m,)`` cosines of calibrated vectors.
-        names: What the two are called.
-        of: Which pairs, for the label.
-        title: Above.
+        before: cosines of the plain vectors, shape `(n,)`.
+        after: cosines of the calibrated vectors, shape `(m,)`.
+        names: names of the two histograms.
+        of: kind of pairs, for the label of the x axis.
+        title: title of the figure.
 
     Returns:
         The figure.
+
+    Raises:
+        FlowjaxError: a value is not finite.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -110,7 +116,7 @@ def cosine_histogram(
         axes.hist(
             values, edges, weights=share, histtype="step", color=colour, linewidth=1.5, label=label
         )
-        stem = (0.0, float(np.max(heights)))  # no higher: the legend is above
+        stem = (0.0, float(np.max(heights)))
         axes.plot([values.mean()] * 2, stem, color=colour, linewidth=1.3, linestyle=(0, (4, 3)))
     dress(axes, "", f"cosine similarity of {of}", "% of pairs")
     axes.set_ylim(top=axes.get_ylim()[1] * 1.22)  # room for the legend above the bars
@@ -124,18 +130,24 @@ def lexical_scatter(
     *,
     title: str | None = None,
 ) -> Figure:
-    """Edit distance against human scores and similarities, a panel each (the paper's figure 2).
+    """Draws gold scores and similarities over edit distance, in one panel each.
 
-    arXiv 2011.05864. Similarity that sinks with edit distance more than human scores do follows
-    spelling. The y axis is the rank in percent, so that panels of different scales compare.
+    A similarity that decreases with edit distance more than the gold scores do depends on
+    spelling. The y axis is the rank in percent, so that the panels are comparable.
 
     Args:
-        distances: ``(n,)`` edit distances of the pairs.
-        measures: Named ``(n,)`` numbers, such as gold, plain and flow.
-        title: Above all.
+        distances: edit distances of the pairs, shape `(n,)`.
+        measures: values by name, such as gold, plain and flow, each of shape `(n,)`.
+        title: title of the figure.
 
     Returns:
         The figure.
+
+    Raises:
+        FlowjaxError: shapes differ, or a value is not finite.
+
+    References:
+        Figure 2 of BERT-flow, https://arxiv.org/abs/2011.05864.
 
     Example:
         >>> figure = lexical_scatter([1, 2, 3], {"gold": [5, 4, 1], "plain": [0.9, 0.7, 0.8]})
@@ -144,7 +156,7 @@ def lexical_scatter(
     """
     distances = sample("distances", distances)
     figure, axes = new_figure(1, len(measures), size=(3.9, 3.7), share_y=True, title=title)
-    colours = (GREEN, BEFORE, AFTER, *CYCLE[3:])  # gold, plain, flow: as in the other pictures
+    colours = (GREEN, BEFORE, AFTER, *CYCLE[3:])  # gold, plain, flow: as in the other figures
     for panel, (name, given), colour in zip(axes, measures.items(), colours, strict=False):
         values = sample(name, given, distances.size)
         percent = 100.0 * (average_ranks(values) - 0.5) / values.size
@@ -153,7 +165,7 @@ def lexical_scatter(
         panel.plot(centres, means, color=INK, linewidth=1.8, marker="o", markersize=4)
         rho = 100.0 * spearman(distances, values, ("distances", name))
         dress(panel, f"{name}: Spearman {rho:.1f}", "edit distance")
-        # A few very long sentences would squeeze all other pairs to the left.
+        # The axis ends at the 99th percentile, because a few sentences are very long.
         far = np.quantile(distances, 0.99)
         panel.set_xlim(-0.02 * far, far * 1.02)
     axes[0].set_ylabel("rank in percent", fontsize=10, color=INK)
@@ -161,7 +173,7 @@ def lexical_scatter(
 
 
 def _cloud(axes: Axes, x: np.ndarray, y: np.ndarray, colour: str) -> None:
-    """Many points, fainter and smaller the more there are."""
+    """Draws points that are smaller and more transparent the more there are."""
     alpha = float(np.clip(12.0 / np.sqrt(x.size), 0.12, 0.8))
     area = float(np.clip(600.0 / np.sqrt(x.size), 5.0, 26.0))
     axes.scatter(x, y, s=area, color=colour, alpha=alpha, linewidths=0, rasterized=True)
@@ -170,7 +182,7 @@ def _cloud(axes: Axes, x: np.ndarray, y: np.ndarray, colour: str) -> None:
 def _binned_mean(
     x: np.ndarray, y: np.ndarray, bins: int = 8, *, quantiles: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Mean of x and y in ranges of x, equal in width or in number; empty ranges are left out."""
+    """Returns the means of x and y in ranges of x of equal width, or equal size (`quantiles`)."""
     edges = np.quantile(x, np.linspace(0, 1, bins + 1)) if quantiles else None
     edges = np.linspace(x.min(), x.max(), bins + 1) if edges is None else edges
     place = np.clip(np.searchsorted(edges, x, side="right") - 1, 0, bins - 1)

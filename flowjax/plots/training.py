@@ -1,4 +1,4 @@
-"""Training curves from the rows of a run's ``metrics.jsonl``."""
+"""Training curves from the rows of a run's `metrics.jsonl`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from flowjax.errors import FlowjaxError
 from flowjax.plots._style import CYCLE, dress, legend, new_figure
 
 if TYPE_CHECKING:
@@ -23,21 +24,21 @@ def loss_curves(
     unit: str = "",
     title: str | None = None,
 ) -> Figure:
-    """One or more losses by step: each value faint, and a running mean where there are many.
+    """Draws losses over steps; curves of many values have a running mean.
 
     Args:
-        rows: Dicts as in ``metrics.jsonl``. A row without a key has no point in that curve, so
-            a validation loss every hundredth step is fine.
-        keys: Which to draw; those whose name contains ``loss`` when None.
-        step: The key that counts steps.
-        unit: Of the losses, for the label.
-        title: Above.
+        rows: dicts as in `metrics.jsonl`. Rows may lack a key, such as a validation loss that is
+            measured every hundred steps.
+        keys: keys to draw; None draws the keys that contain `loss`.
+        step: key of the step number.
+        unit: unit of the losses, for the label.
+        title: title of the figure.
 
     Returns:
-        The figure. Values that are not finite are left out of the curve and counted in its name.
+        The figure. Values that are not finite are not drawn; the legend has their number.
 
     Raises:
-        ValueError: If there is no row, or none of the keys.
+        FlowjaxError: there are no rows, a key is missing, or a key has no finite value.
 
     Example:
         >>> rows = [{"step": i, "loss": 1.0 / (i + 1)} for i in range(5)]
@@ -49,7 +50,7 @@ def loss_curves(
     wanted = [key for key in there if "loss" in key] if keys is None else list(keys)
     missing = [key for key in wanted if key not in there]
     if missing or not wanted:
-        raise ValueError(f"rows: expected {missing or 'a key with loss in it'}, got {there}")
+        raise FlowjaxError(f"rows: expected {missing or 'a key that contains loss'}, got {there}")
     figure, (axes,) = new_figure(size=(6.4, 3.9), title=title)
     _draw(axes, rows, wanted, step)
     dress(axes, "", step, f"loss ({unit})" if unit else "loss")
@@ -57,39 +58,39 @@ def loss_curves(
     return figure
 
 
-# The panels of a flow's run: what its y axis says, and the keys drawn in it.
+# Label of the y axis and keys of each panel of `fit_curves`.
 PANELS = {
     "bits per dimension": ("bits_per_dim", "validation_bits_per_dim"),
-    "nats a row": ("log_base", "log_det"),
-    "gradient's norm": ("grad_norm",),
+    "nats per example": ("log_base", "log_det"),
+    "gradient norm": ("grad_norm",),
     "learning rate": ("learning_rate",),
 }
 
 
 def fit_curves(rows: Iterable[Mapping[str, Any]], *, step: str = "step") -> Figure:
-    """A flow's run by step: the loss, the likelihood's two terms, gradients, learning rate.
+    """Draws the metrics of a fit over steps: loss, likelihood terms, gradient norm, learning rate.
 
     Args:
-        rows: Dicts as in ``metrics.jsonl``; a panel none of whose keys is there is left out.
-        step: The key that counts steps.
+        rows: dicts as in `metrics.jsonl`; panels without any of their keys are not drawn.
+        step: key of the step number.
 
     Returns:
         The figure.
 
     Raises:
-        ValueError: If no row has any of the keys.
+        FlowjaxError: no row has any of the keys.
 
     Example:
         >>> rows = [{"step": i, "bits_per_dim": 2.0, "grad_norm": 1.0} for i in range(5)]
         >>> [axes.get_ylabel() for axes in fit_curves(rows).axes]
-        ['bits per dimension', "gradient's norm"]
+        ['bits per dimension', 'gradient norm']
     """
     rows = list(rows)
     there = {key for row in rows for key in row}
     panels = {label: [k for k in keys if k in there] for label, keys in PANELS.items()}
     panels = {label: keys for label, keys in panels.items() if keys}
     if not panels:
-        raise ValueError(f"rows: expected metrics of a fit, got {sorted(there) or 'no row'}")
+        raise FlowjaxError(f"rows: expected metrics of a fit, got {sorted(there) or 'no rows'}")
     high = -(-len(panels) // 2)
     wide = min(2, len(panels))
     figure, axes = new_figure(high, wide, size=(5.2, 3.3))
@@ -109,9 +110,9 @@ def _draw(axes: Axes, rows: Sequence[Mapping[str, Any]], keys: Sequence[str], st
         found = [(row[step], row[key]) for row in rows if key in row and step in row]
         finite = np.array([pair for pair in found if math.isfinite(pair[1])], dtype=np.float64)
         if not len(finite):
-            raise ValueError(f"rows: expected finite {key} beside {step}, got none")
-        left_out = len(found) - len(finite)
-        name = f"{key} ({left_out} not finite, left out)" if left_out else key
+            raise FlowjaxError(f"rows: expected rows with {step} and a finite {key}, got none")
+        dropped = len(found) - len(finite)
+        name = f"{key} ({dropped} not finite, not shown)" if dropped else key
         x, y = finite.T
         colour = CYCLE[index % len(CYCLE)]
         smooth = _running_mean(y, max(1, len(y) // 40))
@@ -120,7 +121,7 @@ def _draw(axes: Axes, rows: Sequence[Mapping[str, Any]], keys: Sequence[str], st
             axes.plot(x, smooth, color=colour, linewidth=2, label=name)
         else:
             axes.plot(x, y, color=colour, linewidth=2, marker="o", markersize=3.5, label=name)
-        # The first steps may be far off: the axis shows where the loss goes from there.
+        # The axis leaves out the first steps of long curves, whose losses may be far larger.
         lows.append(smooth.min())
         highs.append(smooth[0] if len(y) < 80 else max(smooth[len(y) // 50 :].max(), y[-1]))
     room = 0.08 * (max(highs) - min(lows)) or 1.0
@@ -128,7 +129,7 @@ def _draw(axes: Axes, rows: Sequence[Mapping[str, Any]], keys: Sequence[str], st
 
 
 def _running_mean(y: np.ndarray, width: int) -> np.ndarray:
-    """Mean over a window around each point that shrinks at both ends."""
+    """Returns the mean over a centred window, which is narrower at both ends."""
     sums = np.concatenate([[0.0], np.cumsum(y)])
     i = np.arange(len(y))
     reach = np.minimum(width // 2, np.minimum(i, len(y) - 1 - i))

@@ -59,7 +59,7 @@ class Checkpoints:
         """
         self.folder = Path(folder).absolute()
         self._warn, self._about = warn, about
-        # Orbax logs each save at INFO and details of its own at WARNING.
+        # Orbax logs each save at INFO and harmless conditions at WARNING.
         logging.getLogger("absl").setLevel(logging.ERROR)
         options = ocp.CheckpointManagerOptions(
             max_to_keep=keep, create=True, enable_async_checkpointing=True
