@@ -2,7 +2,7 @@
 
 All functions take NumPy arrays and compute in float64. The package imports neither JAX nor flows
 nor encoders: an encoder is any function from sentences to vectors, and a flow is any function from
-vectors to vectors.
+vectors to vectors. "The paper" in docstrings is BERT-flow, arXiv 2011.05864.
 """
 
 from flowjax.evaluation.baselines import (

@@ -1,21 +1,31 @@
-"""Cosine similarity and correlations in float64, with ties and undefined cases spelled out."""
+"""Cosine similarity, Pearson and Spearman correlation in float64."""
 
 from __future__ import annotations
 
 import numpy as np
 
-# Below this spread the cosines of a set differ by rounding alone, and their ranks mean nothing.
+from flowjax.errors import FlowjaxError
+
+# Values with a smaller relative range differ by rounding errors only; their ranks are noise.
 CONSTANT = 1e-12
 
 
 def check_vectors(name: str, vectors: np.ndarray) -> np.ndarray:
-    """The vectors as a finite float64 matrix ``(n, d)``, or a ValueError that names them."""
+    """Returns the vectors as a float64 matrix, shape (n, d).
+
+    Args:
+        name: name of the vectors in error messages.
+        vectors: array, shape (n, d).
+
+    Raises:
+        FlowjaxError: the array has another shape or numbers that are not finite.
+    """
     matrix = np.asarray(vectors, dtype=np.float64)
     if matrix.ndim != 2 or 0 in matrix.shape:
-        raise ValueError(f"{name}: expected shape (n, d), got {matrix.shape}")
+        raise FlowjaxError(f"{name}: expected shape (n, d), got {matrix.shape}")
     bad = np.flatnonzero(~np.isfinite(matrix).all(axis=1))
     if bad.size:
-        raise ValueError(
+        raise FlowjaxError(
             f"{name}: expected finite numbers, got NaN or infinity in {bad.size} of {len(matrix)} "
             f"rows, the first of them row {bad[0]}"
         )
@@ -23,20 +33,19 @@ def check_vectors(name: str, vectors: np.ndarray) -> np.ndarray:
 
 
 def cosine(vectors1: np.ndarray, vectors2: np.ndarray) -> np.ndarray:
-    """Cosine similarity of matching rows.
+    """Returns the cosine similarity of matching rows.
 
-    Two equal rows give exactly 1, so that pairs of identical sentences tie in rank.
+    Two equal rows give exactly 1, so pairs of identical sentences have equal ranks.
 
     Args:
-        vectors1: ``(n, d)``.
-        vectors2: ``(n, d)``.
+        vectors1: vectors, shape (n, d).
+        vectors2: vectors, shape (n, d).
 
     Returns:
-        ``(n,)`` float64 in [-1, 1].
+        Similarities in [-1, 1], shape (n,), float64.
 
     Raises:
-        ValueError: For unequal shapes, numbers that are not finite, or a row of zeros, whose
-            cosine is undefined.
+        FlowjaxError: the shapes differ, a number is not finite, or a row is all zeros.
 
     Example:
         >>> cosine([[3.0, 0.0], [1.0, 1.0]], [[2.0, 0.0], [1.0, 0.0]]).round(4)
@@ -44,41 +53,41 @@ def cosine(vectors1: np.ndarray, vectors2: np.ndarray) -> np.ndarray:
     """
     a, b = check_vectors("vectors1", vectors1), check_vectors("vectors2", vectors2)
     if a.shape != b.shape:
-        raise ValueError(f"vectors2: expected shape {a.shape} like vectors1, got {b.shape}")
+        raise FlowjaxError(f"vectors2: expected shape {a.shape} like vectors1, got {b.shape}")
     a, b = _scaled("vectors1", a), _scaled("vectors2", b)
-    # sqrt(x * x) is exactly x in IEEE arithmetic, hence 1.0 for equal rows.
+    # In IEEE arithmetic sqrt(x * x) == x, so equal rows give exactly 1.0.
     norms = np.sqrt(_dot(a, a) * _dot(b, b))
     return np.clip(_dot(a, b) / norms, -1.0, 1.0)
 
 
 def average_ranks(values: np.ndarray) -> np.ndarray:
-    """Ranks from 1, ties sharing the mean of their ranks (as ``scipy.stats.rankdata``).
+    """Returns the ranks of the values from 1; equal values share the mean of their ranks.
 
     Args:
-        values: ``(n,)``.
+        values: numbers, shape (n,).
 
     Returns:
-        ``(n,)`` float64.
+        Ranks, shape (n,), float64.
 
     Example:
         >>> average_ranks([10.0, 20.0, 20.0, 5.0])
         array([2. , 3.5, 3.5, 1. ])
     """
-    _, inverse, counts = np.unique(np.asarray(values), return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    return (last - (counts - 1) / 2.0)[inverse]
+    from scipy.stats import rankdata  # importing scipy.stats takes more than a second
+
+    return rankdata(values)
 
 
 def pearson(x: np.ndarray, y: np.ndarray, names: tuple[str, str] = ("x", "y")) -> float:
-    """Pearson's correlation of two samples, in [-1, 1].
+    """Returns Pearson's correlation of two samples, in [-1, 1].
 
     Args:
-        x: ``(n,)``, n at least 2, finite, not constant.
-        y: ``(n,)``, likewise.
-        names: What the errors call them.
+        x: finite numbers that are not all equal, shape (n,) with n at least 2.
+        y: finite numbers that are not all equal, shape (n,).
+        names: names of the samples in error messages.
 
     Raises:
-        ValueError: Where the correlation is undefined.
+        FlowjaxError: the correlation is undefined.
 
     Example:
         >>> round(pearson([1, 2, 3], [1, 2, 4]), 6)
@@ -86,21 +95,22 @@ def pearson(x: np.ndarray, y: np.ndarray, names: tuple[str, str] = ("x", "y")) -
     """
     x, y = _sample(x, names[0]), _sample(y, names[1])
     if x.shape != y.shape:
-        raise ValueError(f"{names[1]}: expected {x.size} numbers like {names[0]}, got {y.size}")
+        raise FlowjaxError(f"{names[1]}: expected {x.size} numbers like {names[0]}, got {y.size}")
+    # scipy.stats.pearsonr rounds: proportional samples get 0.9999999999999998 instead of 1.
     x, y = x - x.mean(), y - y.mean()
     return float(np.clip((x @ y) / np.sqrt((x @ x) * (y @ y)), -1.0, 1.0))
 
 
 def spearman(x: np.ndarray, y: np.ndarray, names: tuple[str, str] = ("x", "y")) -> float:
-    """Spearman's rank correlation, ties by average ranks (as ``scipy.stats.spearmanr``).
+    """Returns Spearman's rank correlation of two samples; equal values have average ranks.
 
     Args:
-        x: ``(n,)``, n at least 2, finite, not constant.
-        y: ``(n,)``, likewise.
-        names: What the errors call them.
+        x: finite numbers that are not all equal, shape (n,) with n at least 2.
+        y: finite numbers that are not all equal, shape (n,).
+        names: names of the samples in error messages.
 
     Raises:
-        ValueError: Where the correlation is undefined.
+        FlowjaxError: the correlation is undefined.
 
     Example:
         >>> round(spearman([1, 2, 3, 4], [1, 3, 2, 40]), 6)
@@ -115,11 +125,11 @@ def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _scaled(name: str, matrix: np.ndarray) -> np.ndarray:
-    """Rows divided by a power of two near their largest entry: exact, and safe from overflow."""
+    """Divides each row by a power of two near its largest entry: exact, and without overflow."""
     largest = np.abs(matrix).max(axis=1, keepdims=True)
     zero = np.flatnonzero(largest[:, 0] == 0.0)
     if zero.size:
-        raise ValueError(
+        raise FlowjaxError(
             f"{name}: expected rows of non-zero length, got {zero.size} of zeros, the first of "
             f"them row {zero[0]}: their cosine is undefined"
         )
@@ -129,11 +139,11 @@ def _scaled(name: str, matrix: np.ndarray) -> np.ndarray:
 def _sample(values: np.ndarray, name: str) -> np.ndarray:
     sample = np.asarray(values, dtype=np.float64)
     if sample.ndim != 1 or sample.size < 2:
-        raise ValueError(f"{name}: expected at least 2 numbers (n,), got shape {sample.shape}")
+        raise FlowjaxError(f"{name}: expected at least 2 numbers (n,), got shape {sample.shape}")
     if not np.isfinite(sample).all():
-        raise ValueError(f"{name}: expected finite numbers, got NaN or infinity")
+        raise FlowjaxError(f"{name}: expected finite numbers, got NaN or infinity")
     if np.ptp(sample) <= CONSTANT * max(1.0, float(np.abs(sample).max())):
-        raise ValueError(
+        raise FlowjaxError(
             f"{name}: expected numbers that differ, got {sample.size} times {sample[0]:.6g}: "
             "their correlation is undefined"
         )

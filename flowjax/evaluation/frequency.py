@@ -1,4 +1,4 @@
-"""The paper's table 1: are rare words' embeddings longer and more sparsely spread?"""
+"""Norm and neighbour distance of word embeddings by word frequency (the paper's table 1)."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from flowjax.errors import FlowjaxError
 from flowjax.evaluation.correlation import check_vectors
 
-# The table's last bin is printed [5K, 1K), surely 5K to 10K.
+# The paper prints the last bin as [5K, 1K), a misprint of [5K, 10K).
 BINS = ((0, 100), (100, 500), (500, 5_000), (5_000, 10_000))
 _BLOCK = 1024
 
@@ -21,26 +22,25 @@ def frequency_table(
     bins: Sequence[tuple[int, int]] = BINS,
     neighbours: Sequence[int] = (3, 5, 7),
 ) -> list[dict[str, Any]]:
-    """Mean L2 norm and k-NN closeness of word embeddings by frequency rank.
+    """Returns the mean L2 norm and the mean k-NN distance of word embeddings by frequency rank.
 
-    arXiv 2011.05864, table 1. Neighbours are sought among all embeddings given, never the word
-    itself; a word's value is the mean over its k nearest: those of smallest L2 distance, and
-    those of largest dot product. The paper does not say whether it takes the mean over the k or
-    the k-th; the mean is our reading.
+    The neighbours of a word are the other embeddings with the smallest L2 distance, or with the
+    largest dot product. The value of a word is the mean over its k nearest neighbours. The paper
+    (arXiv 2011.05864, table 1) does not specify the mean over k neighbours or the k-th neighbour.
 
     Args:
-        embeddings: ``(n, d)`` word embeddings; leave special and unused tokens out.
-        ranks: ``(n,)`` frequency rank of each row from 0, the most frequent; None when the rows
-            are in this order already.
-        bins: Half-open ranges of rank.
-        neighbours: The values of k, each less than n.
+        embeddings: word embeddings without special and unused tokens, shape (n, d).
+        ranks: frequency rank of each row, shape (n,), 0 for the most frequent word; None if the
+            rows are sorted by frequency.
+        bins: half-open ranges of ranks.
+        neighbours: values of k, each less than n.
 
     Returns:
-        One dict a bin: ``low, high, words, norm``, and ``l2_K`` and ``dot_K`` for each k. A bin
-        without words has 0 words and None for its numbers.
+        One dict per bin: `low, high, words, norm`, and `l2_K` and `dot_K` for each k. The values
+        of an empty bin are None.
 
     Raises:
-        ValueError: For ranks of another shape, or k not in 1 to n - 1.
+        FlowjaxError: the shape of `ranks` is wrong, or a k is not in 1 to n - 1.
 
     Example:
         >>> rows = frequency_table(np.array([[0.0], [1.0], [3.0]]), bins=[(0, 3)], neighbours=[1])
@@ -51,10 +51,10 @@ def frequency_table(
     n = len(x)
     ranks = np.arange(n) if ranks is None else np.asarray(ranks)
     if ranks.shape != (n,):
-        raise ValueError(f"ranks: expected shape ({n},) like the embeddings, got {ranks.shape}")
+        raise FlowjaxError(f"ranks: expected shape ({n},) like the embeddings, got {ranks.shape}")
     ks = tuple(neighbours)
     if not ks or min(ks) < 1 or max(ks) >= n:
-        raise ValueError(f"neighbours: expected k from 1 to {n - 1} for {n} words, got {ks}")
+        raise FlowjaxError(f"neighbours: expected k from 1 to {n - 1} for {n} words, got {ks}")
     squares = np.einsum("nd,nd->n", x, x)
     table = []
     for low, high in bins:
@@ -75,7 +75,7 @@ def frequency_table(
 def _nearest(
     x: np.ndarray, squares: np.ndarray, words: np.ndarray, k: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Smallest distances and largest dot products of some rows to all others, ``(m, k)`` each."""
+    """Returns the k smallest distances and k largest dot products of `words`, (m, k) each."""
     distances, products = [], []
     for start in range(0, len(words), _BLOCK):
         rows = words[start : start + _BLOCK]

@@ -1,23 +1,25 @@
-"""How evenly vectors fill their space: cosine of random pairs, spectrum, and published scores."""
+"""Isotropy measures: cosine of random pairs, singular spectrum, published scores."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from flowjax.errors import FlowjaxError
 from flowjax.evaluation.correlation import check_vectors, cosine
 
-_BLOCK = 1024  # rows at a time where all pairs of rows are visited
+_BLOCK = 1024  # rows per block of the pairwise distances
 
 
 def mean_cosine(vectors: np.ndarray, *, pairs: int | None = 10_000, seed: int = 0) -> float:
-    """Mean cosine similarity of random pairs of different rows; 0 for an isotropic cloud.
+    """Returns the mean cosine similarity of random pairs of rows, 0 for isotropic vectors.
 
-    The measure of anisotropy of Ethayarajh (arXiv 1909.00512).
+    This is the anisotropy measure of Ethayarajh (arXiv 1909.00512).
 
     Args:
-        vectors: ``(n, d)``, n at least 2, no row of zeros.
-        pairs: How many random pairs, drawn with replacement; None for all pairs, exactly.
-        seed: Of the draw.
+        vectors: vectors without a row of zeros, shape (n, d), n at least 2.
+        pairs: number of random pairs, drawn with replacement; None for the exact mean over all
+            pairs.
+        seed: integer seed of the draw.
 
     Returns:
         The mean, in [-1, 1].
@@ -38,14 +40,15 @@ def mean_cosine(vectors: np.ndarray, *, pairs: int | None = 10_000, seed: int = 
 
 
 def singular_spectrum(vectors: np.ndarray, *, center: bool = True) -> np.ndarray:
-    """Singular values from the largest down.
+    """Returns the singular values of the vectors in descending order.
 
     Args:
-        vectors: ``(n, d)``.
-        center: Subtract the mean first; the squares over n are then the covariance's eigenvalues.
+        vectors: vectors, shape (n, d).
+        center: True to subtract the mean; the squared singular values divided by n are then the
+            eigenvalues of the covariance.
 
     Returns:
-        ``(min(n, d),)`` float64.
+        Singular values, shape (min(n, d),), float64.
 
     Example:
         >>> singular_spectrum(np.array([[1.0, 0.0], [-1.0, 0.0]])).round(6) + 0.0
@@ -56,18 +59,18 @@ def singular_spectrum(vectors: np.ndarray, *, center: bool = True) -> np.ndarray
 
 
 def isotropy_score(vectors: np.ndarray) -> float:
-    """Isotropy of Mu & Viswanath (arXiv 1702.01417): min Z(c) / max Z(c), 1 when isotropic.
+    """Returns the isotropy score of Mu & Viswanath (arXiv 1702.01417), min Z(c) / max Z(c).
 
-    ``Z(c) = sum_x exp(c . x)`` over the eigenvectors c of ``X^T X``. An eigenvector has no sign,
-    so both c and -c are taken; otherwise the number would depend on the linear-algebra library.
-    The sums are done in logarithms: vectors of norm 30 would overflow. Scale matters: norms far
-    above 1 drive the score to 0 (normalise first to compare encoders).
+    `Z(c) = sum_x exp(c . x)` over the eigenvectors c of `X^T X`. The sign of an eigenvector is
+    arbitrary, so both c and -c are used; the score does not depend on the linear-algebra library.
+    The sums are computed in log space because vectors of norm 30 would overflow. The score depends
+    on scale and tends to 0 for norms far above 1: normalize the rows to compare encoders.
 
     Args:
-        vectors: ``(n, d)``.
+        vectors: vectors, shape (n, d).
 
     Returns:
-        The score, in [0, 1].
+        The score in [0, 1], 1 for isotropic vectors.
 
     Example:
         >>> round(isotropy_score(np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])), 6)
@@ -80,16 +83,16 @@ def isotropy_score(vectors: np.ndarray) -> float:
 
 
 def isoscore(vectors: np.ndarray) -> float:
-    """IsoScore (Rudman et al., arXiv 2108.07344): 1 isotropic, 0 all variance in one direction.
+    """Returns the IsoScore of Rudman et al. (arXiv 2108.07344).
 
-    Invariant to the mean, to rotation and to scale; with n < d it is low by construction, as the
-    variance then lies in n - 1 directions only.
+    The score is invariant to translation, rotation and scale. For n < d it is low by construction,
+    because the variance then has at most n - 1 directions.
 
     Args:
-        vectors: ``(n, d)``, d at least 2, not all rows equal.
+        vectors: vectors that are not all equal, shape (n, d), d at least 2.
 
     Returns:
-        The score, in [0, 1].
+        The score in [0, 1]: 1 for isotropic vectors, 0 for variance in one direction only.
 
     Example:
         >>> round(isoscore(np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])), 6)
@@ -98,28 +101,29 @@ def isoscore(vectors: np.ndarray) -> float:
     x = _rows(vectors)
     d = x.shape[1]
     if d < 2:
-        raise ValueError(f"vectors: expected at least 2 dimensions, got shape {x.shape}")
+        raise FlowjaxError(f"vectors: expected at least 2 dimensions, got shape {x.shape}")
     variances = _variances(x)
     if variances.max() == 0.0:
-        raise ValueError("vectors: expected rows that differ, got all rows equal")
+        raise FlowjaxError("vectors: expected rows that differ, got all rows equal")
     unit = np.sqrt(d) * variances / np.linalg.norm(variances)
     defect = np.linalg.norm(unit - 1.0) / np.sqrt(2.0 * (d - np.sqrt(d)))
-    used = d - defect**2 * (d - np.sqrt(d))  # dimensions used, sqrt(d) .. d
+    used = d - defect**2 * (d - np.sqrt(d))  # from sqrt(d) to d
     return float(np.clip((used**2 - d) / (d * (d - 1.0)), 0.0, 1.0))
 
 
 def alignment(vectors1: np.ndarray, vectors2: np.ndarray, *, alpha: float = 2.0) -> float:
-    """Alignment of positive pairs (Wang & Isola, arXiv 2005.10242): small when they are close.
+    """Returns the alignment of positive pairs (Wang & Isola, arXiv 2005.10242).
 
-    ``mean |u - v|^alpha`` of rows normalised to length 1, which is done here.
+    The alignment is `mean |u - v|^alpha` of the rows normalized to length 1, small for close
+    pairs.
 
     Args:
-        vectors1: ``(n, d)``, each row with its like in vectors2 (such as STS-B pairs above 4).
-        vectors2: ``(n, d)``.
-        alpha: The power.
+        vectors1: first vectors of positive pairs (such as STS-B pairs above 4), shape (n, d).
+        vectors2: second vectors, shape (n, d).
+        alpha: exponent.
 
     Returns:
-        A number from 0 up.
+        The alignment, at least 0.
 
     Example:
         >>> alignment(np.array([[2.0, 0.0]]), np.array([[0.0, 3.0]]))
@@ -130,17 +134,17 @@ def alignment(vectors1: np.ndarray, vectors2: np.ndarray, *, alpha: float = 2.0)
 
 
 def uniformity(vectors: np.ndarray, *, t: float = 2.0) -> float:
-    """Uniformity on the sphere (Wang & Isola, arXiv 2005.10242): low when evenly spread.
+    """Returns the uniformity on the sphere (Wang & Isola, arXiv 2005.10242).
 
-    ``log mean exp(-t |u_i - u_j|^2)`` over all pairs i < j of rows normalised to length 1, which
-    is done here; all n (n - 1) / 2 pairs are visited, a block at a time.
+    The uniformity is `log mean exp(-t |u_i - u_j|^2)` over all n (n - 1) / 2 pairs i < j of the
+    rows normalized to length 1, low for evenly distributed rows.
 
     Args:
-        vectors: ``(n, d)``, n at least 2.
-        t: The kernel's sharpness.
+        vectors: vectors, shape (n, d), n at least 2.
+        t: inverse width of the kernel.
 
     Returns:
-        A number from -4 t up to 0.
+        The uniformity, in [-4 t, 0].
 
     Example:
         >>> uniformity(np.array([[1.0, 0.0], [-5.0, 0.0]]))
@@ -151,22 +155,22 @@ def uniformity(vectors: np.ndarray, *, t: float = 2.0) -> float:
     for start in range(0, len(u), _BLOCK):
         block = u[start : start + _BLOCK]
         kernel = np.exp(-t * np.maximum(2.0 - 2.0 * block @ u[start:].T, 0.0))
-        within = kernel[:, : len(block)]  # each of these pairs stands here twice, or with itself
+        within = kernel[:, : len(block)]  # holds each pair twice, and the diagonal
         total += float(np.triu(within, 1).sum() + kernel[:, len(block) :].sum())
     return float(np.log(total / (len(u) * (len(u) - 1) / 2)))
 
 
 def isotropy_report(vectors: np.ndarray, *, seed: int = 0) -> dict[str, float]:
-    """The scores of this file on one set of vectors, for a before / after table.
+    """Returns the isotropy measures of one set of vectors.
 
     Args:
-        vectors: ``(n, d)``.
-        seed: Of the random pairs.
+        vectors: vectors, shape (n, d).
+        seed: integer seed of the random pairs.
 
     Returns:
-        ``mean_norm, mean_cosine, isotropy_score`` (of rows normalised to length 1, so that
-        encoders compare), ``isoscore, uniformity`` and ``top_variance`` (share of the first
-        principal direction).
+        `mean_norm, mean_cosine, isotropy_score` (of the rows normalized to length 1, to compare
+        encoders), `isoscore, uniformity` and `top_variance` (fraction of the variance in the
+        first principal direction).
 
     Example:
         >>> report = isotropy_report(np.random.default_rng(0).normal(size=(500, 4)))
@@ -188,19 +192,19 @@ def isotropy_report(vectors: np.ndarray, *, seed: int = 0) -> dict[str, float]:
 def _rows(vectors: np.ndarray) -> np.ndarray:
     x = check_vectors("vectors", vectors)
     if len(x) < 2:
-        raise ValueError(f"vectors: expected at least 2 rows, got shape {x.shape}")
+        raise FlowjaxError(f"vectors: expected at least 2 rows, got shape {x.shape}")
     return x
 
 
 def _unit(x: np.ndarray) -> np.ndarray:
     norms = np.linalg.norm(x, axis=1, keepdims=True)
     if (norms == 0.0).any():
-        raise ValueError(f"vectors: expected no row of zeros, got {(norms == 0.0).sum()}")
+        raise FlowjaxError(f"vectors: expected no row of zeros, got {(norms == 0.0).sum()}")
     return x / norms
 
 
 def _variances(x: np.ndarray) -> np.ndarray:
-    """Squares of the singular spectrum, ``(d,)``, from the d x d products: 40 times as fast."""
+    """Returns the squared singular values, shape (d,), from `X^T X`, which is faster than SVD."""
     x = x - x.mean(axis=0)
     return np.maximum(np.linalg.eigvalsh(x.T @ x)[::-1], 0.0)
 

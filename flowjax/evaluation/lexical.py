@@ -1,4 +1,4 @@
-"""Edit distance and what it tells: does similarity follow meaning or spelling (table 6)?"""
+"""Correlation of similarity with edit distance, which measures lexical bias (paper's table 6)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from flowjax.errors import FlowjaxError
 from flowjax.evaluation.correlation import spearman
 
 _BATCH = 512
@@ -18,16 +19,17 @@ def edit_distances(
     unit: str = "character",
     normalize: bool = False,
 ) -> np.ndarray:
-    """Levenshtein distance of each pair: insertions, deletions and substitutions cost 1.
+    """Returns the Levenshtein distance of each pair.
 
     Args:
         sentences1: n sentences.
         sentences2: n sentences.
-        unit: ``"character"`` or ``"word"`` (split at white space).
-        normalize: Divide by the longer one's length (0 for two empty ones), which gives 0 to 1.
+        unit: `"character"` or `"word"` (split at white space).
+        normalize: True to divide by the length of the longer sentence, which gives values in
+            [0, 1] (0 for two empty sentences).
 
     Returns:
-        ``(n,)`` float64.
+        Distances, shape (n,), float64.
 
     Example:
         >>> edit_distances(["kitten", "a b"], ["sitting", "a b"])
@@ -36,12 +38,12 @@ def edit_distances(
         array([0.333])
     """
     if len(sentences1) != len(sentences2):
-        raise ValueError(
+        raise FlowjaxError(
             f"sentences2: expected {len(sentences1)} sentences like sentences1, "
             f"got {len(sentences2)}"
         )
     if unit not in ("character", "word"):
-        raise ValueError(f"unit: expected 'character' or 'word', got {unit!r}")
+        raise FlowjaxError(f"unit: expected 'character' or 'word', got {unit!r}")
     codes: dict[str, int] = {}
 
     def encode(sentence: str) -> np.ndarray:
@@ -52,7 +54,7 @@ def edit_distances(
     lengths = np.array([[len(a), len(b)] for a, b in zip(first, second, strict=True)])
     lengths = lengths.reshape(-1, 2)
     distances = np.zeros(len(first))
-    # Batches of like length need little padding.
+    # Sentences of similar length need little padding.
     order = np.argsort(lengths.max(axis=1), kind="stable")
     for start in range(0, len(order), _BATCH):
         batch = order[start : start + _BATCH]
@@ -71,24 +73,24 @@ def lexical_correlations(
     normalize: bool = False,
     lowercase: bool = True,
 ) -> dict[str, float]:
-    """Spearman x 100 of edit distance with gold and similarities (arXiv 2011.05864, table 6).
+    """Returns Spearman x 100 of edit distance with gold scores and similarities.
 
-    The paper has gold -24.61, BERT -50.49, flow -28.01 on STS-B: plain BERT similarity follows
-    spelling far more than human scores do. It names neither split nor unit; by the gold column,
-    which needs no BERT, the nearest is the dev split with lower-cased words, not normalised
-    (-23.9; word pieces -24.2), so these are the defaults. Characters give -20.2 there, and the
-    test split -12.9 for either.
+    The paper (arXiv 2011.05864, table 6) reports gold -24.61, BERT -50.49 and flow -28.01 on
+    STS-B: BERT similarity depends on spelling more than the gold scores do. The paper names
+    neither the split nor the unit. The defaults reproduce its gold value best: lower-cased words
+    without normalization give -23.9 on dev. Characters give -20.2 on dev; both units give -12.9
+    on test.
 
     Args:
         sentences1: n sentences.
         sentences2: n sentences.
-        measures: Named ``(n,)`` numbers to hold the distance against: gold, plain, flow.
-        unit: See `edit_distances`.
-        normalize: See `edit_distances`.
-        lowercase: Compare in lower case, as an uncased encoder does.
+        measures: numbers to correlate with the distance by name, each of shape (n,).
+        unit: see `edit_distances`.
+        normalize: see `edit_distances`.
+        lowercase: True to compare lower-cased sentences, like an uncased encoder.
 
     Returns:
-        ``{name: correlation x 100}``.
+        `{name: correlation x 100}`.
 
     Example:
         >>> lexical_correlations(["a b"] * 3, ["A b", "a x", "x y"], {"gold": [5, 4, 1]})
@@ -104,18 +106,18 @@ def lexical_correlations(
 
 
 def _levenshtein(first: list[np.ndarray], second: list[np.ndarray]) -> np.ndarray:
-    """Distances of a batch of pairs: one dynamic programme, a row of all pairs at a time."""
+    """Returns the distances of a batch of pairs by dynamic programming over all pairs at once."""
     a, rows = _padded(first, -1)
-    b, columns = _padded(second, -2)  # another filler, so that padding never matches padding
+    b, columns = _padded(second, -2)  # the padding of `a` and `b` must differ
     steps = np.arange(b.shape[1] + 1)
     current = np.broadcast_to(steps, (len(first), len(steps))).copy()
-    results = columns.astype(np.float64)  # right where the first sentence is empty
+    results = columns.astype(np.float64)  # the distance to an empty first sentence
     for i in range(a.shape[1]):
         replaced = current[:, :-1] + (a[:, i, None] != b)
         following = np.empty_like(current)
         following[:, 0] = i + 1
         following[:, 1:] = np.minimum(current[:, 1:] + 1, replaced)
-        # Insertions: the least of following[j'] + (j - j') over j' <= j, as a running minimum.
+        # Insertions: minimum of following[j'] + (j - j') over j' <= j, as a running minimum.
         current = np.minimum.accumulate(following - steps, axis=1) + steps
         ended = np.flatnonzero(rows == i + 1)
         results[ended] = current[ended, columns[ended]]

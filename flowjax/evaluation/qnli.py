@@ -1,26 +1,25 @@
-"""QNLI without training: how well cosine tells answers from non-answers (the paper's table 4)."""
+"""QNLI without training: area under the ROC curve of cosine similarity (the paper's table 4)."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from flowjax.errors import FlowjaxError
 from flowjax.evaluation.correlation import average_ranks, cosine
 
 
 def roc_auc(scores: np.ndarray, labels: np.ndarray) -> float:
-    """Area under the ROC curve: the chance that a positive scores above a negative.
+    """Returns the area under the ROC curve, in [0, 1].
 
-    The Mann-Whitney statistic over average ranks, so a tie counts one half.
+    The area is the probability that a positive has a higher score than a negative; equal scores
+    count one half (Mann-Whitney statistic).
 
     Args:
-        scores: ``(n,)`` finite numbers.
-        labels: ``(n,)`` of 0 and 1, both present.
-
-    Returns:
-        The area, in [0, 1].
+        scores: finite numbers, shape (n,).
+        labels: 0 or 1, shape (n,); both must occur.
 
     Raises:
-        ValueError: For other labels, one class only, or scores that are not finite.
+        FlowjaxError: there are other labels or only one class, or a score is not finite.
 
     Example:
         >>> roc_auc([0.9, 0.8, 0.8, 0.1], [1, 1, 0, 0])
@@ -28,12 +27,14 @@ def roc_auc(scores: np.ndarray, labels: np.ndarray) -> float:
     """
     scores, labels = np.asarray(scores, np.float64), np.asarray(labels, np.float64)
     if scores.ndim != 1 or scores.shape != labels.shape:
-        raise ValueError(f"labels: expected shape {scores.shape} (n,), got {labels.shape}")
+        raise FlowjaxError(f"labels: expected shape {scores.shape} (n,), got {labels.shape}")
     if not np.isfinite(scores).all():
-        raise ValueError("scores: expected finite numbers, got NaN or infinity")
+        raise FlowjaxError("scores: expected finite numbers, got NaN or infinity")
     found = np.unique(labels)
     if not np.array_equal(found, [0.0, 1.0]):
-        raise ValueError(f"labels: expected both 0 and 1, and nothing else, got {found.tolist()}")
+        raise FlowjaxError(
+            f"labels: expected both 0 and 1, and nothing else, got {found.tolist()}"
+        )
     positive = labels == 1.0
     n_pos, n_neg = int(positive.sum()), int((~positive).sum())
     rank_sum = average_ranks(scores)[positive].sum()
@@ -41,22 +42,22 @@ def roc_auc(scores: np.ndarray, labels: np.ndarray) -> float:
 
 
 def score_auc(similarities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """``{"pairs", "auc"}``, auc x 100, of given similarities ``(n,)``; see `roc_auc`."""
+    """Returns `{"pairs", "auc"}` of similarities, shape (n,); the area is multiplied by 100."""
     return {"pairs": len(labels), "auc": 100.0 * roc_auc(similarities, labels)}
 
 
 def score_qnli(
     questions: np.ndarray, sentences: np.ndarray, labels: np.ndarray
 ) -> dict[str, float]:
-    """AUC x 100 of the cosine of question and sentence (arXiv 2011.05864, table 4).
+    """Returns the area under the ROC curve x 100 of the cosine of question and sentence.
 
     Args:
-        questions: ``(n, d)`` vectors.
-        sentences: ``(n, d)`` vectors.
-        labels: ``(n,)``, 1 where the sentence answers the question (entailment).
+        questions: vectors, shape (n, d).
+        sentences: vectors, shape (n, d).
+        labels: 1 if the sentence answers the question (entailment) and 0 otherwise, shape (n,).
 
     Returns:
-        ``{"pairs", "auc"}``.
+        `{"pairs", "auc"}`.
 
     Example:
         >>> score_qnli([[1, 0], [1, 0]], [[1, 1], [0, 1]], [1, 0])

@@ -1,4 +1,4 @@
-"""Spearman and Pearson of cosine similarity with human scores, per task, split and subset."""
+"""Spearman and Pearson correlation of cosine similarity with gold scores, per split and subset."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
+from flowjax.errors import FlowjaxError
 from flowjax.evaluation.correlation import check_vectors, cosine, pearson, spearman
 from flowjax.evaluation.qnli import score_auc
 from flowjax.evaluation.tasks import Pairs, PairTask
@@ -15,14 +16,14 @@ Encode = Callable[[list[str]], np.ndarray]
 
 
 def score_similarities(similarities: np.ndarray, gold: np.ndarray) -> Scores:
-    """Correlations, x 100, of given similarities with human scores.
+    """Returns the correlations x 100 of similarities with gold scores.
 
     Args:
-        similarities: ``(n,)``.
-        gold: ``(n,)``.
+        similarities: numbers, shape (n,).
+        gold: gold scores, shape (n,).
 
     Returns:
-        ``{"pairs", "spearman", "pearson"}``.
+        `{"pairs", "spearman", "pearson"}`.
 
     Example:
         >>> score_similarities([0.1, 0.5, 0.6], [0.0, 3.0, 5.0])["spearman"]
@@ -37,19 +38,19 @@ def score_similarities(similarities: np.ndarray, gold: np.ndarray) -> Scores:
 
 
 def score_pairs(vectors1: np.ndarray, vectors2: np.ndarray, gold: np.ndarray) -> Scores:
-    """Correlations, x 100, of cosine similarity with human scores, in float64.
+    """Returns the correlations x 100 of cosine similarity with gold scores.
 
     Args:
-        vectors1: ``(n, d)`` vectors of the first sentences.
-        vectors2: ``(n, d)`` vectors of the second sentences.
-        gold: ``(n,)`` human scores on any scale.
+        vectors1: vectors of the first sentences, shape (n, d).
+        vectors2: vectors of the second sentences, shape (n, d).
+        gold: gold scores on any scale, shape (n,).
 
     Returns:
-        ``{"pairs", "spearman", "pearson"}``; Spearman gives ties their average rank.
+        `{"pairs", "spearman", "pearson"}`.
 
     Raises:
-        ValueError: Where the result would be undefined: a row of zeros, NaN or infinity, fewer
-            than two pairs, or similarities (or scores) that are all equal.
+        FlowjaxError: the correlation is undefined because of a row of zeros, NaN or infinity,
+            fewer than two pairs, or similarities or scores that are all equal.
 
     Example:
         >>> x = [[1.0, 0.0], [1.0, 0.0], [1.0, 0.0]]
@@ -63,17 +64,17 @@ def score_pairs(vectors1: np.ndarray, vectors2: np.ndarray, gold: np.ndarray) ->
 def evaluate_task(
     task: PairTask, encode: Encode, *, splits: Iterable[str] | None = None
 ) -> dict[str, dict]:
-    """Encodes each distinct sentence of a task once and scores every split.
+    """Encodes each distinct sentence of a task once and returns the scores of every split.
 
     Args:
-        task: Any PairTask.
-        encode: From a list of n sentences to ``(n, d)`` vectors.
-        splits: Which splits; all when None.
+        task: task to evaluate.
+        encode: function from a list of n sentences to vectors, shape (n, d).
+        splits: names of the splits; all splits if None.
 
     Returns:
-        For a plain task ``{split: {"pairs", "spearman", "pearson"}}``; for a grouped one (STS12
-        to STS16) ``{split: {"all", "mean", "wmean", "subsets": {name: ...}}}``, each with these
-        three; for QNLI ``{split: {"pairs", "auc"}}``. All x 100 but pairs.
+        `{split: {"pairs", "spearman", "pearson"}}`; for a grouped task (STS12 to STS16)
+        `{split: {"all", "mean", "wmean", "subsets": {name: ...}}}`, each with these three values;
+        for QNLI `{split: {"pairs", "auc"}}`. All values except `pairs` are multiplied by 100.
 
     Example:
         >>> pairs = Pairs(("a", "b", "c"), ("b", "c", "d"), [1, 2, 3])
@@ -93,16 +94,19 @@ def evaluate_vectors(
     *,
     splits: Iterable[str] | None = None,
 ) -> dict[str, dict]:
-    """As `evaluate_task`, from vectors already at hand: plain and calibrated share one encoding.
+    """Returns the scores of every split, given the vectors of the sentences.
 
     Args:
-        task: Any PairTask.
-        sentences: The n sentences that have a vector, such as ``task.sentences(unique=True)``.
-        vectors: ``(n, d)``.
-        splits: Which splits; all when None.
+        task: task to evaluate.
+        sentences: n sentences, such as `task.sentences(unique=True)`.
+        vectors: their vectors, shape (n, d).
+        splits: names of the splits; all splits if None.
 
     Returns:
-        See `evaluate_task`.
+        Scores as in `evaluate_task`.
+
+    Raises:
+        FlowjaxError: a sentence of the task has no vector, or a correlation is undefined.
     """
     lookup = Lookup(sentences, vectors)
     results = {}
@@ -118,17 +122,17 @@ def evaluate_vectors(
             else:
                 pairs = task.pairs(split)
                 results[split] = score_similarities(lookup.cosines(pairs), pairs.gold)
-        except ValueError as error:
-            raise ValueError(f"{task.name} {split}: {error}") from error
+        except FlowjaxError as error:
+            raise FlowjaxError(f"{task.name} {split}: {error}") from error
     return results
 
 
 class Lookup:
-    """Vectors by their sentence.
+    """Mapping from sentences to vectors.
 
     Args:
-        sentences: n sentences; of equal ones the first counts.
-        vectors: ``(n, d)``, finite.
+        sentences: n sentences; the first of equal sentences counts.
+        vectors: finite vectors, shape (n, d).
 
     Example:
         >>> lookup = Lookup(["a", "b"], np.array([[1.0, 0.0], [1.0, 1.0]]))
@@ -139,7 +143,7 @@ class Lookup:
     def __init__(self, sentences: Sequence[str], vectors: np.ndarray) -> None:
         self.vectors = check_vectors("vectors", vectors)
         if len(self.vectors) != len(sentences):
-            raise ValueError(
+            raise FlowjaxError(
                 f"vectors: expected one row for each of {len(sentences)} sentences, "
                 f"got shape {self.vectors.shape}"
             )
@@ -148,14 +152,14 @@ class Lookup:
     def __getitem__(self, sentences: Sequence[str]) -> np.ndarray:
         missing = [s for s in sentences if s not in self.rows]
         if missing:
-            raise ValueError(
+            raise FlowjaxError(
                 f"vectors: expected one for every sentence, got none for {len(missing)}, "
                 f"the first of them {missing[0][:60]!r}"
             )
         return self.vectors[np.array([self.rows[s] for s in sentences], dtype=np.intp)]
 
     def cosines(self, pairs: Pairs) -> np.ndarray:
-        """Cosine of each scored pair, ``(n,)`` float64."""
+        """Returns the cosine similarity of each scored pair, shape (n,), float64."""
         return cosine(self[pairs.sentences1], self[pairs.sentences2])
 
 
@@ -164,8 +168,8 @@ def _grouped(similarities: Mapping[str, np.ndarray], subsets: Mapping[str, Pairs
     for name, pairs in subsets.items():
         try:
             each[name] = score_similarities(similarities[name], pairs.gold)
-        except ValueError as error:
-            raise ValueError(f"subset {name}: {error}") from error
+        except FlowjaxError as error:
+            raise FlowjaxError(f"subset {name}: {error}") from error
     sizes = np.array([scores["pairs"] for scores in each.values()], dtype=np.float64)
     total = int(sizes.sum())
 

@@ -1,4 +1,4 @@
-"""Results summed up: the average over tasks, mean and spread over seeds."""
+"""Summaries of results: average over tasks, mean and standard deviation over seeds."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from flowjax.errors import FlowjaxError
 from flowjax.evaluation.table import AGGREGATIONS, MEASURES, SINGLE, flat_rows
 
 
@@ -18,20 +19,20 @@ def average(
     measure: str = "spearman",
     tasks: Iterable[str] | None = None,
 ) -> dict[str, float]:
-    """Plain mean of a measure over tasks, as in the "Avg" column of the field's tables.
+    """Returns the unweighted mean of a measure over tasks, the usual "Avg" column of papers.
 
     Args:
-        results: The layout of `flowjax.evaluation.table`.
-        aggregation: ``all``, ``mean`` or ``wmean``, for the tasks that have subsets.
-        split: Tasks without this split do not count.
-        measure: ``spearman`` or ``pearson``.
-        tasks: Which tasks; None for all that have the measure.
+        results: results in the layout of `flowjax.evaluation.table`.
+        aggregation: `all`, `mean` or `wmean`, for tasks with subsets.
+        split: name of the split; tasks without this split are ignored.
+        measure: `spearman` or `pearson`.
+        tasks: names of the tasks; all tasks with the measure if None.
 
     Returns:
-        ``{VECTORS: mean}``, for the vectors that every counted task has.
+        `{VECTORS: mean}` for the kinds of vectors that all of these tasks have.
 
     Raises:
-        ValueError: For an unknown aggregation, or a task asked for that is not there.
+        FlowjaxError: the aggregation is unknown, or one of `tasks` lacks the measure.
 
     Example:
         >>> a, b = ({"plain": {"pairs": 9, "spearman": s, "pearson": s}} for s in (40.0, 60.0))
@@ -39,7 +40,7 @@ def average(
         {'plain': 50.0}
     """
     if aggregation not in AGGREGATIONS:
-        raise ValueError(f"aggregation: expected one of {AGGREGATIONS}, got {aggregation!r}")
+        raise FlowjaxError(f"aggregation: expected one of {AGGREGATIONS}, got {aggregation!r}")
     table: dict[str, dict[str, float]] = {}
     for row in flat_rows(results, subsets=False):
         counted = row["split"] == split and row["aggregation"] in (aggregation, SINGLE)
@@ -48,7 +49,7 @@ def average(
     wanted = list(table) if tasks is None else list(tasks)
     missing = [task for task in wanted if task not in table]
     if missing:
-        raise ValueError(f"average: expected {measure} on {split} for {missing}, got none")
+        raise FlowjaxError(f"average: expected {measure} on {split} for {missing}, got none")
     kinds = dict.fromkeys(kind for task in wanted for kind in table[task])
     return {
         kind: float(np.mean([table[task][kind] for task in wanted]))
@@ -58,18 +59,18 @@ def average(
 
 
 def summarize_seeds(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Mean and standard deviation over runs with different seeds.
+    """Returns the mean and the standard deviation over runs with different seeds.
 
     Args:
-        runs: Results of equal layout, at least one. What stands beside an outer ``"results"``
-            (the model, the notes) is left out: it may differ from seed to seed.
+        runs: results with equal layouts, at least one. Keys next to an outer `"results"`, such as
+            the model and the notes, are left out because they may differ.
 
     Returns:
-        The same layout; each measure is its mean, beside ``<measure>_std`` (sample standard
-        deviation, n - 1; 0 for one run) and ``seeds`` (how many runs).
+        The same layout. Each measure is replaced by its mean; `<measure>_std` is the sample
+        standard deviation (n - 1; 0 for one run) and `seeds` the number of runs.
 
     Raises:
-        ValueError: Where the runs' layouts or numbers of pairs differ.
+        FlowjaxError: the layouts or the numbers of pairs differ.
 
     Example:
         >>> runs = [{"spearman": s, "pairs": 7} for s in (70.0, 72.0)]
@@ -77,12 +78,12 @@ def summarize_seeds(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         {'spearman': 71.0, 'spearman_std': 1.4142135623730951, 'pairs': 7, 'seeds': 2}
     """
     if not runs:
-        raise ValueError("runs: expected at least one result, got none")
+        raise FlowjaxError("runs: expected at least one result, got none")
     if all("results" in run for run in runs):
         return {"results": summarize_seeds([run["results"] for run in runs])}
     first = runs[0]
     if any(set(run) != set(first) for run in runs):
-        raise ValueError(f"runs: expected the keys {sorted(first)} in every run, got others")
+        raise FlowjaxError(f"runs: expected the keys {sorted(first)} in every run, got others")
     summary: dict[str, Any] = {}
     for key, value in first.items():
         values = [run[key] for run in runs]
@@ -92,7 +93,7 @@ def summarize_seeds(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             summary[key] = float(np.mean(values))
             summary[f"{key}_std"] = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
         elif any(other != value for other in values):
-            raise ValueError(f"runs: expected equal {key}, got {values}")
+            raise FlowjaxError(f"runs: expected equal {key}, got {values}")
         else:
             summary[key] = value
     if any(key in first for key in MEASURES):

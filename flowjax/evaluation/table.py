@@ -1,9 +1,9 @@
-"""Results as tables: flat rows, Markdown, rich.
+"""Tables of results: flat rows, Markdown, rich.
 
-All functions read the layout that ``flowjax evaluate --json`` writes:
-``{"results": {TASK: {SPLIT: {VECTORS: scores}}}}``, where scores hold pairs, spearman and pearson
-(QNLI: pairs and auc), or for grouped tasks such scores under all, mean, wmean and subsets.
-A result without the name of its aggregation is meaningless, so every row carries it.
+All functions read the layout that `flowjax evaluate --json` writes:
+`{"results": {TASK: {SPLIT: {VECTORS: scores}}}}`. The scores hold `pairs`, `spearman` and
+`pearson` (QNLI: `pairs` and `auc`); a grouped task has such scores under `all`, `mean`, `wmean`
+and `subsets`. Every row of a table has the name of its aggregation.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ _KEYS = ("task", "split", "aggregation", "pairs")
 
 
 def by_vectors(scores: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Turns ``{VECTORS: {SPLIT: scores}}`` (one `evaluate_task` each) into the results' order.
+    """Converts `{VECTORS: {SPLIT: scores}}` to `{SPLIT: {VECTORS: scores}}`.
+
+    Args:
+        scores: result of `evaluate_task` for each kind of vectors.
 
     Example:
         >>> by_vectors({"plain": {"dev": {"pairs": 2}}, "glow": {"dev": {"pairs": 2}}})
@@ -36,14 +39,14 @@ def by_vectors(scores: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, A
 
 
 def flat_rows(results: Mapping[str, Any], *, subsets: bool = True) -> list[dict[str, Any]]:
-    """One flat row for each number pair, fit for ``csv.DictWriter``.
+    """Returns one flat dict per score, for example for `csv.DictWriter`.
 
     Args:
-        results: The layout above, with or without its outer ``"results"``.
-        subsets: Also the rows of single subsets (aggregation ``"subset NAME"``).
+        results: results in the layout of this module, with or without the outer `"results"`.
+        subsets: True to include single subsets, with the aggregation `"subset NAME"`.
 
     Returns:
-        Rows with the keys task, split, aggregation, vectors, pairs and the measures there are.
+        Dicts with the keys task, split, aggregation, vectors, pairs and the measures of the score.
 
     Example:
         >>> scores = {"pairs": 3, "spearman": 50.0, "pearson": 40.0}
@@ -63,12 +66,13 @@ def flat_rows(results: Mapping[str, Any], *, subsets: bool = True) -> list[dict[
 def markdown_table(
     results: Mapping[str, Any], *, subsets: bool = False, measures: Sequence[str] = MEASURES[:2]
 ) -> str:
-    """The results as a Markdown table, one column for each kind of vectors.
+    """Returns the results as a Markdown table with one column per kind of vectors.
 
     Args:
-        results: The layout above; from `summarize_seeds` cells read ``mean ± std``.
-        subsets: Also a row for each subset.
-        measures: Which correlations a cell shows, in this order.
+        results: results in the layout of this module; cells of `summarize_seeds` have the form
+            `mean ± std`.
+        subsets: True to add one row per subset.
+        measures: correlations in a cell, in this order.
 
     Example:
         >>> scores = {"pairs": 1379, "spearman": 47.286, "pearson": 45.0}
@@ -93,15 +97,15 @@ def rich_table(
     title: str | None = None,
     width: int | None = None,
 ) -> Table:
-    """The same as `markdown_table`, as a ``rich.table.Table`` for the terminal.
+    """Returns the results as a `rich.table.Table` for the terminal; see `markdown_table`.
 
     Args:
-        results: The layout above.
-        subsets: Also a row for each subset.
-        measures: Which correlations a cell shows, in this order.
-        title: Above.
-        width: Columns of text there are; the terminal's when None. Where the table is wider, the
-            measures of a cell stand one below the other.
+        results: results in the layout of this module.
+        subsets: True to add one row per subset.
+        measures: correlations in a cell, in this order.
+        title: title of the table.
+        width: width in characters; the width of the terminal if None. If the table is wider, each
+            measure of a cell gets its own line.
 
     Example:
         >>> scores = {"pairs": 1379, "spearman": 47.286, "pearson": 45.0}
@@ -114,7 +118,7 @@ def rich_table(
     header, rows, legend = _grid(results, subsets, measures)
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     room = get_terminal_size().columns if width is None else width
-    if sum(widths) + 2 * len(widths) > room:  # numbers that are cut short would be wrong
+    if sum(widths) + 2 * len(widths) > room:  # rich would truncate the numbers
         rows = [[cell.replace(" / ", "\n") for cell in row] for row in rows]
     table = Table(title=title, caption=legend, box=box.SIMPLE_HEAD, pad_edge=False)
     table.collapse_padding = True
@@ -122,7 +126,7 @@ def rich_table(
         table.add_column(name, justify="left" if position < 3 else "right", no_wrap=True)
     previous = None
     for row in rows:
-        # The name of a task is printed once, and a rule parts it from the next.
+        # A rule separates the tasks; the name of a task is printed once.
         if previous is not None and row[0] != previous:
             table.add_section()
         table.add_row(row[0] if row[0] != previous else "", *row[1:])
@@ -142,7 +146,7 @@ def _leaves(scores: Mapping[str, Any], subsets: bool) -> list[tuple[str, dict[st
 def _grid(
     results: Mapping[str, Any], subsets: bool, measures: Sequence[str]
 ) -> tuple[list[str], list[list[str]], str]:
-    """Header, rows of cells, and the legend that says what a cell holds."""
+    """Returns the header, the rows of cells, and the legend of the cells."""
     flat = flat_rows(results, subsets=subsets)
     kinds = list(dict.fromkeys(row["vectors"] for row in flat))
     places: dict[tuple[str, ...], dict[str, str]] = {}

@@ -1,4 +1,4 @@
-"""Graded sentence pairs: the containers that every reader fills and every score reads."""
+"""Containers of labelled sentence pairs: `Pairs` of one subset, `PairTask` of one benchmark."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from flowjax.errors import FlowjaxError
+
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """Sentence pairs of one subset with their human scores.
+    """Sentence pairs of one subset with their gold scores.
 
     Attributes:
-        sentences1: First sentence of each scored pair, ``n`` of them.
-        sentences2: Second sentence of each scored pair, ``n`` of them.
-        gold: Human scores ``(n,)`` float64; for QNLI 1 is entailment and 0 is not.
-        unscored: Pairs that the file holds without a gold score: never evaluated, but counted.
+        sentences1: first sentence of each of the n scored pairs.
+        sentences2: second sentence of each scored pair.
+        gold: gold scores, shape (n,), float64; for QNLI 1 is entailment and 0 is not.
+        unscored: pairs without a gold score, which are counted but not evaluated.
 
     Example:
         >>> pairs = Pairs(("A cat.",), ("A dog.",), [2.5], unscored=(("x", "y"),))
@@ -36,33 +38,37 @@ class Pairs:
         object.__setattr__(self, "gold", gold)
         n = len(self.sentences1)
         if len(self.sentences2) != n or gold.shape != (n,):
-            raise ValueError(
+            raise FlowjaxError(
                 f"pairs: expected {n} second sentences and gold of shape ({n},), "
                 f"got {len(self.sentences2)} and {gold.shape}"
             )
         if not np.isfinite(gold).all():
-            raise ValueError(f"gold: expected finite scores, got {(~np.isfinite(gold)).sum()} not")
+            raise FlowjaxError(
+                f"gold: expected finite scores, got {(~np.isfinite(gold)).sum()} that are not"
+            )
 
     def __len__(self) -> int:
         return len(self.sentences1)
 
     @property
     def skipped(self) -> int:
-        """How many pairs of the file have no gold score."""
+        """Number of pairs without a gold score."""
         return len(self.unscored)
 
 
 @dataclass(frozen=True, eq=False)
 class PairTask:
-    """A benchmark: splits of subsets of graded pairs.
+    """Benchmark task: splits of subsets of labelled pairs.
 
     Attributes:
-        name: Its key in results, such as ``"stsb"``.
-        splits: ``{split: {subset: Pairs}}``; a task without subsets has one, named like the task.
-        metric: ``"correlation"`` (Spearman and Pearson) or ``"auc"`` (QNLI).
-        grouped: True where the field reports over subsets as all, mean and wmean (STS12 to 16).
-        notes: What was skipped or is missing, one sentence each; meant to be printed.
-        source: Where it was read.
+        name: key of the task in results, such as `"stsb"`.
+        splits: `{split: {subset: Pairs}}`; the only subset of a task without subsets has the name
+            of the task.
+        metric: `"correlation"` (Spearman and Pearson) or `"auc"` (QNLI).
+        grouped: True if the scores of the subsets are aggregated as all, mean and wmean (STS12 to
+            STS16).
+        notes: sentences about skipped pairs and missing files, to be printed.
+        source: path of the file or folder that the task was read from.
     """
 
     name: str
@@ -73,16 +79,20 @@ class PairTask:
     source: str = ""
 
     def check_splits(self, splits: Iterable[str] | None) -> tuple[str, ...]:
-        """The wanted splits (all for None), or a ValueError that lists those there are."""
+        """Returns the names of the given splits, or of all splits for None.
+
+        Raises:
+            FlowjaxError: a split does not exist; the message lists the existing splits.
+        """
         wanted = tuple(self.splits) if splits is None else tuple(splits)
         unknown = [split for split in wanted if split not in self.splits]
         if unknown:
-            there = ", ".join(self.splits)
-            raise ValueError(f"{self.name}: expected splits among {there}, got {unknown}")
+            names = ", ".join(self.splits)
+            raise FlowjaxError(f"{self.name}: expected splits among {names}, got {unknown}")
         return wanted
 
     def pairs(self, split: str) -> Pairs:
-        """All pairs of one split, its subsets one after the other."""
+        """Returns all pairs of one split, in the order of its subsets."""
         self.check_splits([split])
         parts = list(self.splits[split].values())
         return Pairs(
@@ -95,19 +105,19 @@ class PairTask:
     def sentences(
         self, splits: Iterable[str] | None = None, *, unscored: bool = False, unique: bool = False
     ) -> list[str]:
-        """Sentences to fit a flow on: the paper's "target" set, gold scores never looked at.
+        """Returns the sentences of all pairs, the "target" set that the paper fits a flow on.
 
-        The paper (arXiv 2011.05864) fits on train + validation + test, both sentences of every
-        pair, so a sentence that occurs in several pairs counts several times.
+        The paper (arXiv 2011.05864) uses both sentences of every pair of train, validation and
+        test without the gold scores. A sentence of several pairs occurs several times.
 
         Args:
-            splits: Which splits; all of them when None.
-            unscored: Also the sentences of pairs without a gold score. False by default: the
-                paper's pair counts for STS12 to 16 are those of the scored pairs.
-            unique: Each distinct sentence once, at its first place.
+            splits: names of the splits; all splits if None.
+            unscored: True to include pairs without a gold score. The pair counts of the paper for
+                STS12 to STS16 exclude them.
+            unique: True to return each distinct sentence once, at its first position.
 
         Returns:
-            The sentences, first and second of each pair side by side, in file order.
+            The sentences in file order, each pair's first sentence before its second.
 
         Example:
             >>> task = PairTask("t", {"test": {"t": Pairs(("a", "b"), ("b", "c"), [1, 2])}})
@@ -126,7 +136,7 @@ class PairTask:
         return list(dict.fromkeys(found)) if unique else found
 
     def counts(self) -> dict[str, dict[str, dict[str, int]]]:
-        """``{split: {subset: {"pairs", "skipped"}}}``."""
+        """Returns `{split: {subset: {"pairs", "skipped"}}}`."""
         return {
             split: {name: {"pairs": len(p), "skipped": p.skipped} for name, p in subsets.items()}
             for split, subsets in self.splits.items()

@@ -1,4 +1,4 @@
-"""The real benchmarks, where this checkout has them beside it, and a seeded generator."""
+"""Fixtures: folder of the published benchmarks, and a seeded generator."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Calibration baselines: what they promise about the fitted vectors, and on new ones."""
+"""Calibration baselines: properties of fitted and of new vectors."""
 
 import numpy as np
 import pytest
@@ -29,10 +29,10 @@ def test_whiten_gives_unit_covariance_in_order_of_variance(x, k):
     np.testing.assert_allclose(z.mean(axis=0), 0, atol=1e-10)
     _, singular, rows = np.linalg.svd(x - x.mean(axis=0), full_matrices=False)
     expected = (x - x.mean(axis=0)) @ rows[:k].T / singular[:k] * np.sqrt(len(x))
-    np.testing.assert_allclose(np.abs(z), np.abs(expected), atol=1e-8)  # signs are free
+    np.testing.assert_allclose(np.abs(z), np.abs(expected), atol=1e-8)  # the signs are arbitrary
 
 
-def test_whiten_undoes_any_linear_map_up_to_rotation(x, rng):
+def test_whiten_inverts_linear_maps_up_to_rotation(x, rng):
     y = x @ rng.normal(size=(6, 6)) + 3.0
     z, w = whiten(x)(x), whiten(y)(y)
     np.testing.assert_allclose(w @ w.T, z @ z.T, atol=1e-6)
@@ -47,11 +47,11 @@ def test_nulling_removes_exactly_the_top_singular_vectors(x, center):
     np.testing.assert_allclose(z @ rows[2:].T, (x - mean) @ rows[2:].T, atol=1e-9)
 
 
-def test_nulling_nothing_changes_nothing(x):
+def test_nulling_with_k_0_is_the_identity(x):
     np.testing.assert_array_equal(null_top_singular_vectors(x, 0)(x), x)
 
 
-def test_both_is_one_after_the_other(x):
+def test_standardize_then_null_composes_both(x):
     z = standardize(x)(x)
     expected = null_top_singular_vectors(z, 2)(z)
     np.testing.assert_allclose(standardize_then_null(x, 2)(x), expected, atol=1e-12)
@@ -66,7 +66,7 @@ def test_both_is_one_after_the_other(x):
         lambda x: standardize_then_null(x, 1),
     ],
 )
-def test_transforms_are_fixed_row_by_row_maps(fit, x):
+def test_transformations_act_on_each_row(fit, x):
     transform = fit(x)
     np.testing.assert_allclose(transform(x[:7]), transform(x)[:7], atol=1e-10)
     assert transform(x.astype(np.float32)).dtype == np.float64
@@ -74,7 +74,7 @@ def test_transforms_are_fixed_row_by_row_maps(fit, x):
         transform(np.ones((2, 5)))
 
 
-def test_what_cannot_be_fitted_is_said(rng):
+def test_errors_of_degenerate_vectors(rng):
     flat = np.c_[rng.normal(size=(50, 2)), np.full(50, 7.0)]
     with pytest.raises(ValueError, match="got 1 constant ones, the first of them dimension 2"):
         standardize(flat)

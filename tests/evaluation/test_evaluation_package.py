@@ -35,7 +35,7 @@ def test_every_public_function_has_an_example():
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_imports_stay_in_the_map(name):
+def test_allowed_imports(name):
     tree = ast.parse(Path(importlib.import_module(name).__file__).read_text())
     found = [a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names]
     found += [n.module for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)]
@@ -45,7 +45,7 @@ def test_imports_stay_in_the_map(name):
     assert not heavy & {module.split(".")[0] for module in found}
 
 
-def test_importing_draws_in_nothing_heavy():
+def test_import_loads_nothing_heavy():
     code = "import sys, flowjax.evaluation, flowjax.plots; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert loaded.returncode == 0, loaded.stderr

@@ -1,4 +1,4 @@
-"""Table 1 against brute force."""
+"""Frequency table against a brute-force computation."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def test_table_by_brute_force(rng):
 
 
 def test_shape_of_the_papers_table(rng):
-    # Rare words longer and sparser, as in BERT: each column grows along the bins.
+    # In BERT, rare words have longer and sparser embeddings: each column grows along the bins.
     x = rng.normal(size=(1500, 8)) * np.linspace(0.5, 2.0, 1500)[:, None]
     rows = frequency_table(x)
     assert [(r["low"], r["high"], r["words"]) for r in rows] == [

@@ -1,4 +1,4 @@
-"""Isotropy scores against their definitions, written out the slow way."""
+"""Isotropy scores against direct implementations of their definitions."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def rotation(rng, d):
 
 
 def exact_cloud(variances):
-    """Points on the axes: mean 0 and exactly this covariance up to one factor."""
+    """Returns points on the axes with mean 0 and a covariance proportional to the given one."""
     axes = np.diag(np.sqrt(variances))
     return np.concatenate([axes, -axes])
 
@@ -52,7 +52,7 @@ def test_spectrum_squares_are_the_covariances_eigenvalues(rng):
 
 def test_isotropy_score_by_definition(rng):
     x = rng.normal(size=(100, 4)) * [0.2, 0.5, 1.0, 2.0] + [0.5, 0, 0, 0]
-    columns = np.linalg.svd(x, full_matrices=False)[2]  # the eigenvectors of X^T X, other signs
+    columns = np.linalg.svd(x, full_matrices=False)[2]  # eigenvectors of X^T X up to signs
     z = [np.exp(sign * x @ c).sum() for c in columns for sign in (1, -1)]
     assert isotropy_score(x) == pytest.approx(min(z) / max(z), rel=1e-9)
     assert isotropy_score(x @ rotation(rng, 4)) == pytest.approx(isotropy_score(x), rel=1e-9)
@@ -63,7 +63,7 @@ def test_isotropy_score_does_not_overflow(rng):
 
 
 @pytest.mark.parametrize(("k", "d"), [(1, 8), (3, 8), (8, 8), (2, 5), (1, 2), (50, 100)])
-def test_isoscore_is_the_share_of_dimensions_used(k, d):
+def test_isoscore_is_the_fraction_of_dimensions_used(k, d):
     # Rudman et al.: k equal variances of d give exactly (k - 1) / (d - 1).
     cloud = exact_cloud(np.r_[np.ones(k), np.zeros(d - k)])
     assert isoscore(cloud) == pytest.approx((k - 1) / (d - 1), abs=1e-9)
@@ -114,7 +114,7 @@ def test_every_score_prefers_the_round_cloud(rng):
 
 
 @pytest.mark.parametrize("score", [mean_cosine, isoscore, uniformity])
-def test_too_little_is_an_error(score):
+def test_errors_of_too_few_rows(score):
     with pytest.raises(ValueError, match="expected at least 2 rows"):
         score(np.ones((1, 3)))
     with pytest.raises(ValueError, match=r"zeros|all rows equal"):

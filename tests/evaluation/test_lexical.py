@@ -1,4 +1,4 @@
-"""Edit distance against the recursive definition, and its laws."""
+"""Edit distance against the recursive definition, and properties of a metric."""
 
 from functools import cache
 
@@ -35,7 +35,7 @@ def test_definition(pairs):
 
 
 @given(TEXT, TEXT, TEXT)
-def test_it_is_a_metric(a, b, c):
+def test_edit_distance_is_a_metric(a, b, c):
     ab, ba, bc, ac, aa = edit_distances([a, b, b, a, a], [b, a, c, c, a])
     assert ab == ba
     assert aa == 0
@@ -43,14 +43,14 @@ def test_it_is_a_metric(a, b, c):
     assert ac <= ab + bc
 
 
-def test_more_pairs_than_a_batch(rng):
+def test_several_batches(rng):
     words = ["".join(rng.choice(list("abcd"), rng.integers(0, 12))) for _ in range(1300)]
     found = edit_distances(words, words[::-1])
     picked = range(0, 1300, 97)
     assert [found[i] for i in picked] == [recursive(words[i], words[1299 - i]) for i in picked]
 
 
-def test_correlations_are_scipys(rng):
+def test_correlations_equal_scipys(rng):
     first = [" ".join(rng.choice(list("ABCD"), 6)) for _ in range(80)]
     second = [" ".join(rng.choice(list("abcd"), 6)) for _ in range(80)]
     gold = rng.random(80)

@@ -1,4 +1,4 @@
-"""The area under the ROC curve against counting pairs, and against the curve itself."""
+"""Area under the ROC curve against counted pairs and against the integrated curve."""
 
 import numpy as np
 import pytest

@@ -98,7 +98,7 @@ def test_sts_year_line_counts_must_agree(tmp_path):
         (stsb_line(1, "a", " ").encode(), "line 1: expected two sentences, got an empty one"),
     ],
 )
-def test_damaged_file_says_where(tmp_path, content, message):
+def test_errors_of_damaged_files_have_the_place(tmp_path, content, message):
     (tmp_path / "sts-test.csv").write_bytes(content)
     with pytest.raises(ValueError, match=message) as caught:
         load_task("stsb", tmp_path)
@@ -106,20 +106,20 @@ def test_damaged_file_says_where(tmp_path, content, message):
     assert "\n" not in str(caught.value)
 
 
-OWN = [("4.5", "He said: yes", "She"), ("", "no score", "here"), ("0", "b", "c")]
+USER = [("4.5", "He said: yes", "She"), ("", "no score", "here"), ("0", "b", "c")]
 
 
 @pytest.mark.parametrize("suffix", [".tsv", ".csv", ".jsonl"])
-def test_own_pairs_in_three_formats(tmp_path, suffix):
+def test_user_pairs_in_three_formats(tmp_path, suffix):
     if suffix == ".jsonl":
         rows = (
             f'{{"score": {s or "null"}, "sentence1": "{a}", "sentence2": "{b}"}}'
-            for s, a, b in OWN
+            for s, a, b in USER
         )
         text = "\n".join(rows)
     else:
         join = ("\t" if suffix == ".tsv" else ",").join
-        text = "\n".join(join(row) for row in [("score", "sentence1", "sentence2"), *OWN])
+        text = "\n".join(join(row) for row in [("score", "sentence1", "sentence2"), *USER])
     task = load_pairs(write(tmp_path / f"mine{suffix}", text))
     assert task.name == "mine"
     assert task.pairs("test").gold.tolist() == [4.5, 0.0]
@@ -129,7 +129,7 @@ def test_own_pairs_in_three_formats(tmp_path, suffix):
     assert task.sentences(unscored=True)[-2:] == ["no score", "here"]
 
 
-def test_own_csv_is_quoted_and_columns_may_stand_in_any_order(tmp_path):
+def test_user_csv_has_quotes_and_any_order_of_columns(tmp_path):
     text = 'sentence2,id,score,sentence1\n"a, b",7,3,"say ""hi"""\n'
     pairs = load_pairs(write(tmp_path / "x.csv", text)).pairs("test")
     assert (pairs.sentences1, pairs.sentences2) == (('say "hi"',), ("a, b",))
@@ -160,11 +160,11 @@ def test_own_csv_is_quoted_and_columns_may_stand_in_any_order(tmp_path):
         ("x.parquet", "?", "expected a .tsv, .csv or .jsonl"),
     ],
 )
-def test_own_pairs_bad_input(tmp_path, name, text, message):
+def test_user_pairs_errors(tmp_path, name, text, message):
     with pytest.raises(ValueError, match=message):
         load_pairs(write(tmp_path / name, text))
 
 
-def test_own_pairs_missing_file(tmp_path):
+def test_user_pairs_missing_file(tmp_path):
     with pytest.raises(ValueError, match=r"none\.tsv: expected a readable file"):
         load_pairs(tmp_path / "none.tsv")

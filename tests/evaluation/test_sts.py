@@ -1,4 +1,4 @@
-"""Similarity tasks: every number against an independent computation, 1e-6 or better."""
+"""Similarity tasks: scores against an independent computation within 1e-6."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ from flowjax.evaluation import (
 
 
 def hash_vectors(sentences, dim=24):
-    """A stand-in encoder: sums of random letter-trigram vectors, so spelling decides."""
+    """Returns sums of random letter-trigram vectors, as a toy encoder that depends on spelling."""
     table = np.random.default_rng(0).normal(size=(4096, dim)) + 0.4
     codes = ([hash_code(s[i : i + 3]) for i in range(max(1, len(s) - 2))] for s in sentences)
     return np.array([table[c].sum(axis=0) for c in codes])
@@ -43,7 +43,7 @@ def toy(rng, sizes, grouped):
     return PairTask("toy", {"test": subsets}, grouped=grouped)
 
 
-def test_score_pairs_is_the_independent_computation(rng):
+def test_score_pairs_equals_the_independent_computation(rng):
     u, v = rng.normal(size=(2, 200, 16)) + 0.5
     gold = rng.integers(0, 11, 200) / 2
     _, rho, r = by_hand(u, v, gold)
@@ -72,7 +72,7 @@ def test_grouped_task_all_mean_wmean(rng):
         c, _, r = by_hand(
             hash_vectors(pairs.sentences1), hash_vectors(pairs.sentences2), pairs.gold
         )
-        # Spearman of equal sentences depends on exact ties; compare on our own cosines too.
+        # Spearman depends on exact ties of equal sentences, hence a second comparison with `cosine`.
         assert result["subsets"][name]["pearson"] == pytest.approx(r, abs=1e-6)
         c = np.round(c, 12)
         rhos.append(100 * scipy.stats.spearmanr(c, pairs.gold)[0])
@@ -91,8 +91,8 @@ def test_grouped_task_all_mean_wmean(rng):
     assert {result[key]["pairs"] for key in ("all", "mean", "wmean")} == {sum(sizes)}
 
 
-def test_the_aggregations_differ_where_subsets_drift_apart():
-    # Within each subset the order is perfect; pooled, the subsets' offsets spoil it.
+def test_aggregations_differ_for_subsets_with_offsets():
+    # The order is perfect in each subset, but the offsets of the subsets change the pooled order.
     angle = np.array([0.1, 0.2, 0.3, 1.0, 1.1, 1.2])
     table = {f"s{i}": np.array([np.cos(a), np.sin(a)]) for i, a in enumerate(angle)} | {
         "o": np.array([1.0, 0.0])

@@ -1,4 +1,4 @@
-"""Tables say which aggregation a number is, and seeds are summed up as mean and spread."""
+"""Tables with the aggregation of each score; mean and standard deviation over seeds."""
 
 import io
 import json
@@ -42,7 +42,7 @@ def results():
     }
 
 
-def test_every_row_names_its_aggregation(results):
+def test_every_row_has_its_aggregation(results):
     rows = flat_rows(results)
     assert len(rows) == 2 * (1 + 1 + 5 + 1)
     assert {r["aggregation"] for r in rows if r["task"] == "sts12"} == {
@@ -74,7 +74,7 @@ def test_rich_table_prints_the_same_numbers(results):
         assert part in text
 
 
-def test_rich_table_on_a_narrow_terminal_stacks_and_cuts_nothing(results):
+def test_rich_table_on_a_narrow_terminal_truncates_nothing(results):
     for task in results["results"].values():
         for kinds in task.values():
             kinds.update({"standardize": kinds["plain"], "whitening": kinds["plain"]})
@@ -121,7 +121,7 @@ def test_seeds(results, rng):
     json.dumps(summary)
 
 
-def test_seeds_must_be_of_one_kind(results):
+def test_errors_of_different_layouts(results):
     with pytest.raises(ValueError, match="at least one"):
         summarize_seeds([])
     with pytest.raises(ValueError, match=r"expected equal pairs, got \[10, 11\]"):
@@ -131,7 +131,7 @@ def test_seeds_must_be_of_one_kind(results):
     assert summarize_seeds([leaf(5.0)])["spearman_std"] == 0.0
 
 
-def test_by_vectors_turns_the_nesting():
+def test_by_vectors_swaps_the_levels():
     scores = {"plain": {"dev": leaf(1.0), "test": leaf(2.0)}, "glow": {"test": leaf(3.0)}}
     assert by_vectors(scores) == {
         "dev": {"plain": leaf(1.0)},

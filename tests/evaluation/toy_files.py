@@ -1,4 +1,4 @@
-"""Toy benchmark files. Not in conftest.py: there are several of that name to import from."""
+"""Toy benchmark files; not in conftest.py because several modules have that name."""
 
 from pathlib import Path
 
