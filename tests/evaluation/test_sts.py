@@ -72,7 +72,7 @@ def test_grouped_task_all_mean_wmean(rng):
         c, _, r = by_hand(
             hash_vectors(pairs.sentences1), hash_vectors(pairs.sentences2), pairs.gold
         )
-        # Spearman depends on exact ties of equal sentences, hence a second comparison with `cosine`.
+        # Spearman depends on exact ties of equal sentences, so compare on `cosine` as well.
         assert result["subsets"][name]["pearson"] == pytest.approx(r, abs=1e-6)
         c = np.round(c, 12)
         rhos.append(100 * scipy.stats.spearmanr(c, pairs.gold)[0])
