@@ -1,1 +1,1 @@
-"""Data: sentences from files, vectors on disk, and shuffled batches; numpy at import, no more."""
+"""Data: sources of sentences, vectors on disk, shuffled batches."""

@@ -1,4 +1,4 @@
-"""Arrays as training sources: resident on the device where they fit, else memory-mapped."""
+"""Arrays as sources of training examples, resident on the devices or memory-mapped."""
 
 from __future__ import annotations
 
@@ -11,30 +11,38 @@ import numpy as np
 
 from flowjax.data.rowfile import RowFile
 from flowjax.data.shuffle import shuffled
+from flowjax.errors import FlowjaxError
 from flowjax.parallel import processes
 
-# Larger data stays on the host and is read a batch at a time.
+# Larger arrays stay on the host, and each batch is read from there.
 RESIDENT_BYTES = 2 << 30
-# Part i of k, from 0.
-Share = tuple[int, int]
+# Index and number of contiguous parts: shard i of k, from 0.
+Shard = tuple[int, int]
 
 
-def bounds(n: int, share: Share) -> tuple[int, int]:
-    """Which of `n` rows are a share's: `(start, stop)`.
+def bounds(n: int, shard: Shard) -> tuple[int, int]:
+    """Returns the range of rows `(start, stop)` of a shard of `n` rows.
 
     Example:
         >>> bounds(7, (0, 2)), bounds(7, (1, 2))
         ((0, 3), (3, 7))
     """
-    i, k = share
+    i, k = shard
     return n * i // k, n * (i + 1) // k
 
 
 class ArraySource:
-    """Rows `(n, d)` for a flow, with an optional context `(n, c)`.
+    """Source of training examples: rows, shape (n, d), and an optional context, shape (n, c).
 
-    A `resident` source keeps its rows on every device, and a batch is a list of row numbers;
-    another one is read from (mapped) host memory while the devices compute.
+    A resident source keeps its rows on every device, and a batch consists of row numbers. The
+    rows of any other source are read from host memory or a mapped file while the devices compute.
+
+    Attributes:
+        size: number of rows.
+        dim: number of columns.
+        rows: the array of rows.
+        context: the array of contexts, or None.
+        resident: `{"x", "context"}` of all rows as float32, or None.
 
     Example:
         >>> source = ArraySource(np.arange(6).reshape(3, 2), resident=False)
@@ -50,44 +58,51 @@ class ArraySource:
         name: str = "data",
         resident: bool | None = None,
     ) -> None:
-        """Takes rows as they are; `resident=None` decides by size.
+        """Checks the rows.
 
-        With several processes all make the source together: each looks for numbers that are not
-        finite in its share of the rows. Nothing is resident then unless asked for: each reads its
-        share of a batch only.
+        In a job of several processes, all of them create the source together, and each checks its
+        shard of the rows.
+
+        Args:
+            rows: real numbers that are finite in float32, shape (n, d).
+            context: real numbers, shape (n, c).
+            name: name of the rows in error messages.
+            resident: True to keep the rows on the devices. The default is True for at most
+                `RESIDENT_BYTES` in a job of one process; several processes read only their shards
+                of the batches.
 
         Raises:
-            ValueError: not two-dimensional, empty, not numbers, or not finite in float32 (the
-                first such row and column are named); a context of another length.
+            FlowjaxError: the rows or the context are empty or have another shape or dtype, a
+                number is not finite in float32 (the message has its row and column), or the
+                lengths differ.
         """
         rows = check_rows(rows, name)
         if context is not None:
             context = check_rows(context, "context")
             if len(context) != len(rows):
-                raise ValueError(f"context: expected {len(rows)} rows, got {len(context)}")
+                raise FlowjaxError(f"context: expected {len(rows)} rows, got {len(context)}")
         self.size, self.dim = rows.shape
         self.rows, self.context = rows, context
         if resident is None:
             resident = rows.size * 4 <= RESIDENT_BYTES and not processes.several()
-        small = resident
-        self.resident: Any = self.take(slice(None)) if small else None
-        self._file = None if small or not RowFile.can_read(rows) else RowFile(rows)
+        self.resident: Any = self.take(slice(None)) if resident else None
+        self._file = None if resident or not RowFile.can_read(rows) else RowFile(rows)
 
     def read(self, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """The vectors of these rows; nothing where they are resident."""
+        """Returns `take(rows)`, or an empty dict if the rows are resident."""
         if self.resident is not None:
             return {}
         return self.take(rows)
 
-    def blocks(self, size: int, share: Share = (0, 1)) -> Iterator[np.ndarray]:
-        """The rows of a share in their order, `(size, d)` at a time, the last block shorter."""
-        start, stop = bounds(self.size, share)
+    def blocks(self, size: int, shard: Shard = (0, 1)) -> Iterator[np.ndarray]:
+        """Yields the rows of a shard in their order, in blocks of at most `size` rows."""
+        start, stop = bounds(self.size, shard)
         for at in range(start, stop, size):
             yield self.rows[at : min(at + size, stop)]
             release(self.rows)
 
     def take(self, rows: Any) -> dict[str, np.ndarray]:
-        """The vectors of these rows (numbers or a slice) as float32, wherever they are kept."""
+        """Returns `{"x", "context"}` of the rows with these numbers (or a slice) as float32."""
         file = None if isinstance(rows, slice) else self._file
         x = self.rows[rows] if file is None else file.read(rows)
         taken = {"x": np.asarray(x, np.float32)}
@@ -97,7 +112,7 @@ class ArraySource:
 
 
 class Part(ArraySource):
-    """Rows `start` to `stop` of a shuffled source, read through the shuffle: never in memory.
+    """Rows `start` to `stop` of a shuffled source, without a copy of the rows.
 
     Example:
         >>> whole = ArraySource(np.arange(8.0).reshape(8, 1), resident=False)
@@ -107,54 +122,64 @@ class Part(ArraySource):
     """
 
     def __init__(self, whole: ArraySource, start: int, stop: int, *, seed: int) -> None:
-        """Takes a source that is not resident."""
+        """Defines the part.
+
+        Args:
+            whole: source that is not resident.
+            start: first position in the shuffled order.
+            stop: position after the last one.
+            seed: integer seed of the shuffle.
+        """
         self.size, self.dim, self.resident = stop - start, whole.dim, None
         self._whole, self._start, self._seed = whole, start, seed
 
     def take(self, rows: Any) -> dict[str, np.ndarray]:
-        """The vectors of these row numbers of the part."""
+        """Returns `{"x", "context"}` of the rows with these numbers in the part."""
         whole = self._whole
         return whole.take(shuffled(rows + self._start, whole.size, seed=self._seed))
 
-    def blocks(self, size: int, share: Share = (0, 1)) -> Iterator[np.ndarray]:
-        """The part's rows in a share of the file, in its order, at most `(size, d)` at a time."""
+    def blocks(self, size: int, shard: Shard = (0, 1)) -> Iterator[np.ndarray]:
+        """Yields the rows of the part in a shard of the whole source, in the order of the latter.
+
+        Args:
+            size: maximum number of rows of a block.
+            shard: shard of the whole source.
+        """
         whole, step = self._whole, 1 << 20
         mine, stop = np.zeros(whole.size, bool), self._start + self.size
         for start in range(self._start, stop, step):
             numbers = np.arange(start, min(start + step, stop))
             mine[shuffled(numbers, whole.size, seed=self._seed)] = True
-        at, _ = bounds(whole.size, share)
-        for block in whole.blocks(size, share):
+        at, _ = bounds(whole.size, shard)
+        for block in whole.blocks(size, shard):
             yield block[mine[at : at + len(block)]]
             at += len(block)
 
 
 def open_rows(data: Any, name: str = "data", columns: str | None = None) -> np.ndarray:
-    """Opens an array, a path to `.npy` or `.parquet`, or a folder with an embedding store.
+    """Returns rows as an array; a `.npy` file or an embedding store is memory-mapped.
 
     Args:
-        data: the array or path.
-        name: what errors call it.
-        columns: of Parquet: see `parquet.read_rows`.
-
-    Returns:
-        The array; that of a file or store is memory-mapped.
+        data: an array, the path of a `.npy` or `.parquet` file, or the folder of an embedding
+            store.
+        name: name of an array in error messages.
+        columns: names of the columns of a Parquet file; see `parquet.read_rows`.
 
     Raises:
-        ValueError: no such file, not an array, or a store that is not finished.
+        FlowjaxError: the file does not exist or is not an array, or the store is incomplete.
     """
     if not isinstance(data, (str, Path)):
         try:
             return np.asarray(data)
-        except ValueError as error:  # rows of different lengths
-            raise ValueError(f"{name}: expected rows of shape (n, d): {error}") from None
+        except ValueError as error:  # the rows have different lengths
+            raise FlowjaxError(f"{name}: expected rows of shape (n, d): {error}") from None
     path = Path(data)
     if (path / "manifest.json").exists():
         from flowjax.data.store import EmbeddingStore
 
         return EmbeddingStore.open(path).vectors
     if not path.is_file():
-        raise ValueError(
+        raise FlowjaxError(
             f"{data}: expected a .npy or .parquet file or an embedding store, found none"
         )
     if path.suffix == ".parquet":
@@ -162,40 +187,38 @@ def open_rows(data: Any, name: str = "data", columns: str | None = None) -> np.n
 
         return read_rows(path, columns, in_memory=RESIDENT_BYTES)
     if columns is not None:
-        raise ValueError(f"columns: expected a .parquet file to take {columns} from, got {path}")
+        raise FlowjaxError(f"columns: expected a .parquet file to take {columns} from, got {path}")
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
-        # NumPy takes all that does not begin as an array for a pickle, and advises to trust it
-        reason = "it is something else" if "pickled" in str(error) else error
-        raise ValueError(f"{path}: expected a .npy array: {reason}") from None
+        # NumPy takes a file without the magic bytes for a pickle and advises to allow pickles.
+        reason = "another kind of file" if "pickled" in str(error) else error
+        raise FlowjaxError(f"{path}: expected a .npy array, got: {reason}") from None
 
 
 def check_rows(rows: Any, name: str = "data") -> np.ndarray:
-    """Refuses what no flow can be fitted on, a block at a time so that mapped data stays on disk.
+    """Returns the rows as an array after a check that a flow can be fitted on them.
 
-    Of several processes each reads its share of the rows, and all raise the same error.
+    The check reads one block at a time, so that a mapped file does not fill the memory. In a job
+    of several processes, each one checks its shard of the rows, and all raise the same error.
 
     Args:
-        rows: `(n, d)` real numbers; integers are taken as such.
-        name: what errors call them.
-
-    Returns:
-        The rows as they came, as a numpy array.
+        rows: real numbers, shape (n, d); see `open_rows`.
+        name: name of the rows in error messages.
 
     Raises:
-        ValueError: see `ArraySource`.
+        FlowjaxError: see `ArraySource`.
 
     Example:
         >>> check_rows(np.array([[1.0, np.nan]]))
         Traceback (most recent call last):
-        ValueError: data: expected finite numbers, got nan at row 0, column 1
+        flowjax.errors.FlowjaxError: data: expected finite numbers, got nan at row 0, column 1
     """
     rows = rows if isinstance(rows, np.ndarray) else open_rows(rows, name)
     if rows.ndim != 2 or 0 in rows.shape:
-        raise ValueError(f"{name}: expected rows of shape (n, d), got {rows.shape}")
+        raise FlowjaxError(f"{name}: expected rows of shape (n, d), got {rows.shape}")
     if rows.dtype.name != "bfloat16" and rows.dtype.kind not in "iuf":
-        raise ValueError(f"{name}: expected real numbers, got dtype {rows.dtype}")
+        raise FlowjaxError(f"{name}: expected real numbers, got dtype {rows.dtype}")
     if rows.dtype.kind in "iu":
         return rows
     mine = _first_bad(rows, *bounds(len(rows), processes.share()))
@@ -204,14 +227,14 @@ def check_rows(rows: Any, name: str = "data") -> np.ndarray:
         column = int(np.argmin(_finite(rows[first])))
         value = rows[first, column]
         limit = " in float32" if np.isfinite(value) else ""
-        raise ValueError(
+        raise FlowjaxError(
             f"{name}: expected finite numbers{limit}, got {value} at row {first}, column {column}"
         )
     return rows
 
 
 def _first_bad(rows: np.ndarray, start: int, stop: int) -> int:
-    """The first of these rows that is not finite in float32, and the number of rows if none is."""
+    """Returns the first row from `start` to `stop` that is not finite, or `len(rows)`."""
     step = max(1, (1 << 22) // rows.shape[1])
     for at in range(start, stop, step):
         finite = _finite(rows[at : min(at + step, stop)])
@@ -222,19 +245,19 @@ def _first_bad(rows: np.ndarray, start: int, stop: int) -> int:
 
 
 def _finite(numbers: np.ndarray) -> np.ndarray:
-    with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, and named
+    with np.errstate(over="ignore"):  # float64 beyond float32 becomes infinite
         return np.isfinite(np.asarray(numbers, np.float32))
 
 
 def release(rows: np.ndarray) -> None:
-    """Gives the mapped pages of an array back; they stay in the system's cache of the file.
+    """Releases the pages of a mapped array, which stay in the page cache of the system.
 
-    Without it a pass over a large file makes this process look (and, where memory is limited by
-    a container, be) as large as the file. Does nothing to an array in memory.
+    Otherwise the resident memory of a process that reads a large file grows to the size of the
+    file. The function has no effect on an array in memory.
     """
     base: Any = rows
     while isinstance(base, np.ndarray) and base.base is not None:
         base = base.base
-    # A writable private mapping may hold changes, which this would throw away.
+    # Releasing the pages of a writable private mapping would discard its changes.
     if isinstance(base, mmap.mmap) and not rows.flags.writeable and hasattr(mmap, "MADV_DONTNEED"):
         base.madvise(mmap.MADV_DONTNEED)

@@ -1,4 +1,4 @@
-"""Rows of numbers out of Parquet: a column of vectors, or one column for each dimension."""
+"""Vectors of Parquet files, in one column of lists or in one column per dimension."""
 
 from __future__ import annotations
 
@@ -10,35 +10,36 @@ from typing import Any
 
 import numpy as np
 
-from flowjax.data.formats import need_pyarrow
+from flowjax.data.formats import first_line, need_pyarrow
 from flowjax.data.npy import npy_header
+from flowjax.errors import FlowjaxError
 
-# Rows that are decoded at a time.
+# Rows per decoded block.
 _ROWS = 8192
 
 
 def read_rows(
     path: str | Path, columns: str | None = None, *, in_memory: int = 1 << 31
 ) -> np.ndarray:
-    """Decodes a Parquet file once, a few thousand rows at a time, to float32.
+    """Returns the vectors of a Parquet file as float32.
 
-    Training reads rows in random order, and for each one Parquet would decode a whole row group.
-    So a file of more than `in_memory` bytes becomes a temporary `.npy` (in `TMPDIR`), which goes
-    when the array does, and memory stays flat.
+    Training reads rows in random order, and Parquet would decode a whole row group for each row.
+    Hence the file is decoded once. A file of more than `in_memory` bytes becomes a temporary
+    `.npy` file in `TMPDIR`, which is deleted with the array.
 
     Args:
-        path: the file.
-        columns: names with commas between them: one of lists of numbers (all as long), or numeric
-            ones, in the order wanted. If left out: the only one of lists, or else all columns,
-            which then must be numeric.
-        in_memory: bytes of float32 rows above which they are put on disk.
+        path: path of the file.
+        columns: comma-separated names of the columns: one column of lists of numbers with equal
+            lengths, or numeric columns in the wanted order. The default is the only column of
+            lists, or all columns if they are numeric.
+        in_memory: maximum size in bytes of the float32 array in memory.
 
     Returns:
-        `(n, d)` float32, in memory or memory-mapped.
+        Array in memory or memory-mapped, shape (n, d), float32.
 
     Raises:
-        ValueError: not Parquet; no such column, or not of numbers; a null, or a list of another
-            length, with its row; no pyarrow.
+        FlowjaxError: the file is not Parquet, a column is missing or not numeric, a value is null
+            or a list has another length (the message has the row), or pyarrow is not installed.
 
     Example:
         >>> from flowjax.data.vectors import write_vectors
@@ -54,7 +55,7 @@ def read_rows(
             blocks = _blocks(arrow, file, str(path), chosen, lists)
             first = next(blocks, None)
             if first is None:
-                raise ValueError(f"{path}: expected rows of shape (n, d), got none")
+                raise FlowjaxError(f"{path}: expected rows of shape (n, d), got none")
             shape = file.metadata.num_rows, first.shape[1]
             if shape[0] * shape[1] * 4 <= in_memory:
                 rows, at = np.empty(shape, np.float32), 0
@@ -64,12 +65,13 @@ def read_rows(
                 return rows
             return _on_disk(_chain(first, blocks, str(path)), shape)
     except (OSError, arrow.ArrowException) as error:
-        said = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ValueError(f"{path}: expected a Parquet file of numbers: {said}") from None
+        raise FlowjaxError(
+            f"{path}: expected a Parquet file of numbers, got: {first_line(error)}"
+        ) from None
 
 
 def _choose(arrow: Any, schema: Any, path: str, columns: str | None) -> tuple[list[str], bool]:
-    """The columns to read, and whether it is one of lists."""
+    """Returns the names of the columns to read, and True if it is one column of lists."""
     kind = arrow.types
 
     def number(t: Any) -> bool:
@@ -81,35 +83,35 @@ def _choose(arrow: Any, schema: Any, path: str, columns: str | None) -> tuple[li
 
     types = {name: schema.field(i).type for i, name in enumerate(schema.names)}
     if len(types) < len(schema.names):
-        raise ValueError(f"{path}: expected columns of different names, got {schema.names}")
-    there = ", ".join(f"{name} ({t})" for name, t in types.items()) or "none"
+        raise FlowjaxError(f"{path}: expected columns of different names, got {schema.names}")
+    found = ", ".join(f"{name} ({t})" for name, t in types.items()) or "none"
     if columns is None:
         vectors = [name for name, t in types.items() if vector(t)]
         chosen = vectors if vectors else list(types)
         if len(vectors) > 1 or (not vectors and not all(number(t) for t in types.values())):
-            raise ValueError(
-                f"{path}: expected one column of lists of numbers, or numeric ones alone; name "
-                f"those to use (--columns) among {there}"
+            raise FlowjaxError(
+                f"{path}: expected one column of lists of numbers or only numeric columns; choose "
+                f"columns (--columns) among {found}"
             )
     else:
         chosen = [name.strip() for name in columns.split(",")]
         for name in chosen:
             if name not in types:
-                raise ValueError(f"{path}: expected a column {name!r}, got {there}")
+                raise FlowjaxError(f"{path}: expected a column {name!r}, got {found}")
     lists = len(chosen) == 1 and vector(types[chosen[0]])
     for name in chosen:
         if not lists and not number(types[name]):
-            raise ValueError(f"{path}: expected numbers in {name!r}, got {types[name]}")
+            raise FlowjaxError(f"{path}: expected numbers in {name!r}, got {types[name]}")
     if not chosen:
-        raise ValueError(f"{path}: expected columns of numbers, got none")
+        raise FlowjaxError(f"{path}: expected columns of numbers, got none")
     return chosen, lists
 
 
 def _blocks(
     arrow: Any, file: Any, path: str, columns: list[str], lists: bool
 ) -> Iterator[np.ndarray]:
-    """`(rows, d)` float32 at a time."""
-    at = 0
+    """Yields blocks of rows, shape (rows, d), float32."""
+    at = 0  # number of rows before the block
     for batch in file.iter_batches(batch_size=_ROWS, columns=columns):
         for name in columns:
             _refuse_null(batch.column(name), path, name, at)
@@ -117,7 +119,7 @@ def _blocks(
             yield _vectors(batch.column(columns[0]), path, columns[0], at)
         else:
             numbers = [batch.column(name).to_numpy(zero_copy_only=False) for name in columns]
-            with np.errstate(over="ignore"):  # infinite in float32: named by `check_rows`
+            with np.errstate(over="ignore"):  # `check_rows` reports infinite numbers
                 yield np.stack([x.astype(np.float32) for x in numbers], axis=1)
         at += len(batch)
 
@@ -132,7 +134,7 @@ def _vectors(column: Any, path: str, name: str, at: int) -> np.ndarray:
         width = int(sizes[0])
         if (sizes != width).any():
             row = int(np.argmax(sizes != width))
-            raise ValueError(
+            raise FlowjaxError(
                 f"{path}: expected {width} numbers in {name!r}, got {sizes[row]} at row {at + row}"
             )
     with np.errstate(over="ignore"):
@@ -144,7 +146,7 @@ def _refuse_null(column: Any, path: str, name: str, at: int | None) -> None:
     if column.null_count:
         row = int(np.argmax(column.is_null().to_numpy(zero_copy_only=False)))
         where = "inside of a list" if at is None else f"at row {at + row}"
-        raise ValueError(f"{path}: expected numbers in {name!r}, got null {where}")
+        raise FlowjaxError(f"{path}: expected numbers in {name!r}, got null {where}")
 
 
 def _chain(first: np.ndarray, blocks: Iterator[np.ndarray], path: str) -> Iterator[np.ndarray]:
@@ -152,7 +154,7 @@ def _chain(first: np.ndarray, blocks: Iterator[np.ndarray], path: str) -> Iterat
     at = len(first)
     for block in blocks:
         if block.shape[1] != first.shape[1]:
-            raise ValueError(
+            raise FlowjaxError(
                 f"{path}: expected {first.shape[1]} numbers, got {block.shape[1]} at row {at}"
             )
         yield block

@@ -1,4 +1,4 @@
-"""The embedded sample: sentences and graded pairs that this project wrote for itself."""
+"""Paths of the embedded sample: sentences and labelled pairs written for this project."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from pathlib import Path
 
 
 def sentences_file() -> Path:
-    """A text file of a few thousand sentences, one a line."""
+    """Returns the path of a text file of a few thousand sentences, one per line."""
     return Path(str(files("flowjax") / "assets" / "sample" / "sentences.txt"))
 
 
 def pairs_file() -> Path:
-    """A TSV of a few hundred sentence pairs graded 0 to 5; its README says how."""
+    """Returns the path of a TSV of a few hundred sentence pairs with scores 0 to 5."""
     return Path(str(files("flowjax") / "assets" / "sample" / "pairs.tsv"))

@@ -1,42 +1,47 @@
-"""A global shuffle without a permutation in memory: a pure function of (seed, epoch, position).
+"""Global shuffle as a pure function of (seed, epoch, position), without a permutation in memory.
 
-A Feistel network is a bijection of the integers below a power of four; walking its cycles until
-the result is below `n` makes it one of the integers below `n` (format-preserving encryption, Black
-and Rogaway 2002). Ten million rows cost no memory, any batch can be asked for at any time, and a
-resumed run needs only its step.
+A Feistel network is a bijection of the integers below a power of four. Iterating it until the
+result is below `n` (cycle walking) gives a bijection of the integers below `n`: format-preserving
+encryption, Black and Rogaway 2002. The shuffle needs no memory, any batch can be computed at any
+time, and a resumed run needs only its step.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from flowjax.errors import FlowjaxError
+
 _ROUNDS = 8
 
 
 def shuffled(positions: np.ndarray, n: int, *, seed: int, epoch: int = 0) -> np.ndarray:
-    """The rows that stand at `positions` of a shuffled data set.
+    """Returns the row numbers at the given positions of the shuffled data set.
 
     Args:
-        positions: integers in `[0, n)`, any shape.
-        n: the number of rows, at least 1.
-        seed: of the run.
-        epoch: each epoch has its own order.
+        positions: integers in [0, n), any shape.
+        n: number of rows, at least 1.
+        seed: integer seed of the run.
+        epoch: number of the epoch; every epoch has another order.
 
     Returns:
-        int64 rows in `[0, n)`, distinct for distinct positions; the shape of `positions`.
+        Row numbers in [0, n), int64, with the shape of `positions`; distinct for distinct
+        positions.
 
     Raises:
-        ValueError: no rows, or a position that is not one of theirs.
+        FlowjaxError: `n` is below 1, or a position is not in [0, n).
 
     Example:
         >>> sorted(shuffled(np.arange(6), 6, seed=1).tolist())
         [0, 1, 2, 3, 4, 5]
     """
     if n < 1:
-        raise ValueError(f"n: expected at least 1 row, got {n}")
+        raise FlowjaxError(f"n: expected at least 1 row, got {n}")
     places = np.asarray(positions, np.int64)
     if places.size and (places.min() < 0 or places.max() >= n):
-        raise ValueError(f"positions: expected 0 to {n - 1}, got {places.min()} to {places.max()}")
+        raise FlowjaxError(
+            f"positions: expected 0 to {n - 1}, got {places.min()} to {places.max()}"
+        )
     half = max(1, (int(n - 1).bit_length() + 1) // 2)
     mask = np.uint64((1 << half) - 1)
     keys = np.random.SeedSequence([seed, epoch]).generate_state(_ROUNDS, np.uint64)
@@ -49,10 +54,16 @@ def shuffled(positions: np.ndarray, n: int, *, seed: int, epoch: int = 0) -> np.
 
 
 def batch_rows(step: int, batch_size: int, n: int, *, seed: int) -> np.ndarray:
-    """The rows of global batch `step`: `(batch_size,)` int64, a pure function of its arguments.
+    """Returns the row numbers of the global batch of a step, shape (batch_size,), int64.
 
-    Epochs follow each other without a gap: a batch may end one epoch and begin the next, so no row
-    is left out and every batch is full, also where `batch_size > n`.
+    A batch may contain the end of one epoch and the start of the next. Every batch is full, even
+    for `batch_size > n`, and every epoch contains each row once.
+
+    Args:
+        step: number of the step, from 0.
+        batch_size: number of rows in a batch.
+        n: number of rows of the data set.
+        seed: integer seed of the run.
 
     Example:
         >>> rows = [batch_rows(step, 4, 6, seed=0) for step in range(3)]
@@ -63,7 +74,7 @@ def batch_rows(step: int, batch_size: int, n: int, *, seed: int) -> np.ndarray:
 
 
 def batches_rows(start: int, stop: int, batch_size: int, n: int, *, seed: int) -> np.ndarray:
-    """`batch_rows` of the steps `start` to `stop` at once: `(stop - start, batch_size)` int64.
+    """Returns `batch_rows` of the steps `start` to `stop - 1`, shape (stop - start, batch_size).
 
     Example:
         >>> bool((batches_rows(2, 5, 4, 6, seed=0)[1] == batch_rows(3, 4, 6, seed=0)).all())
@@ -86,7 +97,7 @@ def _feistel(x: np.ndarray, keys: np.ndarray, half: int, mask: np.uint64) -> np.
 
 
 def _mix(x: np.ndarray) -> np.ndarray:
-    """The finaliser of splitmix64 (Steele, Lea and Flood 2014)."""
+    """Finalizer of splitmix64 (Steele, Lea and Flood 2014)."""
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))

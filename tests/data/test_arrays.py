@@ -1,4 +1,4 @@
-"""Rows come out of a source as they went in, resident or read; bad ones are named."""
+"""Array sources: resident and read rows equal the array; errors name bad rows."""
 
 import subprocess
 import sys
@@ -37,7 +37,7 @@ def test_resident_and_read_give_the_same_rows(data):
 
 
 @given(st.integers(1, 50), st.integers(1, 5), st.data())
-def test_the_first_bad_number_is_named(n, d, data):
+def test_error_of_the_first_bad_number(n, d, data):
     rows = np.zeros((n, d))
     place = st.tuples(st.integers(0, n - 1), st.integers(0, d - 1))
     places = data.draw(st.sets(place, min_size=1))
@@ -61,7 +61,7 @@ def test_float64_beyond_float32():
 
 
 @pytest.mark.parametrize(
-    ("rows", "said"),
+    ("rows", "message"),
     [
         (np.zeros(3), r"shape \(n, d\), got \(3,\)"),
         (np.zeros((0, 3)), r"got \(0, 3\)"),
@@ -73,12 +73,12 @@ def test_float64_beyond_float32():
         ([[1, 2], [3]], "inhomogeneous"),
     ],
 )
-def test_refused(rows, said):
-    with pytest.raises(ValueError, match=f"mine: expected .*{said}"):
+def test_errors_of_arrays(rows, message):
+    with pytest.raises(ValueError, match=f"mine: expected .*{message}"):
         ArraySource(rows, name="mine")
 
 
-def test_bfloat16_is_taken():
+def test_bfloat16():
     import jax.numpy as jnp
 
     source = ArraySource(jnp.ones((2, 3), jnp.bfloat16), resident=False)
@@ -102,7 +102,7 @@ def test_mapped_files(tmp_path):
     source = ArraySource(mapped, resident=False)
     where = np.random.default_rng(1).integers(0, 1000, 64)
     assert np.array_equal(source.read(where)["x"], rows[where])
-    release(mapped)  # the pages only: the numbers stay
+    release(mapped)  # releases pages, not numbers
     release(mapped[5:10])
     assert np.array_equal(mapped, rows)
 
@@ -120,7 +120,7 @@ def test_rows_of_a_file(tmp_path_factory, n, dim, data):
     numbers = data.draw(hnp.arrays(np.int64, st.integers(0, 9), elements=st.integers(0, n - 1)))
     assert np.array_equal(RowFile(mapped).read(numbers), rows[numbers])
     start, step = data.draw(st.integers(0, n - 1)), data.draw(st.integers(1, 3))
-    part = ArraySource(mapped[start::step], resident=False)  # not the file's own rows
+    part = ArraySource(mapped[start::step], resident=False)  # a view, which RowFile cannot read
     wanted = numbers[numbers < part.size]
     assert np.array_equal(part.read(wanted)["x"], rows[start::step][wanted].astype(np.float32))
     blocks = list(ArraySource(mapped, resident=False).blocks(7))
@@ -139,7 +139,7 @@ def test_which_arrays_have_a_file(tmp_path):
     np.save(path.with_name("f.npy"), np.asfortranarray(np.arange(20.0).reshape(5, 4)))
     assert not RowFile.can_read(np.load(path.with_name("f.npy"), mmap_mode="r"))
     for bad in (-1, 5):
-        with pytest.raises(IndexError, match="expected 0 to 4"):
+        with pytest.raises(IndexError, match="0 to 4"):
             RowFile(mapped).read(np.array([0, bad]))
     file = RowFile(mapped)
     with path.open("r+b") as whole:
@@ -149,8 +149,8 @@ def test_which_arrays_have_a_file(tmp_path):
 
 
 @given(st.integers(1, 40), st.integers(1, 9), st.integers(1, 5), st.integers(1, 9))
-def test_shares_are_the_rows_once(n, size, count, held):
-    """Of a source in its order; of a part of a shuffled one each share of the file's rows."""
+def test_shards_hold_each_row_once(n, size, count, held):
+    """Shards of a source keep its order; shards of a shuffled part are shards of the source."""
     whole = ArraySource(np.arange(float(n))[:, None], resident=False)
     kept = Part(whole, 0, min(held, n), seed=3)
     blocks = [
@@ -164,21 +164,21 @@ def test_shares_are_the_rows_once(n, size, count, held):
     assert part == parts == sorted(kept.take(np.arange(kept.size))["x"].ravel())
 
 
-def test_the_first_bad_row_of_all_shares_is_named(monkeypatch):
+def test_error_of_the_first_bad_row_of_all_shards(monkeypatch):
     rows = np.zeros((10, 2))
     rows[7, 1] = rows[8, 0] = np.nan
-    for i, said in ((0, 10), (1, 7)):
+    for i, found in ((0, 10), (1, 7)):
         monkeypatch.setattr(processes, "share", lambda: (i, 2))  # noqa: B023
-        told = []
-        monkeypatch.setattr(processes, "gather_arrays", lambda x: told.append(int(x)) or [10, 7])  # noqa: B023
+        sent = []
+        monkeypatch.setattr(processes, "gather_arrays", lambda x: sent.append(int(x)) or [10, 7])  # noqa: B023
         with pytest.raises(ValueError, match=r"got nan at row 7, column 1$"):
             check_rows(rows)
-        assert told == [said]
+        assert sent == [found]
 
 
 @pytest.mark.faults
 def test_memory_is_flat(tmp_path):
-    """Reading a file of 200 MiB at random and in order, in a fraction of it."""
+    """Random and sequential reads of a file of 200 MiB need a fraction of that memory."""
     code = (
         "import resource, sys, numpy as np\n"
         "from flowjax.data.arrays import ArraySource, open_rows\n"
@@ -200,7 +200,7 @@ def test_memory_is_flat(tmp_path):
     assert peaks[1] - peaks[0] < 60, f"{peaks} MiB for 2 and 195 MiB of rows"
 
 
-def test_release_leaves_memory_and_changes_alone(tmp_path):
+def test_release_keeps_arrays_in_memory_and_changes(tmp_path):
     rows = np.ones((4, 4))
     release(rows)
     np.save(tmp_path / "a.npy", rows)
@@ -210,7 +210,7 @@ def test_release_leaves_memory_and_changes_alone(tmp_path):
     assert private[0, 0] == 5 and rows[0, 0] == 1
 
 
-def test_files_that_are_refused(tmp_path):
+def test_errors_of_files(tmp_path):
     with pytest.raises(
         ValueError, match=r"none\.npy: expected a \.npy or \.parquet file or an embedding"
     ):

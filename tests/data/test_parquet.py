@@ -1,4 +1,4 @@
-"""Numbers come out of Parquet as they went in, in memory or through a file; bad ones are named."""
+"""Vectors of Parquet files, in memory and through a temporary file; errors of bad files."""
 
 import gc
 from pathlib import Path
@@ -29,7 +29,7 @@ LISTS = {
 
 @pytest.mark.parametrize("kind", LISTS)
 @pytest.mark.parametrize("in_memory", [0, 1 << 30])
-def test_a_column_of_vectors_beside_others(tmp_path, kind, in_memory):
+def test_one_column_of_vectors(tmp_path, kind, in_memory):
     texts = pa.array([str(i) for i in range(500)])
     path = write(tmp_path / "a.parquet", sentence=texts, embedding=LISTS[kind]())
     rows = read_rows(path, in_memory=in_memory)
@@ -37,7 +37,7 @@ def test_a_column_of_vectors_beside_others(tmp_path, kind, in_memory):
     assert rows.dtype == np.float32 and np.array_equal(rows, ROWS)
 
 
-def test_a_column_for_each_dimension(tmp_path):
+def test_one_column_per_dimension(tmp_path):
     path = write(
         tmp_path / "a.parquet", a=ROWS[:, 0], b=ROWS[:, 1].astype(np.float64), c=np.arange(500)
     )
@@ -46,7 +46,7 @@ def test_a_column_for_each_dimension(tmp_path):
     assert np.array_equal(open_rows(path, columns="a"), ROWS[:, :1])
 
 
-def test_the_file_on_the_way_is_read_by_rows_and_goes_with_the_array(tmp_path):
+def test_the_temporary_file_is_deleted_with_the_array(tmp_path):
     path = write(tmp_path / "a.parquet", x=LISTS["fixed"]())
     rows = read_rows(path, in_memory=0)
     file = Path(rows.filename)
@@ -75,10 +75,10 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_refused(tmp_path, name):
-    columns, wanted, said = BAD[name]
+def test_errors_of_columns(tmp_path, name):
+    columns, wanted, message = BAD[name]
     path = write(tmp_path / "mine.parquet", **columns)
-    with pytest.raises(ValueError, match=f"mine.parquet: .*{said}"):
+    with pytest.raises(ValueError, match=f"mine.parquet: .*{message}"):
         read_rows(path, wanted)
 
 
@@ -88,7 +88,7 @@ def test_a_length_that_changes_between_blocks(tmp_path):
         read_rows(write(tmp_path / "a.parquet", groups=8192, **columns))
 
 
-def test_other_files(tmp_path):
+def test_errors_of_files(tmp_path):
     path = tmp_path / "a.parquet"
     path.write_bytes(b"no")
     with pytest.raises(ValueError, match=r"a\.parquet: expected a Parquet file of numbers"):

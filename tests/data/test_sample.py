@@ -56,7 +56,7 @@ def test_scores(pairs):
     assert max(histogram.values()) <= 100
 
 
-def test_scores_are_mixed(pairs):
+def test_every_stretch_has_all_scores(pairs):
     scores = [score for score, _, _ in pairs]
     for start in range(0, len(scores) - 59, 60):
         assert len({int(s + 0.5) for s in scores[start : start + 60]}) == 6

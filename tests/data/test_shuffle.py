@@ -1,4 +1,4 @@
-"""The shuffle is a permutation of every epoch, looks like one, and is a pure function."""
+"""The shuffle is a pure function and a random-looking permutation of every epoch."""
 
 import numpy as np
 import pytest
@@ -38,13 +38,13 @@ def test_any_shape():
     assert shuffled(np.zeros(0, int), 50, seed=0).shape == (0,)
 
 
-def test_epochs_and_seeds_have_their_own_orders():
+def test_orders_of_epochs_and_seeds_differ():
     orders = [shuffled(np.arange(100), 100, seed=s, epoch=e) for s in range(5) for e in range(5)]
     assert len({tuple(o) for o in orders}) == 25
 
 
-def test_it_looks_random():
-    """Neighbours end up far apart, and every place is equally likely for every row."""
+def test_order_looks_random():
+    """Neighbours are uncorrelated, and every row is equally likely at every position."""
     n = 1000
     order = shuffled(np.arange(n), n, seed=1)
     assert abs(np.corrcoef(order[:-1], order[1:])[0, 1]) < 0.1
