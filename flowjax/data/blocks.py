@@ -1,20 +1,21 @@
-"""A stream of sentences cut into blocks of one size, counted and hashed on the way."""
+"""Sentences of a source in blocks of equal size, counted and hashed while they are read."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
 from flowjax.data.fingerprint import Fingerprint
 from flowjax.data.sentences import checked
 
 
 class Blocks:
-    """Blocks of `size` sentences, the last one shorter; never more than one in memory.
+    """Blocks of `size` sentences (the last may be shorter), one in memory at a time.
 
     Attributes:
-        rows: sentences given out so far; all of them once the iteration has ended.
-        empty: those left out because nothing but white space is in them.
-        hash: of the sentences given out.
+        rows: number of sentences read so far.
+        empty: number of sentences that were left out because they have white space alone.
+        hash: hash of the sentences read so far.
 
     Example:
         >>> blocks = Blocks(["a", "b", " ", "c"], 2, skip_empty=True)
@@ -23,25 +24,21 @@ class Blocks:
     """
 
     def __init__(self, sentences: Iterable[str], size: int, *, skip_empty: bool = False) -> None:
-        """Names a stream; nothing is read yet. `skip_empty` leaves empty ones out and counts."""
+        """Names a source; `skip_empty` leaves out and counts sentences of white space alone."""
         self._sentences, self.size, self.skip_empty = sentences, size, skip_empty
         self.rows = self.empty = 0
         self.hash = Fingerprint()
 
     def __iter__(self) -> Iterator[list[str]]:
-        block: list[str] = []
+        kept = self._kept()
+        while block := list(islice(kept, self.size)):
+            self.rows += len(block)
+            self.hash.add(block)
+            yield block
+
+    def _kept(self) -> Iterator[str]:
         for sentence in checked(self._sentences):
             if self.skip_empty and not sentence.strip():
                 self.empty += 1
-                continue
-            block.append(sentence)
-            if len(block) == self.size:
-                yield self._count(block)
-                block = []
-        if block:
-            yield self._count(block)
-
-    def _count(self, block: list[str]) -> list[str]:
-        self.rows += len(block)
-        self.hash.add(block)
-        return block
+            else:
+                yield sentence

@@ -1,8 +1,7 @@
-"""Journals of a store: what each writer has finished, a line at a time, safe from kill -9.
+"""Journals of an embedding store: one JSON line for each finished block.
 
-A line is written after the rows it speaks of have reached the disk. A line that was cut by a kill
-is no JSON and counts as never written. Each writer has a journal of its own, so none waits for
-another; what is done is what any of them says.
+Each process appends to its own journal, so no process waits for another. A block is finished if
+any journal has its line. A line that a kill cut short is not JSON and is ignored.
 """
 
 from __future__ import annotations
@@ -14,71 +13,48 @@ from typing import Any, NamedTuple
 
 
 class Done(NamedTuple):
-    """What the journals of a store say together.
+    """Finished work of all processes.
 
     Attributes:
-        blocks: `{block: {"rows", "hash", "counts"}}` of the blocks whose vectors are on disk.
-        ends: `{"rows", "empty", "hash"}` of each writer that has read the source to its end.
+        blocks: `{block: {"rows", "hash", "counts"}}` for each block whose vectors are on disk.
+        ends: `{"rows", "empty", "hash"}` of each process that read the source to its end.
     """
 
     blocks: dict[int, dict[str, Any]]
     ends: list[dict[str, Any]]
 
-    def missing(self, block: int) -> int | None:
-        """How many blocks of size `block` are not written; None while their number is unknown."""
-        return -(-self.ends[0]["rows"] // block) - len(self.blocks) if self.ends else None
-
-    def beyond(self, rows: int, block: int) -> bool:
-        """Whether there are blocks that a source of so many rows does not have."""
-        return any(k * block >= rows for k in self.blocks)
-
-    def rows_until(self, block: int) -> int:
-        """The rows up to the end of the last written block, those between that are not too."""
-        return max((k * block + line["rows"] for k, line in self.blocks.items()), default=0)
+    def progress(self, block: int) -> str:
+        """Returns the progress for error messages, given the sentences per block."""
+        total = -(-self.ends[0]["rows"] // block) if self.ends else "an unknown number of"
+        return f"{len(self.blocks)} of {total} blocks"
 
 
-class Journal:
-    """One writer's journal, open for appending.
+def append(journal: Path, line: dict[str, Any]) -> None:
+    """Appends a line and flushes it to the disk.
 
     Example:
         >>> import tempfile
         >>> folder = Path(tempfile.mkdtemp())
-        >>> with Journal(folder, 0) as journal:
-        ...     journal.write({"block": 0, "rows": 2, "hash": "x", "counts": {}})
-        >>> read_journals(folder).blocks[0]["rows"]
-        2
+        >>> append(folder / "journal-0.jsonl", {"block": 0, "rows": 2, "hash": "x", "counts": {}})
+        >>> read_journals(folder).progress(block=2)
+        '1 of an unknown number of blocks'
     """
-
-    def __init__(self, folder: Path, writer: int) -> None:
-        path = folder / f"journal-{writer}.jsonl"
-        self._file = path.open("ab", buffering=0)
-        if self._file.tell() and not path.read_bytes().endswith(b"\n"):
-            self._file.write(b"\n")  # ends a line that was cut
-
-    def write(self, line: dict[str, Any]) -> None:
-        """Appends a line; when this returns it is on the disk."""
-        self._file.write(json.dumps(line).encode() + b"\n")
-        os.fsync(self._file.fileno())
-
-    def __enter__(self) -> Journal:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
+    with journal.open("ab", buffering=0) as file:
+        file.write(b"\n" + json.dumps(line).encode() + b"\n")  # the first ends a line cut short
+        os.fsync(file.fileno())
 
 
 def read_journals(folder: Path) -> Done:
-    """What all writers of a store have finished."""
-    blocks: dict[int, dict[str, Any]] = {}
-    ends = []
+    """Returns the finished work in all journals of a store."""
+    done = Done({}, [])
     for path in sorted(folder.glob("journal-*.jsonl")):
         for raw in path.read_bytes().split(b"\n"):
             try:
                 line = json.loads(raw)
             except ValueError:
-                continue  # cut by a kill: its block is written again
+                continue  # empty, or cut short: that block is written again
             if "block" in line:
-                blocks[line["block"]] = line
+                done.blocks[line["block"]] = line
             else:
-                ends.append(line)
-    return Done(blocks, ends)
+                done.ends.append(line)
+    return done

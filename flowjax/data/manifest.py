@@ -1,80 +1,69 @@
-"""A store's `manifest.json`: whole or not there, whoever writes it and whenever it is killed."""
+"""Manifest of an embedding store: the inputs that determine its vectors, and the result."""
 
 from __future__ import annotations
 
 import json
-import os
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-# Not part of what a store is of: what is only recorded, and what came out.
+from flowjax.data.durable import publish
+from flowjax.errors import FlowjaxError
+
+# Manifest keys that do not identify a store: free-form notes and the result.
 _OWN = {"notes", "result"}
 
 
-class OtherStore(ValueError):
-    """The store that is there holds something else."""
+class OtherStore(FlowjaxError):
+    """Error: a folder holds the vectors of other inputs."""
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of a store.
+    """Returns the manifest of a store.
 
     Raises:
-        ValueError: there is none, or it is damaged.
+        FlowjaxError: The manifest is missing or damaged.
     """
     file = folder / "manifest.json"
     try:
         found = json.loads(file.read_text("utf-8"))
         if not {"dim", "block"} <= set(found):
-            raise ValueError("no dim and block in it")
+            raise ValueError("dim or block is missing")
     except (OSError, ValueError, TypeError) as error:
-        raise ValueError(f"{file}: expected an embedding store's manifest: {error}") from None
+        raise FlowjaxError(
+            f"{file}: expected an embedding store's manifest, got {error}"
+        ) from None
     return found
 
 
-def create_manifest(folder: Path, value: Mapping[str, Any]) -> None:
-    """Writes the manifest of a new store; another process's that came first stays."""
+def write_manifest(folder: Path, value: Mapping[str, Any], *, replace: bool = True) -> None:
+    """Writes the manifest of a store; `replace=False` keeps an existing manifest."""
     path = folder / "manifest.json"
-    partial = _write_beside(path, value)
+    # Several processes may write at once, and containers share process ids.
+    partial = path.with_name(f".manifest.{uuid.uuid4().hex}.partial")
     try:
-        os.link(partial, path)
-    except FileExistsError:
-        pass
-    except OSError:  # a file system without links
-        os.replace(partial, path)
-    partial.unlink(missing_ok=True)
+        partial.write_text(json.dumps(value, indent=1), "utf-8")
+        publish(partial, path, replace=replace)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
-def replace_manifest(folder: Path, value: Mapping[str, Any]) -> None:
-    """Puts another manifest in the place of the one there."""
-    path = folder / "manifest.json"
-    os.replace(_write_beside(path, value), path)
-
-
-def made_of(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields that two stores of the same vectors have in common."""
+def identity(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the fields on which two stores of the same vectors agree."""
     return {name: value for name, value in manifest.items() if name not in _OWN}
 
 
 def check_same(folder: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    """Refuses a store of something else.
+    """Checks that a store holds the wanted vectors.
 
     Raises:
-        OtherStore: naming the first field that differs.
+        OtherStore: A field differs; the message names the first one.
     """
-    found, wanted = made_of(found), made_of(wanted)
+    found, wanted = identity(found), identity(wanted)
     for name in sorted({*wanted, *found}):
         if wanted.get(name) != found.get(name):
             raise OtherStore(
-                f"{folder}: holds vectors of {name} {found.get(name)!r}, expected "
-                f"{wanted.get(name)!r}; use another folder or --overwrite"
+                f"{folder}: expected vectors of {name} {wanted.get(name)!r}, got "
+                f"{found.get(name)!r}; use another folder or --overwrite"
             )
-
-
-def _write_beside(path: Path, value: Mapping[str, Any]) -> Path:
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    with partial.open("w", encoding="utf-8") as file:
-        json.dump(value, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    return partial

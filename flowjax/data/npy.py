@@ -1,15 +1,20 @@
-"""`.npy` files that are written piece by piece: the header has a fixed size and comes last."""
+"""`.npy` files that are written in pieces, with a header of fixed size that is written last."""
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import numpy as np
 
-# A page: rows begin at a page's start, so that writers on several machines share none of them.
+from flowjax.errors import FlowjaxError
+
+# One page: rows start on a page boundary, so processes on different machines share no page.
 HEADER_BYTES = 4096
 
 
 def npy_header(rows: int, dim: int) -> bytes:
-    """The first `HEADER_BYTES` bytes of a `.npy` file of `(rows, dim)` little-endian float32.
+    """Returns the first `HEADER_BYTES` bytes of a `.npy` file of `(rows, dim)` float32.
 
     Example:
         >>> import io
@@ -23,5 +28,65 @@ def npy_header(rows: int, dim: int) -> bytes:
 
 
 def float32_bytes(vectors: np.ndarray) -> bytes:
-    """The rows as they stand in a file."""
+    """Returns the rows as bytes in a file's order, little-endian float32."""
     return np.ascontiguousarray(vectors, "<f4").tobytes()
+
+
+class NpyFile:
+    """`.npy` file of float32 rows `(n, dim)` that several processes fill in any order.
+
+    Example:
+        >>> import tempfile
+        >>> file = NpyFile(Path(tempfile.mkdtemp()) / "x.npy", dim=1)
+        >>> file.path.touch()
+        >>> file.write_rows(1, np.array([[5.0]]))
+        >>> file.write_rows(0, np.array([[4.0]]))
+        >>> file.finish(rows=2)
+        >>> file.open(rows=2).tolist()
+        [[4.0], [5.0]]
+    """
+
+    def __init__(self, path: Path, *, dim: int) -> None:
+        """Names a file of rows of width `dim`."""
+        self.path, self._dim = path, dim
+
+    def write_rows(self, start: int, vectors: np.ndarray) -> None:
+        """Writes rows from row number `start` on and flushes them to the disk."""
+        self._write(HEADER_BYTES + start * self._dim * 4, float32_bytes(vectors))
+
+    def finish(self, rows: int) -> None:
+        """Writes the header of a file of `rows` rows."""
+        self._write(0, npy_header(rows, self._dim))
+
+    def check_size(self, rows: int, *, more: bool = False) -> None:
+        """Checks that the file has the size of `rows` rows; `more` allows further rows.
+
+        Raises:
+            FlowjaxError: The file has another size.
+        """
+        expected = HEADER_BYTES + rows * self._dim * 4
+        size = self.path.stat().st_size if self.path.exists() else 0
+        if size < expected or (size > expected and not more):
+            raise FlowjaxError(
+                f"{self.path}: expected {expected} bytes, got {size}; it is damaged"
+            )
+
+    def open(self, rows: int) -> np.ndarray:
+        """Returns the rows of a finished file, memory-mapped and read-only.
+
+        Raises:
+            FlowjaxError: The file has another size.
+        """
+        self.check_size(rows)
+        if rows == 0:  # an empty file cannot be mapped
+            return np.zeros((0, self._dim), np.float32)
+        return np.load(self.path, mmap_mode="r", allow_pickle=False)
+
+    def _write(self, place: int, data: bytes) -> None:
+        # A full disk raises an error here; a write to a memory map would kill the process.
+        with self.path.open("r+b", buffering=0) as file:
+            file.seek(place)
+            view = memoryview(data)
+            while view:
+                view = view[file.write(view) :]
+            os.fsync(file.fileno())

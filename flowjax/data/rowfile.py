@@ -1,7 +1,7 @@
-"""Rows of a file by number, read and not mapped, so that memory stays flat.
+"""Random reads of rows from a file by `preadv`, so that resident memory stays constant.
 
-A gather from a memory map is quicker by itself, but leaves the pages around every row mapped (two
-megabytes each on a recent Linux): after one batch the process has the whole file's size.
+A gather from a memory map leaves the pages around every row mapped, so after a few batches the
+process is as large as the file: see `benchmarks/store.md`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 
 
 class RowFile:
-    """Reads rows of the file behind a memory-mapped array.
+    """Reader of single rows from the file behind a memory-mapped array.
 
     Example:
         >>> import tempfile
@@ -26,7 +26,7 @@ class RowFile:
     """
 
     def __init__(self, rows: Any) -> None:
-        """Opens the file; `can_read` says for which arrays there is one."""
+        """Opens the file behind `rows`, an array for which `can_read` is true."""
         self._shape, self._dtype, self._offset = rows.shape, rows.dtype, rows.offset
         self._width = rows.shape[1] * rows.itemsize
         self._file = os.open(rows.filename, os.O_RDONLY)
@@ -34,11 +34,11 @@ class RowFile:
 
     @staticmethod
     def can_read(rows: np.ndarray) -> bool:
-        """Whether this is a read-only map of whole rows in a file, on a system that can do it."""
+        """Returns True if `rows` is a read-only map of whole rows and the system has `preadv`."""
         return (
             hasattr(os, "preadv")
             and isinstance(rows, np.memmap)
-            and isinstance(rows.base, mmap.mmap)  # not a part of another, whose offset is unknown
+            and isinstance(rows.base, mmap.mmap)  # a view of another map has no known offset
             and rows.ndim == 2
             and rows.flags.c_contiguous
             and not rows.flags.writeable
@@ -46,14 +46,17 @@ class RowFile:
         )
 
     def read(self, numbers: np.ndarray) -> np.ndarray:
-        """The rows `(len(numbers), d)` of these numbers, in this order.
+        """Returns the rows `(len(numbers), d)` with these numbers, in this order.
 
         Raises:
-            IndexError: a number that no row has.
-            OSError: the file has become shorter.
+            IndexError: A row number is out of range.
+            OSError: The file has become shorter.
         """
         if len(numbers) and not 0 <= numbers.min() <= numbers.max() < self._shape[0]:
-            raise IndexError(f"rows: expected 0 to {self._shape[0] - 1}, got others")
+            raise IndexError(
+                f"rows: expected numbers from 0 to {self._shape[0] - 1}, got {numbers.min()} to "
+                f"{numbers.max()}"
+            )
         rows = np.empty((len(numbers), self._shape[1]), self._dtype)
         view, at, width = rows.view(np.uint8).reshape(-1).data, 0, self._width
         for number in numbers.tolist():

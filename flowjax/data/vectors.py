@@ -1,9 +1,8 @@
-"""Vectors to `.npy`, `.parquet` or `.safetensors`: whole or not at all, in constant memory."""
+"""Writers of vectors to `.npy`, `.parquet` and `.safetensors`, in constant memory."""
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -11,28 +10,32 @@ from pathlib import Path
 import numpy as np
 
 from flowjax.data.arrays import release
+from flowjax.data.durable import publish
 from flowjax.data.formats import need_pyarrow
 from flowjax.data.npy import float32_bytes, npy_header
+from flowjax.errors import FlowjaxError
 
 SUFFIXES = (".npy", ".parquet", ".safetensors")
-# Rows that are copied at a time, and those of a Parquet row group.
+# Rows per copy, and per Parquet row group.
 _ROWS = 8192
 
 
 def write_vectors(
     path: str | Path, vectors: np.ndarray, sentences: Iterable[str] | None = None
 ) -> None:
-    """Writes `(n, d)` vectors in the format that the name says.
+    """Writes vectors `(n, d)` as float32 in the format of the file name.
+
+    The file appears under its name when it is complete, and replaces an existing one.
 
     Args:
-        path: `.npy`; `.parquet` with the columns `sentence` (where given) and `embedding`; or
-            `.safetensors` with one tensor, `embeddings`. What is there is replaced.
-        vectors: written as float32; memory-mapped ones are read a block at a time.
-        sentences: n of them, for Parquet.
+        path: `.npy`; `.parquet` with the columns `sentence` (if given) and `embedding`; or
+            `.safetensors` with one tensor, `embeddings`.
+        vectors: array, shape (n, d), read a block at a time.
+        sentences: n sentences for the Parquet column.
 
     Raises:
-        ValueError: another suffix, vectors of another shape, as many sentences as there are not
-            vectors, or Parquet without pyarrow.
+        FlowjaxError: The suffix is unknown, the shape is not (n, d), the number of sentences is
+            not n, or pyarrow is missing for Parquet.
 
     Example:
         >>> import tempfile
@@ -44,13 +47,15 @@ def write_vectors(
     path = Path(path)
     write = _WRITERS.get(path.suffix)
     if write is None:
-        raise ValueError(f"{path}: expected a name ending in {', '.join(SUFFIXES)}")
+        raise FlowjaxError(
+            f"{path}: expected a name ending in {', '.join(SUFFIXES)}, got {path.suffix!r}"
+        )
     if vectors.ndim != 2:
-        raise ValueError(f"vectors: expected shape (n, d), got {vectors.shape}")
+        raise FlowjaxError(f"vectors: expected shape (n, d), got {vectors.shape}")
     partial = path.with_name(f".{path.name}.partial")
     try:
         write(partial, vectors, sentences)
-        os.replace(partial, path)
+        publish(partial, path)
     finally:
         partial.unlink(missing_ok=True)
 
@@ -69,7 +74,7 @@ def _write_npy(path: Path, vectors: np.ndarray, _: Iterable[str] | None) -> None
 
 
 def _write_safetensors(path: Path, vectors: np.ndarray, _: Iterable[str] | None) -> None:
-    """A header in JSON behind its length in 8 bytes, then the numbers."""
+    # The format: length of the header in 8 bytes, header in JSON, values.
     tensor = {"dtype": "F32", "shape": vectors.shape, "data_offsets": [0, vectors.size * 4]}
     header = json.dumps({"embeddings": tensor}).encode()
     header = header.ljust(-(-len(header) // 8) * 8)
@@ -93,11 +98,11 @@ def _write_parquet(path: Path, vectors: np.ndarray, sentences: Iterable[str] | N
             if sentences is not None:
                 rows = list(islice(texts, len(block)))
                 if len(rows) != len(block):
-                    raise ValueError(f"sentences: expected {len(vectors)}, got fewer")
+                    raise FlowjaxError(f"sentences: expected {len(vectors)}, got fewer")
                 columns.insert(0, arrow.array(rows, arrow.string()))
             writer.write_table(arrow.Table.from_arrays(columns, schema=schema))
     if next(texts, None) is not None:
-        raise ValueError(f"sentences: expected {len(vectors)}, got more")
+        raise FlowjaxError(f"sentences: expected {len(vectors)}, got more")
 
 
 _WRITERS: dict[str, Callable[[Path, np.ndarray, Iterable[str] | None], None]] = {

@@ -1,4 +1,4 @@
-"""A process that fills a store with a fast fake encoder; the tests kill it."""
+"""Process that fills a store with a fast fake encoder; the tests kill it."""
 
 import hashlib
 import sys
@@ -13,12 +13,12 @@ DIM, BLOCK = 16, 64
 
 
 def vector(sentence):
-    """A sentence's own vector, so that a misplaced row is found out."""
+    """Returns a vector that only this sentence has, so that tests detect a misplaced row."""
     return np.frombuffer(hashlib.sha256(sentence.encode()).digest(), np.uint16).astype(np.float32)
 
 
 def embed(blocks, pause=0.0):
-    """Sorted by length inside a block, as the encoder does, and back in order."""
+    """Embeds the longest sentences of a block first, as the encoder does."""
     for block in blocks:
         order = np.argsort([-len(s) for s in block], kind="stable")
         vectors = np.empty((len(block), DIM), np.float32)

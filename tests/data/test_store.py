@@ -1,12 +1,14 @@
-"""The store: rows at their place whatever happens, each once, and never those of another job."""
+"""Embedding store: after any interruption every row is written once, at its place."""
 
 import json
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import embed_worker
@@ -18,10 +20,12 @@ from hypothesis import strategies as st
 
 from flowjax.data.arrays import ArraySource, open_rows
 from flowjax.data.blocks import Blocks
-from flowjax.data.journal import Journal, read_journals
+from flowjax.data.fingerprint import fingerprint
+from flowjax.data.journal import append, read_journals
+from flowjax.data.manifest import write_manifest
 from flowjax.data.npy import HEADER_BYTES, npy_header
-from flowjax.data.sentences import fingerprint
 from flowjax.data.store import EmbeddingStore, OtherStore
+from flowjax.errors import FlowjaxError
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -35,12 +39,30 @@ def expected(texts):
     return np.array([vector(s) for s in texts], np.float32).reshape(-1, DIM)
 
 
+@pytest.fixture
+def file_size_limit():
+    """Context manager in which files cannot grow beyond a size: writes fail as on a full disk."""
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+
+    @contextmanager
+    def limit(size):
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    yield limit
+    signal.signal(signal.SIGXFSZ, ignored)
+
+
 class Killed(Exception):
-    """Stands for kill -9 inside one process."""
+    """Stand-in for kill -9 inside one process."""
 
 
 def until(k):
-    """An encoder that dies after k blocks."""
+    """Returns an encoder that raises `Killed` after k blocks."""
 
     def die(blocks):
         for i, result in enumerate(embed(blocks)):
@@ -65,7 +87,7 @@ def test_any_source_any_interruptions(tmp_path_factory, texts, block, skip, deat
             open_store(folder, None, block).fill(texts, until(k), skip_empty=skip)
         except Killed:
             assert not open_store(folder, None, block).complete
-            with pytest.raises(ValueError, match="expected a complete store"):
+            with pytest.raises(FlowjaxError, match="expected a complete store"):
                 _ = open_store(folder, None, block).vectors
     store = open_store(folder, None, block)
     store.fill(iter(texts), embed, skip_empty=skip)
@@ -141,13 +163,13 @@ def test_a_mismatch_is_refused(tmp_path):
     make().fill(sentences(3), embed)
     assert make().complete
     for name, value in [("encoder", "other"), ("pooling", "cls"), ("max_length", 32)]:
-        with pytest.raises(OtherStore, match=f"holds vectors of {name} .*, expected {value!r}"):
+        with pytest.raises(OtherStore, match=f"expected vectors of {name} {value!r}, got "):
             make(**{name: value})
-    with pytest.raises(OtherStore, match="source_hash 'h', expected 'i'; use another folder"):
+    with pytest.raises(OtherStore, match="source_hash 'i', got 'h'; use another folder"):
         make(source_hash="i")
-    with pytest.raises(OtherStore, match="extra None, expected 1"):
+    with pytest.raises(OtherStore, match="extra 1, got None"):
         make(extra=1)
-    with pytest.raises(OtherStore, match="dim 16, expected 8"):
+    with pytest.raises(OtherStore, match="dim 8, got 16"):
         EmbeddingStore(tmp_path, {}, dim=8)
 
 
@@ -157,7 +179,7 @@ def test_a_mismatch_is_refused(tmp_path):
         (lambda t: [*t[:10], "another", *t[11:]], "rows 0 to 64 differ"),
         (lambda t: [t[70], *t[1:70], t[0], *t[71:]], "rows 0 to 64 differ"),
         (lambda t: t[:60], "rows 0 to 64 differ"),
-        (lambda t: t[:64], "it ends elsewhere"),
+        (lambda t: t[:64], "it has another length or order"),
         (lambda t: [*t, "more"], "rows 256 to 300 differ"),
     ],
 )
@@ -165,12 +187,14 @@ def test_another_stream_is_refused(tmp_path, change, said):
     texts = sentences(300)
     whole = tmp_path / "whole"
     open_store(whole, None).fill(texts, embed)
-    with pytest.raises(OtherStore, match="expected the source it was begun with, got another"):
+    with pytest.raises(
+        OtherStore, match="expected the source of the stored vectors, got another one"
+    ):
         open_store(whole, None).fill(change(texts), embed)
     part = tmp_path / "part"
     with pytest.raises(Killed):
         open_store(part, None).fill(texts, until(3))
-    if said.startswith("rows 0") or said == "it ends elsewhere":
+    if said.startswith("rows 0") or said.startswith("it has"):
         with pytest.raises(OtherStore, match=said):
             open_store(part, None).fill(change(texts), embed)
     open_store(whole, None).fill(texts, embed)  # the right one still is
@@ -179,7 +203,7 @@ def test_another_stream_is_refused(tmp_path, change, said):
 
 def test_writers_of_different_sources_do_not_finish(tmp_path):
     open_store(tmp_path, None).fill(sentences(200), embed, share=(0, 2))
-    with pytest.raises(OtherStore, match="ends elsewhere"):
+    with pytest.raises(OtherStore, match="another length or order"):
         open_store(tmp_path, None).fill(sentences(199), embed, share=(1, 2))
     assert not open_store(tmp_path, None).complete
 
@@ -193,31 +217,107 @@ def test_bad_vectors_are_refused(tmp_path):
             vectors[3] = np.nan if i == 1 else 0
             yield vectors, counts
 
-    with pytest.raises(ValueError, match=r"embed: expected vectors \(64, 16\), got \(64, 17\)"):
+    with pytest.raises(FlowjaxError, match=r"embed: expected vectors \(64, 16\), got \(64, 17\)"):
         open_store(tmp_path / "a", "h").fill(sentences(100), shape)
-    with pytest.raises(ValueError, match="embed: expected finite vectors, got others at row 67"):
+    with pytest.raises(FlowjaxError, match="embed: expected finite vectors, got others at row 67"):
         open_store(tmp_path / "b", "h").fill(sentences(100), nan)
-    with pytest.raises(ValueError, match="expected vectors of 1 more blocks, got none"):
+    with pytest.raises(FlowjaxError, match="expected vectors of 1 more blocks, got none"):
         open_store(tmp_path / "c", "h").fill(sentences(100), lambda b: (next(b), iter(()))[1])
-    with pytest.raises(ValueError, match=r"share: expected \(i, k\)"):
+    with pytest.raises(FlowjaxError, match=r"share: expected \(i, k\)"):
         open_store(tmp_path / "c", "h").fill(sentences(100), embed, share=(2, 2))
 
 
-def test_cut_journal_lines(tmp_path):
-    """A journal cut at any byte: its blocks are those of whole lines, and writing goes on."""
-    with Journal(tmp_path, 0) as journal:
-        for k in range(3):
-            journal.write({"block": k, "rows": 1, "hash": "x", "counts": {}})
+def entry(k):
+    return {"block": k, "rows": 1, "hash": "x", "counts": {}}
+
+
+def test_a_journal_cut_at_any_byte_keeps_its_whole_lines(tmp_path):
     file = tmp_path / "journal-0.jsonl"
+    ends = []
+    for k in range(3):
+        append(file, entry(k))
+        ends.append(file.stat().st_size - 1)  # a line that lacks only its end is whole
     whole = file.read_bytes()
-    ends = [i + 1 for i, byte in enumerate(whole) if byte == 10]
     for cut in range(len(whole)):
         file.write_bytes(whole[:cut])
-        lines = sum(end - 1 <= cut for end in ends)  # a line that lacks only its end is whole
-        assert len(read_journals(tmp_path).blocks) == lines
-        with Journal(tmp_path, 0) as journal:
-            journal.write({"block": 9, "rows": 1, "hash": "x", "counts": {}})
-        assert len(read_journals(tmp_path).blocks) == lines + 1
+        kept = [k for k, end in enumerate(ends) if end <= cut]
+        assert list(read_journals(tmp_path).blocks) == kept
+        append(file, entry(9))
+        assert list(read_journals(tmp_path).blocks) == [*kept, 9]
+
+
+def test_journals_of_earlier_versions_are_read(tmp_path):
+    """Earlier versions wrote no empty lines between the entries, and several journals."""
+    for i in range(2):
+        lines = "".join(json.dumps(entry(k)) + "\n" for k in range(i, 6, 2))
+        (tmp_path / f"journal-{i}.jsonl").write_text(lines + '{"block": 7, "ro')
+    assert sorted(read_journals(tmp_path).blocks) == list(range(6))
+    append(tmp_path / "journal-0.jsonl", {"rows": 7, "empty": 0, "hash": "x"})
+    assert read_journals(tmp_path).progress(block=1) == "6 of 7 blocks"
+
+
+def test_order_of_flushes(tmp_path, monkeypatch):
+    """A block is on disk before its journal line, a file before its rename, then the folder."""
+    events = []
+    fsync, replace, link = os.fsync, os.replace, os.link
+
+    def name(path):
+        return "partial" if str(path).endswith(".partial") else Path(path).name
+
+    def noted(event, call):
+        def do(*args):
+            events.append((event, *(name(a) for a in args if not isinstance(a, int))))
+            return call(*args)
+
+        return do
+
+    def noted_fsync(descriptor):
+        events.append(("fsync", name(os.readlink(f"/proc/self/fd/{descriptor}"))))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noted_fsync)
+    monkeypatch.setattr(os, "replace", noted("replace", replace))
+    monkeypatch.setattr(os, "link", noted("link", link))
+    open_store(tmp_path, "h").fill(sentences(100), embed)
+    folder = ("fsync", tmp_path.name)
+    flushed, line = ("fsync", "vectors.npy"), ("fsync", "journal-0.jsonl")
+    partial = ("fsync", "partial")
+    assert events == [
+        *(partial, ("link", "partial", "manifest.json"), folder, folder),
+        *(flushed, line, flushed, line, line, flushed),
+        *(partial, ("replace", "partial", "manifest.json"), folder),
+    ]
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        *("journal-0.jsonl", "manifest.json", "vectors.npy"),
+    ]
+
+
+def test_a_manifest_without_hard_links(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise PermissionError("no links here")
+
+    monkeypatch.setattr(os, "link", refuse)
+    open_store(tmp_path, "h").fill(sentences(10), embed)
+    assert [p.name for p in tmp_path.glob("*manifest*")] == ["manifest.json"]
+    assert open_store(tmp_path, "h").complete
+
+
+def test_the_first_manifest_stays(tmp_path):
+    """A process that creates the same store a moment later finds the first manifest."""
+    open_store(tmp_path, "first")
+    write_manifest(tmp_path, {"source_hash": "second", "dim": DIM, "block": BLOCK}, replace=False)
+    assert open_store(tmp_path, "first").manifest["source_hash"] == "first"
+
+
+def test_a_full_disk_is_an_error_and_the_store_resumes(tmp_path, file_size_limit):
+    texts = sentences(300)
+    store = open_store(tmp_path, "h")
+    with file_size_limit(HEADER_BYTES + (2 * BLOCK + 5) * DIM * 4):
+        with pytest.raises(OSError, match="File too large"):
+            store.fill(texts, embed)
+    assert len(read_journals(tmp_path).blocks) == 2
+    store.fill(texts, embed)
+    assert np.array_equal(store.vectors, expected(texts))
 
 
 def test_damage_is_named(tmp_path):
@@ -228,12 +328,16 @@ def test_damage_is_named(tmp_path):
     vectors = tmp_path / "vectors.npy"
     whole = vectors.read_bytes()
     vectors.write_bytes(whole[:-1])
-    with pytest.raises(ValueError, match="expected more rows; it is damaged"):
+    with pytest.raises(
+        FlowjaxError, match=r"vectors\.npy: expected \d+ bytes, got \d+; it is damaged"
+    ):
         store.fill(texts, embed)
     vectors.write_bytes(whole)
     store.fill(texts, embed)
     vectors.write_bytes(vectors.read_bytes()[:-4])
-    with pytest.raises(ValueError, match=r"vectors\.npy: expected \d+ bytes, got \d+; .* damaged"):
+    with pytest.raises(
+        FlowjaxError, match=r"vectors\.npy: expected \d+ bytes, got \d+; it is damaged"
+    ):
         _ = store.vectors
     (tmp_path / "manifest.json").write_text("{")
     with pytest.raises(
@@ -247,7 +351,9 @@ def test_the_file_is_plain_npy_and_a_training_source(tmp_path):
     store = open_store(tmp_path, "h")
     with pytest.raises(Killed):
         store.fill(texts, until(1))
-    with pytest.raises(ValueError, match="1 blocks of 64 rows, an unknown number to come"):
+    with pytest.raises(
+        FlowjaxError, match="expected a complete store, got 1 of an unknown number of blocks; run"
+    ):
         open_rows(tmp_path)
     store.fill(texts, embed)
     assert np.array_equal(np.load(tmp_path / "vectors.npy"), expected(texts))
@@ -279,14 +385,14 @@ def test_blocks(texts, size, skip):
 
 
 def test_blocks_refuse_other_things():
-    with pytest.raises(ValueError, match="expected strings, got NoneType at 1"):
+    with pytest.raises(FlowjaxError, match="expected strings, got NoneType at 1"):
         list(Blocks(["a", None], 5))
 
 
 def test_waiting(tmp_path):
     store = open_store(tmp_path, "h")
     store.fill(sentences(200), embed, share=(0, 2))
-    said = r"got no new block for 0.1 s \(2 blocks are there, 2 to come\)"
+    said = r"got no new block for 0\.1 s \(2 of 4 blocks\)"
     with pytest.raises(TimeoutError, match=said):
         store.wait(timeout=0.1)
     open_store(tmp_path, "h").fill(sentences(200), embed, share=(1, 2))
@@ -317,7 +423,7 @@ def write_corpus(path, n):
 @pytest.mark.faults
 @pytest.mark.parametrize("count", [1, 2])
 def test_kill_a_process_twenty_times(tmp_path, count):
-    """kill -9 at random moments; then every row is there, once and at its place."""
+    """After kill -9 at random moments every row is written once, at its place."""
     texts = write_corpus(tmp_path / "a.txt", 200 * BLOCK + 17)
     folder, rng = tmp_path / "store", random.Random(count)
     kills, progress = 0, [0]
@@ -346,7 +452,7 @@ def test_kill_a_process_twenty_times(tmp_path, count):
 
 @pytest.mark.faults
 def test_memory_is_flat(tmp_path):
-    """Thirty times the sentences, the same memory."""
+    """Thirty times the sentences take the same memory."""
     code = (
         "import resource, sys, numpy as np\n"
         "from flowjax.data.store import EmbeddingStore\n"

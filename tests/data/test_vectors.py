@@ -1,4 +1,4 @@
-"""Vectors go to all three formats and come back; a file is whole or not there."""
+"""Vectors survive a round trip through all three formats; a file is complete or absent."""
 
 import numpy as np
 import pytest
@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from flowjax.data import vectors as module
 from flowjax.data.vectors import SUFFIXES, write_vectors
+from flowjax.errors import FlowjaxError
 
 
 def read(path):
@@ -67,7 +68,7 @@ def test_parquet_keeps_the_sentences(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("count", "said"), [(9, "got fewer"), (11, "got more")])
 def test_as_many_sentences_as_vectors(tmp_path, count, said):
-    with pytest.raises(ValueError, match=f"sentences: expected 10, {said}"):
+    with pytest.raises(FlowjaxError, match=f"sentences: expected 10, {said}"):
         write_vectors(tmp_path / "out.parquet", np.zeros((10, 2)), ["x"] * count)
     assert not list(tmp_path.iterdir())
 
@@ -90,8 +91,10 @@ def test_whole_or_not_at_all(tmp_path, suffix, monkeypatch):
 
 
 def test_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"out\.txt: expected a name ending in \.npy, \.parquet"):
+    with pytest.raises(
+        FlowjaxError, match=r"out\.txt: expected a name ending in \.npy, \.parquet"
+    ):
         write_vectors(tmp_path / "out.txt", np.zeros((1, 1)))
-    with pytest.raises(ValueError, match=r"vectors: expected shape \(n, d\), got \(3,\)"):
+    with pytest.raises(FlowjaxError, match=r"vectors: expected shape \(n, d\), got \(3,\)"):
         write_vectors(tmp_path / "out.npy", np.zeros(3))
     assert not list(tmp_path.iterdir())
