@@ -206,11 +206,11 @@ class BertFlow(SentenceModel):
         self,
         sentences: Sequence[str],
         batch_size: int | None = None,
-        progress: bool | None = False,
+        show_progress_bar: bool | None = False,
     ) -> np.ndarray:
         """Takes strings through encoder and flow: `(n, dim)` float32; `encode` has the options."""
         self._fitted()
-        return self.transform(self.encoder.embed(sentences, batch_size, progress))
+        return self.transform(self.encoder.embed(sentences, batch_size, show_progress_bar))
 
     def transform(self, vectors: np.ndarray) -> np.ndarray:
         """Takes plain vectors `(n, dim)` of the encoder through the fitted flow."""
@@ -241,12 +241,14 @@ class BertFlow(SentenceModel):
         return load(cls, folder, flow=flow)
 
     def _embed(
-        self, source: SentenceSource, out: str | Path | None, progress: bool | None
+        self, source: SentenceSource, out: str | Path | None, show_progress_bar: bool | None
     ) -> tuple[np.ndarray, dict[str, Any]]:
         if out is None:
-            return embed_in_memory(self.encoder, source, progress=progress)
+            return embed_in_memory(self.encoder, source, show_progress_bar=show_progress_bar)
         folder = Path(out) / "embeddings"
-        store, facts = embed_in_store(self.encoder, source, folder, progress=progress)
+        store, facts = embed_in_store(
+            self.encoder, source, folder, show_progress_bar=show_progress_bar
+        )
         return store.vectors, facts
 
     def _through(self, call: str, vectors: np.ndarray, tail: tuple[int, ...]) -> np.ndarray:

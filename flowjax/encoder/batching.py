@@ -1,8 +1,8 @@
-"""Token lists to batches of few fixed shapes, with little padding: several sentences to a row.
+"""Batches of tokenized sentences: several sentences per row, in a bounded number of shapes.
 
-A row of 64 tokens holds four or five sentences of 14. Attention stays inside a sentence (`Bert`
-compares the mask's numbers), so a row costs what its tokens cost and padding all but vanishes;
-XLA compiles one program for each shape, so their number is bounded whatever comes in.
+A row holds several short sentences; `Bert` restricts attention to tokens of the same sentence.
+Little padding remains (see `benchmarks/encoder.md`). XLA compiles one program for each shape, so
+there are at most twelve.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-# Rows are this long unless a sentence is longer: attention's share of the work stays small.
+# Length of a row unless a sentence is longer. Attention is a small part of the cost of short rows.
 LENGTH = 64
-# What fits in this is not padded to a whole row: one short query is answered at once.
+# Length of the only row if all sentences fit: a single short query needs no padding to LENGTH.
 SHORT = 32
-# A batch holds about this many tokens for each sentence of `batch_size`.
+# Tokens of a batch per sentence of `batch_size`.
 TOKENS = 16
-# Which parts of a full batch's rows the last batches of a length may have (0: one row), for one
-# to four lengths. With SHORT that makes at most twelve shapes.
+# Sizes of the last batches of a length, as fractions of a full batch (0: one row); one entry per
+# number of lengths. With the SHORT row, this makes at most twelve shapes.
 FRACTIONS: tuple[tuple[float, ...], ...] = (
     (1, 3 / 4, 1 / 2, 3 / 8, 1 / 4, 1 / 8, 1 / 16, 0),
     (1, 1 / 2, 1 / 4, 1 / 8, 0),
@@ -29,28 +29,32 @@ FRACTIONS: tuple[tuple[float, ...], ...] = (
 
 
 class Batch(NamedTuple):
-    """Rows of sentences, and where each sentence stands.
+    """Rows of packed sentences.
 
-    `ids`, `mask` and `positions` are `(rows, length)` int32: token ids; 0 at padding and 1, 2,
-    3 ... at the tokens of a row's first, second, third ... sentence; each token's place in its
-    sentence. Sentence `where[i]` is number `slot[i] + 1` of row `row[i]`.
+    Attributes:
+        ids: token ids, shape `(rows, length)`, int32.
+        mask: number of the sentence within its row, 1, 2, 3 ..., or 0 at padding; like `ids`.
+        positions: position of each token in its sentence, from 0; like `ids`.
+        sentences: indices of the packed sentences, shape `(n,)`.
+        row: row of each packed sentence, shape `(n,)`.
+        slot: number of each packed sentence within its row, from 0, shape `(n,)`.
     """
 
     ids: np.ndarray
     mask: np.ndarray
     positions: np.ndarray
-    where: np.ndarray
+    sentences: np.ndarray
     row: np.ndarray
     slot: np.ndarray
 
 
 def slots(length: int) -> int:
-    """How many sentences a row may hold: as many as have three tokens, `[CLS] word [SEP]`."""
+    """Returns the largest number of sentences in a row: three tokens each, `[CLS] word [SEP]`."""
     return max(length // 3, 1)
 
 
 def lengths_upto(max_length: int) -> tuple[int, ...]:
-    """The lengths that rows may have, longest first: at most four, each half the one before.
+    """Returns the allowed row lengths, longest first: at most four, each half of the previous.
 
     Example:
         >>> lengths_upto(32), lengths_upto(300)
@@ -63,7 +67,7 @@ def lengths_upto(max_length: int) -> tuple[int, ...]:
 
 
 def shapes(batch_size: int, max_length: int, multiple: int = 1) -> list[tuple[int, int]]:
-    """All `(rows, length)` that `batches` may give, twelve at most.
+    """Returns all shapes `(rows, length)` that `batches` may yield, at most twelve.
 
     Example:
         >>> shapes(64, 64)[:4]
@@ -85,18 +89,18 @@ def batches(
     """Packs token lists into rows and cuts the rows into batches.
 
     Args:
-        tokens: ids of each sentence, at most `max_length` each.
-        batch_size: about how many sentences of `TOKENS` tokens a batch holds.
-        max_length: the longest length.
-        pad_id: what padding holds.
-        multiple: rows come in multiples of this (the number of devices).
+        tokens: token ids of each sentence, at most `max_length` each.
+        batch_size: approximate number of sentences of `TOKENS` tokens in a batch.
+        max_length: largest number of tokens in a sentence.
+        pad_id: token id at padding.
+        multiple: divisor of the number of rows of every batch (the number of devices).
 
     Yields:
-        Batches, longest rows first, so that a lack of memory shows at once.
+        Batches, longest rows first, so that a lack of memory shows early.
 
     Example:
         >>> batch, = batches([[1], [1, 2]], batch_size=64, max_length=64)
-        >>> batch.mask[0, :4].tolist(), batch.where.tolist(), batch.slot.tolist()
+        >>> batch.mask[0, :4].tolist(), batch.sentences.tolist(), batch.slot.tolist()
         ([1, 1, 2, 0], [1, 0], [0, 1])
     """
     sizes = np.fromiter(map(len, tokens), int, len(tokens))
@@ -112,19 +116,23 @@ def batches(
 def _sizes(
     batch_size: int, length: int, multiple: int, lengths: tuple[int, ...]
 ) -> tuple[int, ...]:
-    """The numbers of rows that batches of this length may have, largest first."""
+    """Returns the allowed numbers of rows of a batch of rows of `length`, largest first."""
     full = max(round(TOKENS * batch_size / length / multiple), 1)
     parts = FRACTIONS[len(lengths) - 1]
     if len(lengths) == 4 and length == lengths[0]:
-        parts = parts[:2]  # few rows to a batch: two sizes do, and twelve shapes is the limit
+        parts = parts[:2]  # keeps the limit of twelve shapes; these batches have few rows anyway
     found = {max(round(full * part), 1) * multiple for part in parts}
     return tuple(sorted(found, reverse=True))
 
 
 def _pack(sizes: np.ndarray, lengths: tuple[int, ...]) -> dict[int, list[list[int]]]:
-    """For each length its rows, each a list of sentences: longest first, where it fits best."""
+    """Packs sentences into rows by best fit, longest first.
+
+    Returns:
+        For each length, its rows; a row is a list of sentence indices.
+    """
     rows: dict[int, list[list[int]]] = {length: [] for length in lengths}
-    # room[r] are the rows with r tokens left; bit r of `filled` says that there are any.
+    # room[r] lists the rows with r free tokens; bit r of `filled` is set if room[r] is not empty.
     room: list[list[tuple[int, list[int]]]] = [[] for _ in range(lengths[0] + 1)]
     filled = 0
     for i in np.argsort(-sizes, kind="stable").tolist():
@@ -145,7 +153,7 @@ def _pack(sizes: np.ndarray, lengths: tuple[int, ...]) -> dict[int, list[list[in
 
 
 def _cut(rows: int, counts: tuple[int, ...]) -> Iterator[tuple[int, int]]:
-    """Cuts rows into batches of the allowed counts: full ones, then few with little padding."""
+    """Yields `(start, count)` of batches: full batches first, then few with little padding."""
     start = 0
     while (left := rows - start) > 0:
         above = min((n for n in counts if n >= left), default=counts[0])
@@ -162,17 +170,17 @@ def _batch(
     shape: tuple[int, int],
     pad_id: int,
 ) -> Batch:
-    where = np.array([i for row in rows for i in row], int)
+    sentences = np.array([i for row in rows for i in row], int)
     row = np.repeat(np.arange(len(rows)), [len(row) for row in rows])
     slot = np.concatenate([np.arange(len(row)) for row in rows])
-    size = sizes[where]
-    before = np.cumsum(size) - size  # tokens before each sentence, then those of its row alone
+    size = sizes[sentences]
+    before = np.cumsum(size) - size  # number of tokens in all preceding sentences
     start = row * shape[1] + before - before[np.searchsorted(row, row)]
     position = np.arange(size.sum()) - np.repeat(before, size)
     place = np.repeat(start, size) + position
     ids = np.full(shape, pad_id, np.int32)
     mask, positions = np.zeros(shape, np.int32), np.zeros(shape, np.int32)
-    ids.flat[place] = np.concatenate([np.asarray(tokens[i], np.int32) for i in where])
+    ids.flat[place] = np.concatenate([np.asarray(tokens[i], np.int32) for i in sentences])
     mask.flat[place] = np.repeat(slot + 1, size)
     positions.flat[place] = position
-    return Batch(ids, mask, positions, where, row, slot)
+    return Batch(ids, mask, positions, sentences, row, slot)

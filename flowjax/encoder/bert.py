@@ -1,11 +1,11 @@
-"""BERT as a Flax module: `init` and `apply` over a plain params pytree (arXiv 1810.04805).
+"""BERT as a Flax module (arXiv 1810.04805).
 
-The parameter names follow Hugging Face's, so that `weights/` is a table of names. Only the hidden
-states that are asked for are computed and returned: pooling the first and the last block of twelve
-keeps two arrays alive, and asking for block 1 alone runs one block.
+The parameter names follow Hugging Face, so that `weights/` needs only a table of names. The module
+computes and returns the requested hidden states only: layers above the highest requested one do
+not run.
 
-RoBERTa, XLM-R, DistilBERT and MPNet are the same module: positions that start later, no token
-types, no pooler, or a bias by distance, as `bert_config.FAMILIES` says.
+RoBERTa, XLM-R, DistilBERT and MPNet use the same module. `bert_config.FAMILIES` lists their
+differences: first position, token types, pooler and relative position bias.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import numpy as np
 
 from flowjax.encoder.bert_config import ACTIVATIONS, BertConfig
 from flowjax.encoder.dense import Dense
+from flowjax.errors import FlowjaxError
 
 __all__ = ["ACTIVATIONS", "Bert", "BertConfig", "resolve_layer"]
 
@@ -28,20 +29,20 @@ Array = jax.Array
 
 
 class _LayerNorm(nn.LayerNorm):
-    """Layer norm whose statistics are float32 and exact (not E[x^2] - E[x]^2) at any dtype."""
+    """Layer normalisation with float32 statistics; the variance is not E[x^2] - E[x]^2."""
 
     use_fast_variance: bool = False
 
 
 class Embeddings(nn.Module):
-    """Word + position + token type embeddings, normalised: `hidden_states[0]`."""
+    """Sum of word, position and token type embeddings, normalised: `hidden_states[0]`."""
 
     config: BertConfig
     dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(self, ids: Array, positions: Array, types: Array, train: bool) -> Array:
-        """Embeds `(batch, length)` ids to `(batch, length, hidden)`."""
+        """Returns the embeddings `(batch, length, hidden)` of token ids `(batch, length)`."""
         c = self.config
 
         def table(rows: int, name: str) -> nn.Embed:
@@ -57,7 +58,9 @@ class Embeddings(nn.Module):
 
 
 def distance_buckets(buckets: int, farthest: int = 128) -> np.ndarray:
-    """T5's buckets (arXiv 1910.10683) of the distances 0 to `farthest`: fine, then logarithmic.
+    """Returns the T5 bucket (arXiv 1910.10683) of each distance from 0 to `farthest`.
+
+    Buckets of small distances hold one distance each; larger distances share logarithmic buckets.
 
     Example:
         >>> distance_buckets(32)[[0, 7, 8, 15, 16, 128]].tolist()
@@ -66,39 +69,46 @@ def distance_buckets(buckets: int, farthest: int = 128) -> np.ndarray:
     half, exact = buckets // 2, buckets // 4
     distance = np.arange(farthest + 1)
     ratio = np.log(np.maximum(distance, 1) / exact) / math.log(farthest / exact)
-    # The 1e-9 keeps the exact powers, whose ratio is a fraction like 1/4, on the upper side.
+    # 1e-9 prevents rounding down at the exact bucket limits.
     far = np.minimum(exact + (ratio * (half - exact) + 1e-9).astype(int), half - 1)
     return np.where(distance < exact, distance, far)
 
 
 class RelativeBias(nn.Module):
-    """A learned number for each head and bucket of distance, added to the scores (MPNet)."""
+    """Relative position bias of MPNet: a learned score per head and bucket of distances."""
 
     config: BertConfig
 
     @nn.compact
     def __call__(self, positions: Array) -> Array:
-        """Maps positions `(batch, length)` to a bias `(batch, heads, length, length)`."""
+        """Returns the bias `(batch, heads, length, length)` of positions `(batch, length)`."""
         c = self.config
         buckets = c.relative_attention_num_buckets
-        apart = positions[:, None, :] - positions[:, :, None]
+        distance = positions[:, None, :] - positions[:, :, None]
         table = jnp.asarray(distance_buckets(buckets))
-        index = jnp.take(table, jnp.minimum(jnp.abs(apart), len(table) - 1))
-        index += jnp.where(apart > 0, buckets // 2, 0)
+        index = jnp.take(table, jnp.minimum(jnp.abs(distance), len(table) - 1))
+        index += jnp.where(distance > 0, buckets // 2, 0)
         init = nn.initializers.normal(c.initializer_range)
         values = self.param("embedding", init, (buckets, c.num_attention_heads))
         return jnp.moveaxis(jnp.take(values.astype(jnp.float32), index, axis=0), -1, 1)
 
 
 class Layer(nn.Module):
-    """One transformer block: attention and a feed-forward net, each with residual and norm."""
+    """Transformer layer: attention and a feed-forward network, each with residual and norm."""
 
     config: BertConfig
     dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(self, x: Array, bias: Array, train: bool) -> Array:
-        """Maps `(batch, length, hidden)` to the same; `bias` adds to the scores `(b, h, l, l)`."""
+        """Returns the layer's output for hidden states `x`.
+
+        Args:
+            x: hidden states, shape `(batch, length, hidden)`.
+            bias: term added to the attention scores, broadcastable to `(batch, heads, length,
+                length)`.
+            train: True applies dropout.
+        """
         c = self.config
         heads, width = c.num_attention_heads, c.hidden_size // c.num_attention_heads
         init = nn.initializers.normal(c.initializer_range)
@@ -131,7 +141,12 @@ class Layer(nn.Module):
 
 
 class Bert(nn.Module):
-    """The encoder.
+    """BERT encoder.
+
+    Attributes:
+        config: sizes of the model.
+        dtype: dtype of the matrix products; parameters are float32.
+        with_pooler: True if the model has a pooler, a tanh layer over the first token.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -160,36 +175,40 @@ class Bert(nn.Module):
         layers: Sequence[int | str] = (-1,),
         train: bool = False,
     ) -> tuple[Array, ...]:
-        """Computes the hidden states that are asked for.
+        """Returns the requested hidden states.
 
         Args:
-            ids: token ids `(batch, length)`.
-            mask: `(batch, length)` integers, 0 for padding. Tokens attend to tokens of the same
-                number: 1 for one sentence a row, 1, 2, 3 ... for several packed into a row.
-            types: token types `(batch, length)`; zeros if left out.
-            positions: `(batch, length)` from 0 in every family; 0 to length - 1 if left out.
-            layers: which hidden states: 0 the embeddings' output, i block i's, negative from the
-                end, `"pooler"` BERT's tanh layer over the first token.
-            train: switches dropout on (needs a `dropout` rng).
+            ids: token ids, shape `(batch, length)`.
+            mask: sentence numbers, integers, shape `(batch, length)`: 0 for padding, 1 for the
+                only sentence of a row, or 1, 2, 3 ... for packed sentences. A token attends to the
+                tokens with the same number. None means one sentence per row without padding.
+            types: token types, shape `(batch, length)`; None means zeros.
+            positions: token positions, shape `(batch, length)`, from 0 in every family; None means
+                0 to length - 1.
+            layers: indices of the hidden states: 0 for the embeddings, i for the output of layer
+                i, negative from the end, or `"pooler"` for the output of the pooler.
+            train: True applies dropout (needs a `dropout` rng).
 
         Returns:
-            One array for each entry of `layers`: `(batch, length, hidden)`; the pooler's
-            `(batch, hidden)`.
+            One array per entry of `layers`, shape `(batch, length, hidden)`, or `(batch, hidden)`
+            for the pooler.
 
         Raises:
-            ValueError: a row longer than the positions, a layer, pooler or token type that the
-                model does not have.
+            FlowjaxError: a row exceeds the number of positions, or the model lacks a requested
+                layer, the pooler, or token types.
         """
         depth = self.config.num_hidden_layers
         wanted = [depth if i == "pooler" else resolve_layer(i, depth) for i in layers]
         if types is not None and not self.config.type_vocab_size:
-            raise ValueError(f"types: {self.config.model_type} has no token types, expected None")
+            raise FlowjaxError(
+                f"types: expected None for {self.config.model_type}, got token types"
+            )
         mask = jnp.ones_like(ids) if mask is None else mask
         types = jnp.zeros_like(ids) if types is None else types
         if positions is None:
             if ids.shape[-1] > self.config.max_length:  # XLA would clip positions silently
-                raise ValueError(
-                    f"ids: expected at most {self.config.max_length} tokens a row, got "
+                raise FlowjaxError(
+                    f"ids: expected at most {self.config.max_length} tokens per row, got "
                     f"{ids.shape[-1]}"
                 )
             positions = jnp.arange(ids.shape[-1])[None]
@@ -199,7 +218,7 @@ class Bert(nn.Module):
             bias += RelativeBias(self.config, name="relative_attention_bias")(positions)
         x = Embeddings(self.config, self.dtype, name="embeddings")(ids, positions, types, train)
         states = {0: x}
-        # At init every block gets its parameters, whichever layers were asked for.
+        # `init` creates the parameters of all layers, whichever are requested.
         for i in range(1, (depth if self.is_initializing() else max(wanted)) + 1):
             x = Layer(self.config, self.dtype, name=f"layer_{i - 1}")(x, bias, train)
             states[i] = x
@@ -210,16 +229,22 @@ class Bert(nn.Module):
             )
             pooled = jnp.tanh(dense(x[:, 0]))
         elif "pooler" in layers:
-            raise ValueError("layers: this model has no pooler weights, expected another layer")
+            raise FlowjaxError(
+                "layers: expected a model with pooler weights for 'pooler', got none"
+            )
         return tuple(
             pooled if i == "pooler" else states[n] for i, n in zip(layers, wanted, strict=True)
         )
 
 
 def resolve_layer(index: int | str, depth: int) -> int:
-    """Turns a hidden state's index, negative from the end, into 0 to `depth`."""
+    """Returns the index of a hidden state, counted from 0; negative ones count from the end.
+
+    Raises:
+        FlowjaxError: a model of `depth` layers has no such hidden state.
+    """
     number = int(index)
     resolved = number + depth + 1 if number < 0 else number
     if not 0 <= resolved <= depth:
-        raise ValueError(f"layers: expected -{depth + 1} to {depth}, got {number}")
+        raise FlowjaxError(f"layers: expected -{depth + 1} to {depth}, got {number}")
     return resolved

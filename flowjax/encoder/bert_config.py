@@ -1,4 +1,4 @@
-"""The sizes of a BERT and of its relatives, as Hugging Face's `config.json` has them."""
+"""Sizes of BERT and its relatives, under the names of Hugging Face's `config.json`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import flax.linen as nn
+
+from flowjax.errors import FlowjaxError
 
 ACTIVATIONS = {
     "gelu": lambda x: nn.gelu(x, approximate=False),
@@ -17,13 +19,13 @@ ACTIVATIONS = {
 
 
 class Family(NamedTuple):
-    """What sets a relative of BERT apart; the module is the same for all.
+    """Differences between a relative of BERT and BERT.
 
     Attributes:
-        offset: positions start behind the padding's id (RoBERTa: 2), not at 0.
-        pooler: the family has a tanh layer over the first token.
-        defaults: fields that this family's `config.json` may leave out or has no name for.
-        names: our name of a field -> the family's.
+        offset: True if positions start after the id of the padding token (RoBERTa: at 2).
+        pooler: True if the family has a pooler, a tanh layer over the first token.
+        defaults: values of fields that the family's `config.json` omits.
+        names: field name of `BertConfig` -> field name of the family.
     """
 
     offset: bool = False
@@ -56,7 +58,7 @@ FAMILIES = {
         defaults={"pad_token_id": 1, "type_vocab_size": 0, "relative_attention_num_buckets": 32},
     ),
 }
-# Fields that change what the model computes; any other value is refused rather than ignored.
+# Supported values of fields that change the computation; other values raise an error.
 _ONLY = {
     "position_embedding_type": "absolute",
     "is_decoder": False,
@@ -66,10 +68,13 @@ _ONLY = {
 
 @dataclasses.dataclass(frozen=True)
 class BertConfig:
-    """The sizes of a BERT, under the names of Hugging Face's `config.json`.
+    """Sizes of a BERT, under the names of Hugging Face's `config.json`.
 
-    A `type_vocab_size` of 0 means no token types, `relative_attention_num_buckets` of 0 no
-    relative attention bias.
+    A `type_vocab_size` of 0 means no token types. `relative_attention_num_buckets` of 0 means no
+    relative position bias.
+
+    Raises:
+        FlowjaxError: a field is out of range or of another type.
 
     Example:
         >>> values = {"model_type": "roberta", "max_position_embeddings": 514}
@@ -95,59 +100,63 @@ class BertConfig:
     model_type: str = "bert"
 
     def __post_init__(self) -> None:
-        """Refuses sizes that make no BERT."""
+        """Checks all fields."""
         if self.model_type not in FAMILIES:
-            raise ValueError(
-                f"config: model_type {self.model_type!r}, expected one of {', '.join(FAMILIES)}"
+            raise FlowjaxError(
+                f"config: model_type: expected one of {', '.join(FAMILIES)}, got "
+                f"{self.model_type!r}"
             )
         optional = ("type_vocab_size", "pad_token_id", "relative_attention_num_buckets")
         for field in dataclasses.fields(self):
             value, least = getattr(self, field.name), 0 if field.name in optional else 1
             if field.type == "int" and not (type(value) is int and value >= least):
-                raise ValueError(
+                raise FlowjaxError(
                     f"config: {field.name}: expected an integer of at least {least}, got {value!r}"
                 )
         if self.hidden_size % self.num_attention_heads:
-            raise ValueError(
+            raise FlowjaxError(
                 f"config: expected hidden_size divisible by num_attention_heads, got "
                 f"{self.hidden_size} and {self.num_attention_heads}"
             )
         if self.hidden_act not in ACTIVATIONS:
-            raise ValueError(
-                f"config: hidden_act {self.hidden_act!r}, expected one of {sorted(ACTIVATIONS)}"
+            raise FlowjaxError(
+                f"config: hidden_act: expected one of {', '.join(ACTIVATIONS)}, got "
+                f"{self.hidden_act!r}"
             )
         if self.max_length < 1:
-            raise ValueError(
+            raise FlowjaxError(
                 f"config: max_position_embeddings: expected more than {self.first_position}, got "
                 f"{self.max_position_embeddings}"
             )
 
     @property
     def first_position(self) -> int:
-        """The row of the position table that the first token takes."""
+        """Row of the position table for the first token."""
         return self.pad_token_id + 1 if FAMILIES[self.model_type].offset else 0
 
     @property
     def max_length(self) -> int:
-        """The most tokens that a row may have."""
+        """Largest number of tokens in a row."""
         return self.max_position_embeddings - self.first_position
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> BertConfig:
-        """Reads a Hugging Face `config.json` (as a dict); fields that BERT has no use for pass.
+        """Converts the contents of a Hugging Face `config.json`; ignores irrelevant fields.
 
         Raises:
-            ValueError: another family, or a field that would change what is computed.
+            FlowjaxError: the model family is not supported, or a field has an unsupported value.
         """
         kind = values.get("model_type")
-        if kind is None:  # Google's files and very old ones; never take another family for BERT
-            made = values.get("architectures") or ["Bert"]
-            kind = "bert" if str(made[0]).startswith("Bert") else made[0]
+        if kind is None:  # Google's files and very old ones; never read another family as BERT
+            classes = values.get("architectures") or ["Bert"]
+            kind = "bert" if str(classes[0]).startswith("Bert") else classes[0]
         if kind not in FAMILIES:
-            raise ValueError(f"config: model_type {kind!r}, expected one of {', '.join(FAMILIES)}")
+            raise FlowjaxError(
+                f"config: model_type: expected one of {', '.join(FAMILIES)}, got {kind!r}"
+            )
         for field, only in _ONLY.items():
             if values.get(field, only) != only:
-                raise ValueError(f"config: {field} {values[field]!r}, expected {only!r}")
+                raise FlowjaxError(f"config: {field}: expected {only!r}, got {values[field]!r}")
         family = FAMILIES[kind]
         found = dict(family.defaults)
         for each in dataclasses.fields(cls):
@@ -157,7 +166,7 @@ class BertConfig:
         return cls(**found)
 
     def to_dict(self) -> dict[str, Any]:
-        """The `config.json` that transformers' model of this family reads."""
+        """Returns the contents of a `config.json` that transformers can read."""
         names = FAMILIES[self.model_type].names
         stem = {"xlm-roberta": "XLMRoberta", "mpnet": "MPNet", "distilbert": "DistilBert"}
         result: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""A source's sentences to vectors, in memory or in a store: what `fit` and `encode` share."""
+"""Embedding of the sentences of a source, in memory or into an embedding store."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from flowjax.data.blocks import Blocks
 from flowjax.data.sentences import SentenceSource
 from flowjax.data.store import EmbeddingStore
 from flowjax.encoder.embed import CHUNK, SentenceEncoder
+from flowjax.errors import FlowjaxError
 
-# What a vector goes through after the encoder: a flow, a length.
+# Transformation of the encoder's vectors, for example by a flow.
 Then = Callable[[np.ndarray], np.ndarray]
 
 
@@ -27,24 +28,27 @@ def embed_blocks(
     then: Then = lambda vectors: vectors,
     batch_size: int | None = None,
     total: int | None = None,
-    progress: bool | None = None,
+    show_progress_bar: bool | None = None,
 ) -> Iterator[tuple[np.ndarray, dict[str, int]]]:
     """Embeds blocks of `CHUNK` sentences (the last may be shorter).
 
     Args:
-        encoder: the frozen encoder.
-        blocks: of a `Blocks`.
-        then: applied to each block's vectors.
-        batch_size: of the encoder.
-        total: sentences, for the progress bar.
-        progress: None shows it on a terminal.
+        encoder: frozen encoder.
+        blocks: blocks of sentences, from a `Blocks`.
+        then: function applied to the vectors of each block.
+        batch_size: approximate number of sentences per batch; None means the encoder's.
+        total: number of sentences for the progress bar, if known.
+        show_progress_bar: None shows the progress bar on a terminal only.
 
     Yields:
-        For each block its vectors `(m, dim)` and `{"empty_embedded", "cut"}`: how many sentences
-        without words were embedded, and how many cut at max_length.
+        The vectors `(m, dim)` of each block, and `{"empty_embedded", "cut"}`: the number of
+        embedded sentences without words, and of sentences truncated to max_length.
     """
     stream = encoder.encode_stream(
-        chain.from_iterable(blocks), batch_size=batch_size, total=total, progress=progress
+        chain.from_iterable(blocks),
+        batch_size=batch_size,
+        total=total,
+        show_progress_bar=show_progress_bar,
     )
     empty = cut = 0
     for vectors in stream:
@@ -54,19 +58,20 @@ def embed_blocks(
 
 
 def embed_in_memory(
-    encoder: SentenceEncoder, source: SentenceSource, *, progress: bool | None = None
+    encoder: SentenceEncoder, source: SentenceSource, *, show_progress_bar: bool | None = None
 ) -> tuple[np.ndarray, dict[str, Any]]:
-    """Embeds a source's sentences, empty ones left out; the sentences are not kept.
+    """Embeds the non-empty sentences of a source; keeps only the vectors in memory.
 
     Returns:
-        The vectors `(n, dim)`, and `{"sentences", "empty", "cut", "hash"}`.
+        The vectors `(n, dim)`, and `{"sentences", "empty", "cut", "hash"}`: the numbers of
+        embedded, of skipped empty and of truncated sentences, and the hash of the text.
 
     Raises:
-        ValueError: no sentences, or a source that cannot be read.
+        FlowjaxError: the source has no sentences or cannot be read.
     """
     blocks = Blocks(source, CHUNK, skip_empty=True)
     parts, cut = [], 0
-    for vectors, counts in embed_blocks(encoder, blocks, progress=progress):
+    for vectors, counts in embed_blocks(encoder, blocks, show_progress_bar=show_progress_bar):
         parts.append(vectors)
         cut += counts["cut"]
     facts = {"sentences": blocks.rows, "empty": blocks.empty, "cut": cut, "hash": str(blocks.hash)}
@@ -86,29 +91,31 @@ def embed_in_store(
     batch_size: int | None = None,
     share: tuple[int, int] | None = None,
     wait: bool = True,
-    progress: bool | None = None,
+    show_progress_bar: bool | None = None,
 ) -> tuple[EmbeddingStore, dict[str, Any]]:
-    """Embeds a source's sentences into a store, or goes on where an interrupted job stopped.
+    """Embeds the sentences of a source into a store, or resumes an interrupted job.
 
     Args:
-        encoder: the frozen encoder.
-        source: its sentences are never in memory together.
-        folder: of the store.
-        skip_empty: leaves sentences without words out, and counts them.
-        then: applied to each block's vectors, which then have the width `dim`.
-        dim: of the stored vectors; the encoder's if left out.
-        extra: what else decides the vectors, for the manifest.
-        batch_size: of the encoder.
-        share: `(i, k)`: this is process i of k; that of `jax.distributed` if left out.
-        wait: for the other processes' shares. False returns no facts unless all are done.
-        progress: None shows a bar on a terminal.
+        encoder: frozen encoder.
+        source: sentences; only a few blocks of them are in memory at a time.
+        folder: folder of the store.
+        skip_empty: True skips and counts sentences without words.
+        then: function applied to the vectors of each block, with results of dimension `dim`.
+        dim: dimension of the stored vectors; None means the encoder's.
+        extra: manifest entries for further options that determine the vectors.
+        batch_size: approximate number of sentences per batch; None means the encoder's.
+        share: `(i, k)` embeds shard i of k; None means the shard of this process in the
+            `jax.distributed` job.
+        wait: True waits for the shards of the other processes. False returns an empty dict unless
+            all shards are complete.
+        show_progress_bar: None shows the progress bar on a terminal only.
 
     Returns:
-        The store, complete once all processes have done their share, and as `embed_in_memory`
-        its facts.
+        The store, and the counts and the hash of `embed_in_memory`.
 
     Raises:
-        ValueError: no sentences, a source that cannot be read, or a store of something else.
+        FlowjaxError: the source has no sentences or cannot be read, or the folder holds a store of
+            other sentences or options.
     """
     manifest = {
         **encoder.describe(),
@@ -123,7 +130,11 @@ def embed_in_store(
     store.fill(
         source,
         lambda blocks: embed_blocks(
-            encoder, blocks, then=then, batch_size=batch_size, progress=progress
+            encoder,
+            blocks,
+            then=then,
+            batch_size=batch_size,
+            show_progress_bar=show_progress_bar,
         ),
         share=share or (jax.process_index(), jax.process_count()),
         skip_empty=skip_empty,
@@ -144,15 +155,15 @@ def embed_in_store(
 
 
 def check_some(source: SentenceSource, facts: Mapping[str, Any]) -> None:
-    """Refuses a source without sentences."""
+    """Raises `FlowjaxError` if a source has no sentences."""
     if not facts["sentences"]:
-        raise ValueError(
+        raise FlowjaxError(
             f"{source.name}: expected sentences, found {facts['empty']} empty lines and no other"
         )
 
 
 def hash_arrays(tree: Any) -> str:
-    """A hash of a params tree, so that a store of other weights is not taken for this one's."""
+    """Returns a hash of the arrays of a pytree, which identifies the weights in a manifest."""
     digest = hashlib.sha256()
     for leaf in jax.tree.leaves(tree):
         array = np.asarray(leaf, order="C")

@@ -1,9 +1,8 @@
-"""A dense layer whose gradients are products that XLA's CPU backend multiplies fast.
+"""Dense layer with gradients that are fast on XLA's CPU backend.
 
-Differentiating `x @ kernel` multiplies transposed operands: the kernel's gradient comes out as
-(g^T x)^T, for which the CPU copies the wide activations, and bfloat16 operands lose their fast
-kernels. The same gradients written as contractions over batch and length keep both; numbers agree
-to rounding.
+Automatic differentiation of `x @ kernel` multiplies transposed operands, for which the CPU copies
+the activations and has no fast bfloat16 kernel. Contractions over batch and length avoid both and
+give equal gradients up to rounding (see `benchmarks/pretrain.md`).
 """
 
 from __future__ import annotations
@@ -21,8 +20,8 @@ Array = jax.Array
 def product(x: Array, kernel: Array) -> Array:
     """Multiplies `x` `(..., n)` by `kernel` `(n, m)` in `x`'s dtype.
 
-    The kernel may be wider than `x`, as in mixed precision; its gradient is summed and returned in
-    the kernel's own dtype.
+    The dtype of the kernel may be wider, as in mixed precision; its gradient is accumulated and
+    returned in the dtype of the kernel.
 
     Example:
         >>> x, kernel = jnp.ones((2, 3, 4), jnp.bfloat16), jnp.ones((4, 5))
@@ -50,7 +49,7 @@ product.defvjp(_product_forward, _product_backward)
 
 
 class Dense(nn.Module):
-    """`x @ kernel + bias`, with the parameters of `nn.Dense`: float32, computed in `dtype`."""
+    """Dense layer with the float32 parameters of `nn.Dense`, computed in `dtype`."""
 
     features: int
     dtype: Any = jnp.float32
@@ -58,7 +57,7 @@ class Dense(nn.Module):
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        """Maps `(..., n)` to `(..., features)`."""
+        """Returns `x @ kernel + bias` for `x` `(..., n)`, shape `(..., features)`."""
         kernel = self.param("kernel", self.kernel_init, (x.shape[-1], self.features))
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
         bias = bias.astype(self.dtype).reshape((1,) * (x.ndim - 1) + (-1,))

@@ -1,4 +1,4 @@
-"""Sentences to vectors: the frozen encoder as one object."""
+"""Sentence encoder: a frozen BERT with a tokenizer and a pooling."""
 
 from __future__ import annotations
 
@@ -22,19 +22,26 @@ from flowjax.encoder.resolve import resolve
 from flowjax.encoder.sentence_model import SentenceModel
 from flowjax.encoder.tokenizer import load_tokenizer
 from flowjax.encoder.weights import load_pretrained
+from flowjax.errors import FlowjaxError
 from flowjax.parallel import devices
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 logger = logging.getLogger("flowjax")
-# Sentences that are tokenised, sorted by length and embedded together.
+# Number of sentences that are tokenized, sorted by length and embedded together.
 CHUNK = 8192
 
 
 @dataclasses.dataclass
 class EncodeReport:
-    """What `encode` met that a user should know of."""
+    """Counts of a call of `encode`.
+
+    Attributes:
+        sentences: number of embedded sentences.
+        empty: number of sentences without words.
+        cut: number of sentences longer than `max_length`.
+    """
 
     sentences: int = 0
     empty: int = 0
@@ -43,14 +50,17 @@ class EncodeReport:
     def __str__(self) -> str:
         parts = [f"{self.sentences} sentences"]
         if self.empty:
-            parts.append(f"{self.empty} empty (their vector is that of no words)")
+            parts.append(f"{self.empty} empty (embedded as special tokens only)")
         if self.cut:
-            parts.append(f"{self.cut} cut at max_length")
+            parts.append(f"{self.cut} truncated to max_length")
         return ", ".join(parts)
 
 
 class SentenceEncoder(SentenceModel):
-    """A frozen BERT with a pooling: sentences in, vectors out.
+    """Frozen BERT that maps sentences to vectors.
+
+    Attributes:
+        report: counts of the last call of `encode`.
 
     Example:
         >>> encoder = SentenceEncoder.from_pretrained("minibert")
@@ -71,38 +81,43 @@ class SentenceEncoder(SentenceModel):
         special_tokens: bool = True,
         dtype: str = "float32",
     ) -> None:
-        """Puts an encoder together from its parts; `from_pretrained` is the usual door.
+        """Creates an encoder from its parts; `from_pretrained` loads them by name.
 
         Args:
-            params: of `Bert(config)`.
-            config: the sizes.
-            tokenizer: gives ids below `config.vocab_size`.
-            name: what it is called in manifests and cards.
+            params: parameters of `Bert(config)`.
+            config: sizes of the model.
+            tokenizer: tokenizer with ids below `config.vocab_size`.
+            name: name in manifests and model cards.
             pooling: one of `pooling.POOLINGS`.
-            max_length: tokens kept of a sentence, special tokens included.
-            batch_size: about how many sentences are computed together (16 tokens each, by
-                count); larger suits an accelerator.
-            special_tokens: whether means take `[CLS]` and `[SEP]` in, as the paper does.
-            dtype: of the matrix products, float32 or bfloat16; vectors are float32.
+            max_length: largest number of tokens per sentence, special tokens included; longer
+                sentences are truncated.
+            batch_size: approximate number of sentences per batch, at 16 tokens per sentence;
+                larger batches suit an accelerator.
+            special_tokens: True includes `[CLS]` and `[SEP]` in means, as the paper does.
+            dtype: dtype of the matrix products, float32 or bfloat16; vectors are float32.
 
         Raises:
-            ValueError: a pooling the model cannot give, a length beyond its positions, ...
+            FlowjaxError: an option is out of range, the model has no pooler weights for the
+                pooling, or the tokenizer is larger than the vocabulary.
         """
         if "pooler" in layers_of(pooling) and "pooler" not in params:
-            raise ValueError(f"pooling: encoder {name!r} has no pooler weights, expected another")
+            raise FlowjaxError(
+                f"pooling: expected an encoder with pooler weights for 'pooler', got {name!r} "
+                f"without them"
+            )
         if not 3 <= max_length <= config.max_length:
-            raise ValueError(
+            raise FlowjaxError(
                 f"max_length: expected 3 to {config.max_length} (the encoder's positions), got "
                 f"{max_length}"
             )
         if batch_size < 1:
-            raise ValueError(f"batch_size: expected at least 1, got {batch_size}")
+            raise FlowjaxError(f"batch_size: expected at least 1, got {batch_size}")
         if dtype not in ("float32", "bfloat16"):
-            raise ValueError(f"dtype: expected 'float32' or 'bfloat16', got {dtype!r}")
+            raise FlowjaxError(f"dtype: expected 'float32' or 'bfloat16', got {dtype!r}")
         if tokenizer.get_vocab_size() > config.vocab_size:
-            raise ValueError(
-                f"encoder {name!r}: tokenizer has {tokenizer.get_vocab_size()} entries, the "
-                f"weights {config.vocab_size}"
+            raise FlowjaxError(
+                f"encoder {name!r}: expected a tokenizer of at most {config.vocab_size} entries, "
+                f"as in the weights, got {tokenizer.get_vocab_size()}"
             )
         self.config, self.tokenizer, self.name = config, tokenizer, name
         self.pooling, self.max_length, self.batch_size = pooling, max_length, batch_size
@@ -119,11 +134,12 @@ class SentenceEncoder(SentenceModel):
         """Loads an encoder by name.
 
         Args:
-            name: `"minibert"`, a folder in Hugging Face's layout, or a name on the hub.
+            name: `"minibert"`, a folder in Hugging Face's layout, or a name on the Hugging Face
+                hub.
             **options: `pooling`, `max_length`, `batch_size`, `special_tokens`, `dtype`.
 
         Raises:
-            ValueError: not found, or its files do not fit together.
+            FlowjaxError: the encoder is not found, or its files are damaged or inconsistent.
         """
         folder = resolve(name)
         params, config = load_pretrained(folder)
@@ -131,21 +147,21 @@ class SentenceEncoder(SentenceModel):
 
     @property
     def dim(self) -> int:  # type: ignore[override]
-        """The width of the vectors."""
+        """Dimension of the vectors."""
         return self.config.hidden_size
 
     @property
     def max_seq_length(self) -> int:  # type: ignore[override]
-        """`max_length`, by sentence-transformers' name."""
+        """`max_length` under the name of sentence-transformers."""
         return self.max_length
 
     @property
     def model_name(self) -> str:  # type: ignore[override]
-        """What mteb calls it."""
+        """Name of the model in mteb's results."""
         return f"{Path(self.name).name}-{self.pooling}"
 
     def describe(self) -> dict[str, Any]:
-        """What decides the vectors: for manifests and cards."""
+        """Returns the options that determine the vectors, for manifests and model cards."""
         return {
             "encoder": self.name,
             "pooling": self.pooling,
@@ -158,13 +174,16 @@ class SentenceEncoder(SentenceModel):
         self,
         sentences: Sequence[str],
         batch_size: int | None = None,
-        progress: bool | None = False,
+        show_progress_bar: bool | None = False,
     ) -> np.ndarray:
-        """Embeds a list of strings to `(n, dim)` float32; `encode` has the options."""
+        """Returns the vectors `(n, dim)` float32 of a list of strings; see `encode`."""
         if batch_size is not None and batch_size < 1:
-            raise ValueError(f"batch_size: expected at least 1, got {batch_size}")
+            raise FlowjaxError(f"batch_size: expected at least 1, got {batch_size}")
         stream = self.encode_stream(
-            sentences, batch_size=batch_size, total=len(sentences), progress=progress
+            sentences,
+            batch_size=batch_size,
+            total=len(sentences),
+            show_progress_bar=show_progress_bar,
         )
         return np.concatenate([np.zeros((0, self.dim), np.float32), *stream])
 
@@ -174,13 +193,19 @@ class SentenceEncoder(SentenceModel):
         *,
         batch_size: int | None = None,
         total: int | None = None,
-        progress: bool | None = False,
+        show_progress_bar: bool | None = False,
     ) -> Iterator[np.ndarray]:
-        """Embeds any number of sentences in constant memory.
+        """Embeds any number of sentences in constant memory; `self.report` has the counts.
+
+        Args:
+            sentences: strings.
+            batch_size: approximate number of sentences per batch; None means the encoder's.
+            total: number of sentences for the progress bar, if known.
+            show_progress_bar: None shows the progress bar on a terminal only.
 
         Yields:
-            `(m, dim)` float32 arrays of up to `CHUNK` rows, in the order of the sentences. Counts
-            of empty and cut sentences are in `self.report`.
+            Vectors of up to `CHUNK` sentences, shape `(m, dim)`, float32, in the order of the
+            sentences.
         """
         from flowjax.progress import track
 
@@ -188,7 +213,9 @@ class SentenceEncoder(SentenceModel):
         if self._placed is None:
             self._placed = devices.replicate(self.params, self._mesh)
         stream = iter(sentences)
-        with track("embedding", total, unit="sentences", show=progress) as advance:
+        with track(
+            "embedding", total, unit="sentences", show_progress_bar=show_progress_bar
+        ) as advance:
             while chunk := list(islice(stream, CHUNK)):
                 yield self._encode_chunk(chunk, batch_size or self.batch_size, advance)
 
@@ -200,7 +227,7 @@ class SentenceEncoder(SentenceModel):
         self.tokenizer.save(str(Path(folder) / "tokenizer.json"))
 
     def tokenize(self, sentences: Sequence[str]) -> list[list[int]]:
-        """Token ids of each sentence, cut at `max_length` with the last special token kept."""
+        """Returns the token ids of each sentence, truncated but with the last special token."""
         tokens = []
         for encoding in self.tokenizer.encode_batch_fast(list(sentences)):
             ids = encoding.ids
@@ -224,7 +251,7 @@ class SentenceEncoder(SentenceModel):
         ):
             arrays = devices.shard_rows((batch.ids, batch.mask, batch.positions), self._mesh)
             pending.append((batch, self._embed(self._placed, *arrays)))
-            if len(pending) > 2:  # the device works on two batches while the host copies a third
+            if len(pending) > 2:  # the device computes two batches while the host copies one
                 _collect(*pending.pop(0), vectors, advance)
         for done in pending:
             _collect(*done, vectors, advance)
@@ -232,8 +259,8 @@ class SentenceEncoder(SentenceModel):
 
 
 def _collect(batch: Batch, result: jax.Array, vectors: np.ndarray, advance: Any) -> None:
-    vectors[batch.where] = np.asarray(result)[batch.row, batch.slot]
-    advance(len(batch.where))
+    vectors[batch.sentences] = np.asarray(result)[batch.row, batch.slot]
+    advance(len(batch.sentences))
 
 
 def _embed(
@@ -245,8 +272,8 @@ def _embed(
     mask: jax.Array,
     positions: jax.Array,
 ) -> jax.Array:
-    """Rows of sentences `(rows, length)` to vectors `(rows, slots(length), dim)`."""
-    # The pooler's layer comes after pooling here: a row has a first token for each sentence.
+    """Returns the vectors `(rows, slots(length), dim)` of packed rows `(rows, length)`."""
+    # The pooler follows the pooling here, because a row has one first token per sentence.
     layers = tuple(-1 if i == "pooler" else i for i in layers_of(pooling))
     states: Any = model.apply({"params": params}, ids, mask, positions=positions, layers=layers)
     vectors = pool_packed(

@@ -1,7 +1,7 @@
-"""Token vectors to one sentence vector; each name says which hidden states it takes.
+"""Pooling of token vectors into sentence vectors.
 
-`hidden_states[0]` is the embeddings' output, `hidden_states[i]` block i's. `first_last` is what
-the BERT-flow paper (arXiv 2011.05864) calls "last2avg": its code averages blocks 1 and -1.
+`hidden_states[0]` is the output of the embeddings, `hidden_states[i]` the output of layer i.
+`first_last` averages layers 1 and -1. The paper BERT-flow (arXiv 2011.05864) calls it "last2avg".
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
+
+from flowjax.errors import FlowjaxError
 
 Array = jax.Array
 
@@ -24,31 +26,31 @@ POOLINGS: dict[str, tuple[int | str, ...]] = {
 
 
 def layers_of(pooling: str) -> tuple[int | str, ...]:
-    """The hidden states that a pooling takes.
+    """Returns the indices of the hidden states that a pooling averages.
 
     Raises:
-        ValueError: there is no such pooling.
+        FlowjaxError: the name is not in `POOLINGS`.
 
     Example:
         >>> layers_of("first_last")
         (1, -1)
     """
     if pooling not in POOLINGS:
-        raise ValueError(f"pooling: expected one of {', '.join(POOLINGS)}, got {pooling!r}")
+        raise FlowjaxError(f"pooling: expected one of {', '.join(POOLINGS)}, got {pooling!r}")
     return POOLINGS[pooling]
 
 
 def pool(states: Sequence[Array], mask: Array, pooling: str) -> Array:
-    """Pools hidden states to sentence vectors, one sentence a row.
+    """Pools hidden states into sentence vectors, with one sentence per row.
 
     Args:
-        states: the hidden states of `layers_of(pooling)`, each `(batch, length, hidden)`.
-        mask: `(batch, length)`, non-zero at the tokens that count; special tokens count in the
-            paper.
+        states: hidden states of `layers_of(pooling)`, each `(batch, length, hidden)`.
+        mask: shape `(batch, length)`, non-zero at the tokens to average; the paper includes
+            special tokens.
         pooling: one of `POOLINGS`.
 
     Returns:
-        `(batch, hidden)` float32. A row whose mask is all zero gives zeros.
+        Sentence vectors, shape `(batch, hidden)`, float32; zeros for a row without tokens.
 
     Example:
         >>> states = [jnp.array([[[1.0], [3.0], [9.0]]])]
@@ -69,19 +71,19 @@ def pool_packed(
     slots: int,
     special_tokens: bool = True,
 ) -> Array:
-    """Pools rows that hold several sentences.
+    """Pools hidden states into sentence vectors, with several sentences per row.
 
     Args:
-        states: the hidden states of `layers_of(pooling)`, each `(batch, length, hidden)`.
-        mask: `(batch, length)`: 0 at padding, k at the tokens of a row's k-th sentence.
-        pooling: one of `POOLINGS`; `"pooler"` gives the first token's state, of which the pooler
-            makes the vector.
-        slots: the most sentences a row may hold.
-        special_tokens: whether a mean takes a sentence's first and last token in; it does where
-            there are no others.
+        states: hidden states of `layers_of(pooling)`, each `(batch, length, hidden)`.
+        mask: shape `(batch, length)`: 0 at padding, k at the tokens of the k-th sentence of a row.
+        pooling: one of `POOLINGS`; `"pooler"` returns the state of the first token, the input of
+            the pooler.
+        slots: largest number of sentences in a row.
+        special_tokens: True includes the first and the last token of a sentence in the mean. False
+            includes them only in a sentence without other tokens.
 
     Returns:
-        `(batch, slots, hidden)` float32; zeros where a row has no such sentence.
+        Sentence vectors, shape `(batch, slots, hidden)`, float32; zeros for a missing sentence.
 
     Example:
         >>> states = [jnp.array([[[1.0], [3.0], [9.0], [7.0]]])]
@@ -89,16 +91,16 @@ def pool_packed(
         [[[2.0], [9.0]]]
     """
     layers_of(pooling)
-    beyond = jnp.pad(mask, ((0, 0), (1, 1)))
-    first, last = mask != beyond[:, :-2], mask != beyond[:, 2:]
-    mine = mask[:, None, :] == jnp.arange(1, slots + 1)[:, None]
+    padded = jnp.pad(mask, ((0, 0), (1, 1)))
+    first, last = mask != padded[:, :-2], mask != padded[:, 2:]
+    taken = mask[:, None, :] == jnp.arange(1, slots + 1)[:, None]
     if pooling in ("cls", "pooler"):
-        mine &= first[:, None, :]
+        taken &= first[:, None, :]
     elif not special_tokens:
-        inner = mine & ~(first | last)[:, None, :]
-        mine = jnp.where(inner.any(-1, keepdims=True), inner, mine)
-    # The mean over tokens is linear, so the layers are averaged first: one pass.
+        inner = taken & ~(first | last)[:, None, :]
+        taken = jnp.where(inner.any(-1, keepdims=True), inner, taken)
+    # The mean over tokens is linear: averaging the layers first needs one product only.
     mixed = sum(state.astype(jnp.float32) for state in states) / len(states)
-    weights = mine.astype(jnp.float32)
+    weights = taken.astype(jnp.float32)
     total = jnp.maximum(weights.sum(-1, keepdims=True), 1.0)
     return jnp.einsum("bld,bsl->bsd", mixed, weights, precision="highest") / total

@@ -1,8 +1,10 @@
-"""Vectors in fewer bits, as sentence-transformers' `quantize_embeddings` makes them."""
+"""Quantisation of vectors, equal to `quantize_embeddings` of sentence-transformers."""
 
 from __future__ import annotations
 
 import numpy as np
+
+from flowjax.errors import FlowjaxError
 
 PRECISIONS = ("float32", "int8", "uint8", "binary", "ubinary")
 
@@ -11,22 +13,25 @@ def quantize(vectors: np.ndarray, precision: str) -> np.ndarray:
     """Quantises vectors.
 
     Args:
-        vectors: `(n, dim)` float32.
-        precision: one of `PRECISIONS`. `int8` and `uint8` cut each entry's range over these
-            vectors into 255 steps; `binary` and `ubinary` keep the signs, eight to a byte.
+        vectors: shape `(n, dim)`, float32.
+        precision: one of `PRECISIONS`. `int8` and `uint8` divide the range of each dimension over
+            these vectors into 255 steps. `binary` and `ubinary` keep the signs, eight per byte.
 
     Returns:
-        `(n, dim)`, or `(n, ceil(dim / 8))` for the signs.
+        Quantised vectors, shape `(n, dim)`, or `(n, ceil(dim / 8))` for the signs.
 
     Raises:
-        ValueError: another precision, or 8-bit integers of one vector, which has no range.
+        FlowjaxError: the precision is unknown, or 8-bit integers are requested for a single
+            vector, which has no range.
 
     Example:
         >>> quantize(np.array([[0, -1], [128, 9], [255, 254]], np.float32), "uint8").tolist()
         [[0, 0], [128, 10], [255, 255]]
     """
     if precision not in PRECISIONS:
-        raise ValueError(f"precision: expected one of {', '.join(PRECISIONS)}, got {precision!r}")
+        raise FlowjaxError(
+            f"precision: expected one of {', '.join(PRECISIONS)}, got {precision!r}"
+        )
     if precision == "float32":
         return vectors
     if precision.endswith("binary"):
@@ -35,7 +40,7 @@ def quantize(vectors: np.ndarray, precision: str) -> np.ndarray:
     if not len(vectors):
         return vectors.astype(precision)
     if len(vectors) == 1:
-        raise ValueError(f"precision: expected two vectors or more for {precision!r}, got one")
+        raise FlowjaxError(f"precision: expected two vectors or more for {precision!r}, got one")
     low = vectors.min(0)
     step = (vectors.max(0) - low) / 255
     levels = np.clip(np.floor((vectors - low) / np.where(step == 0, 1, step)), 0, 255)

@@ -1,4 +1,4 @@
-"""From an encoder's name to a folder of files: embedded, local, or on the Hugging Face hub."""
+"""Location of an encoder's files: embedded, in a local folder, or on the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -8,37 +8,39 @@ from pathlib import Path
 
 from flowjax.encoder.tokenizer import FILES as TOKENIZER_FILES
 from flowjax.encoder.weights.formats import FORMATS, shard_names
+from flowjax.errors import FlowjaxError
 
 EMBEDDED = ("minibert",)
 
 
 def resolve(name: str | Path) -> Path:
-    """Finds the folder with an encoder's `config.json`, weights and tokenizer.
+    """Returns the folder with the `config.json`, weights and tokenizer of an encoder.
 
     Args:
-        name: `"minibert"` (embedded in the package), a local folder, or a name on the hub, which
-            is fetched into Hugging Face's own cache: the config, the tokenizer and the weights in
-            the first of `weights.FORMATS` that it has.
+        name: `"minibert"` (embedded in the package), a local folder, or a name on the Hugging Face
+            hub. Files from the hub are downloaded into Hugging Face's cache: the config, the
+            tokenizer, and the weights in the first available format of `weights.FORMATS`.
 
     Raises:
-        ValueError: there is no such folder, and the hub does not know the name or cannot be
-            reached.
+        FlowjaxError: the folder does not exist, and the hub has no such name or cannot be reached.
 
     Example:
         >>> resolve("minibert").name
         'minibert'
     """
-    if not str(name):  # which Path would take for the current folder
-        raise ValueError(f"encoder: expected {_expected()}, got an empty name")
+    if not str(name):  # Path("") is the current folder
+        raise FlowjaxError(f"encoder: expected {_expected()}, got an empty name")
     if str(name) in EMBEDDED:
         return Path(str(files("flowjax") / "assets" / str(name)))
     folder = Path(name).expanduser()
     if folder.is_dir():
         return folder
     if folder.exists():
-        raise ValueError(f"encoder {str(name)!r}: expected a folder with config.json, got a file")
+        raise FlowjaxError(
+            f"encoder {str(name)!r}: expected a folder with config.json, got a file"
+        )
     if str(name).startswith((".", "/", "~")) or str(name).count("/") > 1:
-        raise ValueError(f"encoder {str(name)!r}: expected a folder with config.json, found none")
+        raise FlowjaxError(f"encoder {str(name)!r}: expected a folder with config.json, got none")
     return _from_hub(str(name))
 
 
@@ -48,7 +50,7 @@ def _expected() -> str:
 
 def _from_hub(name: str) -> Path:
     try:
-        # transformers knows the cache, the tokens, the mirrors and the offline switch.
+        # transformers handles the cache, access tokens, mirrors and the offline mode.
         from transformers.utils import cached_file
 
         _reach(name)
@@ -61,15 +63,15 @@ def _from_hub(name: str) -> Path:
         for file in TOKENIZER_FILES:
             fetch(file)
         weights = _fetch_weights(fetch)
-    except Exception as error:  # the hub's client raises its HTTP library's errors too
+    except Exception as error:  # the client also raises errors of its HTTP library
         reason = " ".join((str(error).strip() or type(error).__name__).split())
-        raise ValueError(
-            f"encoder {name!r}: expected {_expected()}; there is no such folder, and the hub "
-            f"said: {reason}"
+        raise FlowjaxError(
+            f"encoder {name!r}: expected {_expected()}; got no such folder, and from the hub: "
+            f"{reason}"
         ) from error
     if config is None or weights is None:
         missing = "config.json" if config is None else f"weights ({', '.join(FORMATS)})"
-        raise ValueError(
+        raise FlowjaxError(
             f"encoder {name!r}: expected {missing} under that name on the Hugging Face hub, got "
             f"none"
         )
@@ -77,10 +79,10 @@ def _from_hub(name: str) -> Path:
 
 
 def _reach(name: str) -> None:
-    """Asks the hub once for what is not in the cache; `cached_file` would retry for half a minute.
+    """Fails immediately if the hub cannot be reached; `cached_file` would retry for 30 seconds.
 
     Raises:
-        Exception: the client's own: no such name, no access, no network.
+        Exception: an error of the hub's client: no such name, no access, or no network.
     """
     from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
     from huggingface_hub.errors import EntryNotFoundError
@@ -89,11 +91,11 @@ def _reach(name: str) -> None:
         try:
             get_hf_file_metadata(hf_hub_url(name, "config.json"), timeout=10)
         except EntryNotFoundError:
-            pass  # the name is there; that it has no config is said below
+            pass  # the name exists; `_from_hub` reports the missing config
 
 
 def _fetch_weights(fetch: Callable[..., Path | None]) -> Path | None:
-    """Fetches the first format there is, whole or in shards."""
+    """Downloads the weights in the first available format, as one file or in shards."""
     for file in FORMATS:
         if (found := fetch(file)) is not None:
             return found

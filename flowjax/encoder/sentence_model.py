@@ -1,8 +1,8 @@
-"""What sentence-transformers and mteb look for on a model, in one base class.
+"""Base class of sentence models, compatible with sentence-transformers and mteb.
 
-Their evaluators take `SentenceEncoder` and `BertFlow` as they are: `encode` has
-sentence-transformers' argument names (and reads mteb's data loaders), and the few attributes
-beside it that both packages ask for are here. Neither package is imported before it asks.
+The evaluators of both packages accept `SentenceEncoder` and `BertFlow`: `encode` has the arguments
+of sentence-transformers and accepts mteb's data loaders, and the base class has the attributes
+that the evaluators read. Neither package is required.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 
 from flowjax.encoder.precision import quantize
+from flowjax.errors import FlowjaxError
 
-# What mteb tells every model about the task, and what sentence-transformers' processes need.
+# Arguments that mteb passes to every model; they do not change the vectors.
 _IGNORED = {"task_metadata", "hf_split", "hf_subset", "prompt_type", "task"}
 
 
 class EvaluationCard:
-    """Keeps what sentence-transformers' evaluators report of a model."""
+    """Store of the metrics that evaluators of sentence-transformers report."""
 
     def __init__(self) -> None:
         self.metrics: list[dict[str, Any]] = []
@@ -28,19 +29,19 @@ class EvaluationCard:
     def set_evaluation_metrics(
         self, evaluator: Any, metrics: Mapping[str, Any], epoch: int = 0, step: int = 0
     ) -> None:
-        """Called by an evaluator when it is done."""
+        """Records the metrics of an evaluator."""
         self.metrics.append({"evaluator": type(evaluator).__name__, **metrics})
 
 
 class SentenceModel(abc.ABC):
-    """Base class of what turns sentences into vectors.
+    """Base class of models that map sentences to vectors.
 
-    A subclass gives `embed`, `dim`, `max_seq_length` and `model_name`.
+    A subclass defines `embed`, `dim`, `max_seq_length` and `model_name`.
 
     Example:
         >>> class Lengths(SentenceModel):
         ...     dim, max_seq_length, model_name = 2, 64, "lengths"
-        ...     def embed(self, sentences, batch_size=None, progress=None):
+        ...     def embed(self, sentences, batch_size=None, show_progress_bar=None):
         ...         return np.array([[len(s), 1] for s in sentences], np.float32)
         >>> Lengths().encode("four", prompt="a ")
         array([6., 1.], dtype=float32)
@@ -50,21 +51,21 @@ class SentenceModel(abc.ABC):
     max_seq_length: int
     model_name: str
     similarity_fn_name = "cosine"
-    device = "cpu"  # where vectors are given back; the work is done where JAX is
+    device = "cpu"  # device of the returned vectors; JAX chooses the device of the computation
 
     @property
     def prompts(self) -> dict[str, str]:
-        """Texts put before sentences, by name; yours to fill: `model.prompts["query"] = "q: "`."""
+        """Prefixes of sentences, by name; add some by `model.prompts["query"] = "query: "`."""
         return self.__dict__.setdefault("_prompts", {})
 
     @property
     def model_card_data(self) -> EvaluationCard:
-        """Where sentence-transformers' evaluators leave their metrics."""
+        """Metrics that evaluators of sentence-transformers reported."""
         return self.__dict__.setdefault("_card", EvaluationCard())
 
     @property
     def mteb_model_meta(self) -> Any:
-        """A description of the model for mteb, which must be installed."""
+        """Description of the model for mteb, which must be installed."""
         from mteb.models.model_meta import ModelMeta
 
         name = self.model_name.strip("/").replace("/", "__") or "encoder"
@@ -80,18 +81,18 @@ class SentenceModel(abc.ABC):
         )
 
     def get_embedding_dimension(self) -> int:
-        """The width of the vectors."""
+        """Returns the dimension of the vectors."""
         return self.dim
 
     def get_sentence_embedding_dimension(self) -> int:
-        """The same, by sentence-transformers' older name."""
+        """Returns the dimension of the vectors (older name in sentence-transformers)."""
         return self.dim
 
     @abc.abstractmethod
     def embed(
-        self, sentences: Sequence[str], batch_size: int | None, progress: bool | None
+        self, sentences: Sequence[str], batch_size: int | None, show_progress_bar: bool | None
     ) -> np.ndarray:
-        """Maps n strings to `(n, dim)` float32."""
+        """Returns the vectors `(n, dim)` float32 of n strings."""
 
     def encode(
         self,
@@ -109,73 +110,76 @@ class SentenceModel(abc.ABC):
         truncate_dim: int | None = None,
         **kwargs: Any,
     ) -> Any:
-        """Embeds sentences; the arguments are sentence-transformers'.
+        """Embeds sentences, with the arguments of sentence-transformers.
 
         Args:
-            sentences: a list or other iterable, one string, or mteb's data loader. Newer
-                versions of sentence-transformers call it `inputs`, which is taken too.
-            prompt_name: a key of `prompts`.
-            prompt: put before every sentence; `prompt_name` then does not count.
-            batch_size: about how many sentences are computed together; the encoder's own if left
-                out.
-            show_progress_bar: on standard error; None shows it on a terminal, when it takes long.
-            output_value: `"sentence_embedding"`; there is no other.
-            precision: `"float32"`, or `"int8"`, `"uint8"`, `"binary"` and `"ubinary"`, which
-                quantise as sentence-transformers does (ranges from these very vectors).
-            convert_to_numpy: False gives a list of torch tensors; needs torch.
-            convert_to_tensor: gives one torch tensor, on the CPU; needs torch.
-            device: accepted; JAX knows its devices.
-            normalize_embeddings: scales each vector to length 1.
-            truncate_dim: keeps the first so many entries, before the scaling.
-            **kwargs: what mteb says about its task, which changes nothing here.
+            sentences: an iterable of strings, a single string, or a data loader of mteb. Newer
+                versions of sentence-transformers name this argument `inputs`; both are accepted.
+            prompt_name: key of `prompts`.
+            prompt: prefix of every sentence; overrides `prompt_name`.
+            batch_size: approximate number of sentences per batch; None means the encoder's.
+            show_progress_bar: True shows a progress bar on standard error; None shows it on a
+                terminal only, after two seconds.
+            output_value: `"sentence_embedding"`, the only supported value.
+            precision: `"float32"`, or one of `"int8"`, `"uint8"`, `"binary"` and `"ubinary"` to
+                quantise as in sentence-transformers, with the ranges of these vectors.
+            convert_to_numpy: False returns a list of torch tensors; needs torch.
+            convert_to_tensor: True returns one torch tensor on the CPU; needs torch.
+            device: ignored; JAX chooses the device.
+            normalize_embeddings: True scales each vector to length 1.
+            truncate_dim: number of leading dimensions to keep, before the normalisation.
+            **kwargs: arguments of mteb that describe its task; they are ignored.
 
         Returns:
-            `(n, dim)` float32, or `(dim,)` for one string.
+            Vectors, shape `(n, dim)`, float32, or `(dim,)` for a single string.
 
         Raises:
-            ValueError: no strings, or an argument that has no meaning here.
+            FlowjaxError: an input is not a string, or an argument is unknown or out of range.
         """
         sentences = kwargs.pop("inputs", None) if sentences is None else sentences
         if unknown := {k for k in kwargs if kwargs[k] is not None} - _IGNORED:
-            raise ValueError(f"encode: expected no argument {', '.join(sorted(unknown))}, got one")
+            raise FlowjaxError(
+                f"encode: expected no argument {', '.join(sorted(unknown))}, got it"
+            )
         if output_value != "sentence_embedding":
-            raise ValueError(
+            raise FlowjaxError(
                 f"output_value: expected 'sentence_embedding', got {output_value!r} "
-                f"(flowjax.encoder.bert.Bert gives the tokens' states)"
+                f"(flowjax.encoder.bert.Bert returns token vectors)"
             )
         if truncate_dim is not None and not 1 <= truncate_dim <= self.dim:
-            raise ValueError(f"truncate_dim: expected 1 to {self.dim}, got {truncate_dim}")
-        one = isinstance(sentences, str)
-        texts: list[Any] = [sentences] if one else texts_of(sentences)
+            raise FlowjaxError(f"truncate_dim: expected 1 to {self.dim}, got {truncate_dim}")
+        single = isinstance(sentences, str)
+        texts: list[Any] = [sentences] if single else texts_of(sentences)
         check_sentences(texts)
-        if before := self._prompt(prompt, prompt_name):
-            texts = [before + text for text in texts]
+        if prefix := self._prompt(prompt, prompt_name):
+            texts = [prefix + text for text in texts]
         vectors = self.embed(texts, batch_size, show_progress_bar)[:, :truncate_dim]
         if normalize_embeddings:
             vectors = unit(vectors)
         vectors = quantize(vectors, precision or "float32")
         if convert_to_tensor or not convert_to_numpy:
             tensor = _torch().from_numpy(np.ascontiguousarray(vectors))
-            return tensor[0] if one else tensor if convert_to_tensor else list(tensor)
-        return vectors[0] if one else vectors
+            return tensor[0] if single else tensor if convert_to_tensor else list(tensor)
+        return vectors[0] if single else vectors
 
     def encode_query(self, sentences: Any = None, **options: Any) -> Any:
-        """`encode`, with the prompt `"query"` if there is one."""
+        """Embeds queries: `encode` with the prompt `"query"`, if defined."""
         return self._encode_as(("query",), sentences, options)
 
     def encode_document(self, sentences: Any = None, **options: Any) -> Any:
-        """`encode`, with the prompt `"document"`, `"passage"` or `"corpus"` if there is one."""
+        """Embeds documents: `encode` with the prompt `"document"`, `"passage"` or `"corpus"`."""
         return self._encode_as(("document", "passage", "corpus"), sentences, options)
 
     def similarity(self, embeddings1: Any, embeddings2: Any) -> Any:
-        """Cosine similarities of all pairs.
+        """Returns the cosine similarities of all pairs.
 
         Args:
-            embeddings1: a string, strings, or vectors `(n, dim)` or `(dim,)`.
-            embeddings2: the same, m of them.
+            embeddings1: a string, n strings, or vectors `(n, dim)` or `(dim,)`.
+            embeddings2: a string, m strings, or vectors `(m, dim)` or `(dim,)`.
 
         Returns:
-            `(n, m)` float32; a torch tensor for torch tensors; a plain number for two strings.
+            Similarities, shape `(n, m)`, float32; a torch tensor if `embeddings1` is a torch
+            tensor; a scalar for two strings.
         """
         left, right = self._unit(embeddings1), self._unit(embeddings2)
         if isinstance(embeddings1, str) and isinstance(embeddings2, str):
@@ -183,14 +187,18 @@ class SentenceModel(abc.ABC):
         return _like(left @ right.T, embeddings1)
 
     def similarity_pairwise(self, embeddings1: Any, embeddings2: Any) -> Any:
-        """Cosine similarities `(n,)` of the first with the first, the second with the second, ...
+        """Returns the cosine similarities `(n,)` of the i-th embedding on both sides.
+
+        Args:
+            embeddings1: a string, n strings, or vectors `(n, dim)` or `(dim,)`.
+            embeddings2: as many strings or vectors.
 
         Raises:
-            ValueError: there are not as many on both sides.
+            FlowjaxError: the numbers of embeddings differ.
         """
         left, right = self._unit(embeddings1), self._unit(embeddings2)
         if len(left) != len(right):
-            raise ValueError(
+            raise FlowjaxError(
                 f"embeddings2: expected {len(left)} as in embeddings1, got {len(right)}"
             )
         return _like((left * right).sum(1), embeddings1)
@@ -203,16 +211,16 @@ class SentenceModel(abc.ABC):
     def _prompt(self, prompt: str | None, name: str | None) -> str:
         if prompt is None and name is not None:
             if name not in self.prompts:
-                known = ", ".join(self.prompts) or "none yet (model.prompts is empty)"
-                raise ValueError(f"prompt_name: expected one of {known}, got {name!r}")
+                known = ", ".join(self.prompts) or "the keys of model.prompts (empty)"
+                raise FlowjaxError(f"prompt_name: expected one of {known}, got {name!r}")
             prompt = self.prompts[name]
         return prompt or ""
 
     def _unit(self, values: Any) -> np.ndarray:
-        """Unit vectors `(n, dim)` of sentences or vectors."""
+        """Returns unit vectors `(n, dim)` of sentences or vectors."""
         if isinstance(values, str):
             values = [values]
-        if not hasattr(values, "shape"):  # no array of whichever library
+        if not hasattr(values, "shape"):  # neither a NumPy array nor a tensor
             values = list(values)
             if not (values and hasattr(values[0], "shape")):
                 check_sentences(values)
@@ -223,7 +231,7 @@ class SentenceModel(abc.ABC):
 
 
 def texts_of(inputs: Any) -> list[Any]:
-    """The texts of an iterable; mteb's data loaders give `{"text": [...]}`, a batch at a time.
+    """Returns the strings of an iterable; data loaders of mteb yield batches `{"text": [...]}`.
 
     Example:
         >>> texts_of([{"text": ["one", "two"]}, {"text": "three"}])
@@ -240,23 +248,25 @@ def texts_of(inputs: Any) -> list[Any]:
 
 
 def check_sentences(sentences: Iterable[Any]) -> None:
-    """Refuses what is not all strings, naming the first that is not.
+    """Checks that all sentences are strings.
 
     Raises:
-        ValueError: see above.
+        FlowjaxError: a sentence is not a string; the message has the index of the first one.
     """
     for i, sentence in enumerate(sentences):
         if not isinstance(sentence, str):
-            raise ValueError(f"sentences: expected strings, got {type(sentence).__name__} at {i}")
+            raise FlowjaxError(
+                f"sentences: expected strings, got {type(sentence).__name__} at {i}"
+            )
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
-    """Vectors `(n, dim)` scaled to length 1; zeros stay."""
+    """Returns the vectors `(n, dim)` scaled to length 1; zero vectors stay zero."""
     return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
 
 def _like(scores: np.ndarray, values: Any) -> Any:
-    """Scores as a torch tensor, if the vectors were one."""
+    """Returns scores as a torch tensor if `values` is a torch tensor."""
     if type(values).__module__.partition(".")[0] == "torch":
         return _torch().from_numpy(np.ascontiguousarray(scores))
     return scores
@@ -266,7 +276,7 @@ def _torch() -> Any:
     try:
         import torch
     except ImportError:
-        raise ValueError(
-            "convert_to_tensor: expected torch to be installed, found none; leave it out for NumPy"
+        raise FlowjaxError(
+            "convert_to_tensor: expected an installed torch, got none; omit it for NumPy arrays"
         ) from None
     return torch

@@ -1,8 +1,7 @@
-"""Tokenizers: load the files of a model folder, or train a WordPiece one of our own.
+"""Tokenizers: loading from a model folder, and training of WordPiece tokenizers.
 
-The `tokenizers` library does the work. `transformers.AutoTokenizer` would too, but takes seconds
-to import, and its `BertTokenizerFast(vocab_file=...)` maps every word to `[UNK]` since
-transformers 5.
+The module uses the `tokenizers` library. `transformers.AutoTokenizer` takes seconds to import, and
+since transformers 5, `BertTokenizerFast(vocab_file=...)` maps every word to `[UNK]`.
 """
 
 from __future__ import annotations
@@ -13,30 +12,33 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flowjax.errors import FlowjaxError
+
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-# What a model folder may hold of a tokenizer; the first is all that is needed where it is there.
+# Tokenizer files of a model folder; the first one suffices if it exists.
 FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "special_tokens_map.json")
 
 
 def load_tokenizer(folder: str | Path) -> Tokenizer:
-    """Loads `tokenizer.json` (of any kind), or else a WordPiece `vocab.txt`, from a model folder.
+    """Loads `tokenizer.json` of any kind, or a WordPiece `vocab.txt`, from a model folder.
 
-    Padding and truncation that the file may have switched on are switched off: batching does both.
+    Padding and truncation are switched off, because `batching.py` pads and `SentenceEncoder`
+    truncates.
 
     Args:
-        folder: a Hugging Face model folder. A `vocab.txt` is read as `tokenizer_config.json` says
-            (`do_lower_case`, `strip_accents`, `tokenize_chinese_chars`, special tokens); without
-            that file, as in Google's own folders, it is cased if the vocabulary has capitals.
+        folder: Hugging Face model folder. `tokenizer_config.json` holds the options of a
+            `vocab.txt` (`do_lower_case`, `strip_accents`, `tokenize_chinese_chars`, special
+            tokens). Without that file, the tokenizer is cased if the vocabulary has capitals.
 
     Returns:
-        A `tokenizers.Tokenizer` that adds `[CLS]` and `[SEP]`, or what the model has in their
-        place.
+        A `tokenizers.Tokenizer` that adds the special tokens of the model, such as `[CLS]` and
+        `[SEP]`.
 
     Raises:
-        ValueError: neither file is there, or one is damaged.
+        FlowjaxError: the folder has neither file, or a file is damaged.
     """
     from tokenizers import Tokenizer
 
@@ -48,29 +50,29 @@ def load_tokenizer(folder: str | Path) -> Tokenizer:
         elif vocab_file.exists():
             tokenizer = _from_vocab(vocab_file)
         else:
-            raise ValueError(
-                f"{folder}: expected tokenizer.json or vocab.txt, found neither (transformers' "
-                f"AutoTokenizer.from_pretrained(...).save_pretrained(...) makes the first)"
+            raise FlowjaxError(
+                f"{folder}: expected tokenizer.json or vocab.txt, got neither (write the first by "
+                f"transformers.AutoTokenizer.from_pretrained(NAME).save_pretrained(FOLDER))"
             )
-    except ValueError:
+    except FlowjaxError:
         raise
-    except Exception as error:  # the Rust side raises bare Exceptions
+    except Exception as error:  # the tokenizers library raises plain Exceptions
         file = json_file if json_file.exists() else vocab_file
-        raise ValueError(f"{file}: cannot be read as a tokenizer: {error}") from None
+        raise FlowjaxError(f"{file}: expected a tokenizer, got: {error}") from None
     tokenizer.no_padding()
     tokenizer.no_truncation()
     return tokenizer
 
 
 def train_wordpiece(lines: Iterable[str], vocab_size: int) -> Tokenizer:
-    """Trains an uncased WordPiece vocabulary with BERT's normalisation and special tokens.
+    """Trains an uncased WordPiece tokenizer with BERT's normalisation and special tokens.
 
     Args:
-        lines: text; read once.
-        vocab_size: entries, the five special tokens included.
+        lines: lines of text, read once.
+        vocab_size: largest number of entries, the five special tokens included.
 
     Returns:
-        A tokenizer in the form of Google's uncased BERT; `[PAD]` is 0.
+        A tokenizer like that of Google's uncased BERT; the id of `[PAD]` is 0.
 
     Example:
         >>> tokenizer = train_wordpiece(["a cat", "a cat sat"], 30)
@@ -94,15 +96,15 @@ def train_wordpiece(lines: Iterable[str], vocab_size: int) -> Tokenizer:
 
 
 def _from_vocab(file: Path) -> Tokenizer:
-    """A WordPiece tokenizer from one entry a line, with BERT's normalisation."""
+    """Returns the WordPiece tokenizer of a vocabulary file with one entry per line."""
     from tokenizers import BertWordPieceTokenizer
 
-    # Only line feeds divide entries (a vocabulary may hold other line separators), and a carriage
-    # return before one is no part of a word: it would turn every word into [UNK].
+    # Only line feeds separate entries: other line separators may be entries. A carriage return at
+    # the end of an entry is dropped; with it, no word would match.
     try:
         entries = [line.removesuffix("\r") for line in file.read_text("utf-8").split("\n")]
     except UnicodeDecodeError as error:
-        raise ValueError(f"{file}: expected UTF-8, got {error}") from None
+        raise FlowjaxError(f"{file}: expected UTF-8, got {error}") from None
     while entries and not entries[-1]:
         entries.pop()
     vocab = {entry: i for i, entry in enumerate(entries)}
@@ -113,10 +115,12 @@ def _from_vocab(file: Path) -> Tokenizer:
     }
     for kind in ("unk", "cls", "sep"):
         if special[kind] not in vocab:
-            raise ValueError(f"{file}: expected an entry {special[kind]} ({kind}_token), got none")
+            raise FlowjaxError(
+                f"{file}: expected an entry {special[kind]} ({kind}_token), got none"
+            )
     cased = any(re.search("[A-Z]", entry) for entry in vocab if not re.match(r"[\[<]", entry))
     lowercase = bool(options.get("do_lower_case", not cased))
-    # BERT's own rule: accents go where case goes, unless the config says otherwise.
+    # BERT strips accents if and only if it lower-cases, unless the config has the option.
     strip = options.get("strip_accents")
     tokenizer = BertWordPieceTokenizer(
         vocab,
@@ -130,7 +134,7 @@ def _from_vocab(file: Path) -> Tokenizer:
 
 
 def _frame(tokenizer: Tokenizer, first: str, last: str) -> None:
-    """Has the tokenizer put `first` before a sentence and `last` behind it."""
+    """Makes the tokenizer add `first` before a sentence and `last` after it."""
     from tokenizers.processors import TemplateProcessing
 
     tokenizer.post_processor = TemplateProcessing(
@@ -141,7 +145,7 @@ def _frame(tokenizer: Tokenizer, first: str, last: str) -> None:
 
 
 def _read_options(folder: Path) -> dict[str, Any]:
-    """`tokenizer_config.json` over `special_tokens_map.json`, each where it is there."""
+    """Returns the options of `tokenizer_config.json` and `special_tokens_map.json`, if present."""
     options: dict[str, Any] = {}
     for name in ("special_tokens_map.json", "tokenizer_config.json"):
         file = folder / name
@@ -150,10 +154,10 @@ def _read_options(folder: Path) -> dict[str, Any]:
         try:
             options |= json.loads(file.read_text("utf-8"))
         except (ValueError, TypeError) as error:
-            raise ValueError(f"{file}: expected a JSON object: {error}") from None
+            raise FlowjaxError(f"{file}: expected a JSON object, got: {error}") from None
     return options
 
 
 def _content(token: str | dict[str, Any]) -> str:
-    """A special token's text; newer files wrap it with its options."""
+    """Returns the text of a special token; newer files store a dict with its options."""
     return token["content"] if isinstance(token, dict) else token

@@ -34,12 +34,12 @@ def test_every_sentence_once_and_at_the_right_place(sizes, batch_size, max_lengt
         assert (batch.slot < slots(batch.ids.shape[1])).all()
         assert (batch.ids[batch.mask == 0] == -7).all()
         assert not batch.positions[batch.mask == 0].any()
-        for i, row, slot in zip(batch.where, batch.row, batch.slot):
+        for i, row, slot in zip(batch.sentences, batch.row, batch.slot):
             mine = batch.mask[row] == slot + 1
             assert batch.ids[row, mine].tolist() == tokens[i]
             assert batch.positions[row, mine].tolist() == list(range(len(tokens[i])))
-        assert (batch.mask > 0).sum() == sum(len(tokens[i]) for i in batch.where)
-        seen += batch.where.tolist()
+        assert (batch.mask > 0).sum() == sum(len(tokens[i]) for i in batch.sentences)
+        seen += batch.sentences.tolist()
     assert sorted(seen) == list(range(len(tokens)))
 
 

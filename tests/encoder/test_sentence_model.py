@@ -108,7 +108,7 @@ def test_bad_arguments(encoder, options, message):
 
 def test_tensors_need_torch(encoder, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(ValueError, match="convert_to_tensor: expected torch to be installed"):
+    with pytest.raises(ValueError, match="convert_to_tensor: expected an installed torch"):
         encoder.encode(A, convert_to_tensor=True)
 
 

@@ -132,10 +132,10 @@ def test_padding_and_truncation_of_the_file_are_off(encoder_folder, tmp_path):
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ({}, "expected tokenizer.json or vocab.txt, found neither"),
-        ({"sentencepiece.bpe.model": b"x"}, "found neither"),
-        ({"tokenizer.json": b"{"}, "tokenizer.json: cannot be read as a tokenizer"),
-        ({"tokenizer.json": b"{}"}, "tokenizer.json: cannot be read as a tokenizer"),
+        ({}, "expected tokenizer.json or vocab.txt, got neither"),
+        ({"sentencepiece.bpe.model": b"x"}, "got neither"),
+        ({"tokenizer.json": b"{"}, "tokenizer.json: expected a tokenizer, got: "),
+        ({"tokenizer.json": b"{}"}, "tokenizer.json: expected a tokenizer, got: "),
         ({"vocab.txt": b""}, r"vocab.txt: expected an entry \[UNK\]"),
         ({"vocab.txt": b"\xff\xfe"}, "vocab.txt: expected UTF-8"),
         ({"vocab.txt": b"a", "tokenizer_config.json": b"["}, "tokenizer_config.json: expected a"),

@@ -1,4 +1,11 @@
-"""Checkpoint files to params and back: one file format a module, errors that name the tensor."""
+"""Checkpoint files of BERT encoders, read into parameters and written.
+
+- `folder.py`: reads and writes a model folder, `config.json` and weights.
+- `formats.py`: selects the weights file of a folder and reads its shards.
+- `params.py`: converts tensors under Hugging Face's names to parameters.
+- `layout.py`: table of tensor names and their places in the parameters.
+- `safetensors_file.py`, `flax_file.py`, `torch_file.py`, `tensorflow_file.py`: one format each.
+"""
 
 from flowjax.encoder.weights.folder import load_pretrained, save_pretrained
 from flowjax.encoder.weights.formats import FORMATS, read_tensors

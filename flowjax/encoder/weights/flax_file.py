@@ -1,7 +1,7 @@
-"""`flax_model.msgpack`: the Flax weights that transformers wrote up to version 4.
+"""Reader of `flax_model.msgpack`, the Flax weights of transformers up to version 4.
 
-Nested dicts (`encoder/layer/0/attention/self/query/kernel`) whose leaves are arrays, as
-`flax.serialization.to_bytes` packs them. The format holds numbers and text alone: nothing runs.
+The file holds nested dicts (`encoder/layer/0/attention/self/query/kernel`) of arrays, serialised
+by `flax.serialization.to_bytes`. The format contains data only, no code.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 
-# Flax's name of a leaf -> PyTorch's.
+from flowjax.errors import FlowjaxError
+
+# Flax's name of a leaf -> PyTorch's name.
 _LEAVES = {"kernel": "weight", "embedding": "weight", "scale": "weight"}
 
 
@@ -22,7 +24,7 @@ def read(file: Path) -> dict[str, np.ndarray]:
 
     tree = msgpack_restore(file.read_bytes())
     if not isinstance(tree, dict):
-        raise ValueError(f"expected nested dicts of arrays, got {type(tree).__name__}")
+        raise FlowjaxError(f"expected nested dicts of arrays, got {type(tree).__name__}")
     return dict(_flatten(tree.get("params", tree), ()))
 
 
@@ -31,7 +33,7 @@ def _flatten(tree: dict[str, Any], path: tuple[str, ...]) -> Iterator[tuple[str,
         if isinstance(node, dict):
             yield from _flatten(node, (*path, name))
         elif not isinstance(node, np.ndarray):
-            raise ValueError(
+            raise FlowjaxError(
                 f"{'/'.join((*path, name))}: expected an array, got {type(node).__name__}"
             )
         else:

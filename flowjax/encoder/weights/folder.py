@@ -1,4 +1,4 @@
-"""A model folder in Hugging Face's layout: `config.json` and weights, read and written."""
+"""Model folders in Hugging Face's layout: reading and writing of `config.json` and weights."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from flowjax.encoder.bert_config import BertConfig
 from flowjax.encoder.weights.formats import read_tensors
 from flowjax.encoder.weights.layout import names
 from flowjax.encoder.weights.params import to_params
+from flowjax.errors import FlowjaxError
 
-# Google's own folders have the second.
+# Google's folders have `bert_config.json`.
 CONFIGS = ("config.json", "bert_config.json")
 
 
@@ -22,7 +23,7 @@ def load_config(folder: str | Path) -> BertConfig:
     """Reads `config.json`, or Google's `bert_config.json`, of a model folder.
 
     Raises:
-        ValueError: neither file is there, it is damaged, or it is not of a BERT.
+        FlowjaxError: the folder has neither file, or the file is damaged or not of a BERT.
     """
     folder = Path(folder)
     for file in (folder / name for name in CONFIGS):
@@ -31,24 +32,25 @@ def load_config(folder: str | Path) -> BertConfig:
         try:
             values = json.loads(file.read_text("utf-8"))
             if not isinstance(values, dict):
-                raise ValueError(f"expected a JSON object, got {type(values).__name__}")
+                raise FlowjaxError(f"expected a JSON object, got {type(values).__name__}")
             return BertConfig.from_dict(values)
         except (OSError, ValueError, TypeError) as error:
-            raise ValueError(f"{file}: {error}") from None
-    raise ValueError(f"{folder}: expected a model folder with config.json, found none")
+            raise FlowjaxError(f"{file}: {error}") from None
+    raise FlowjaxError(f"{folder}: expected a model folder with config.json, got none")
 
 
 def load_pretrained(folder: str | Path) -> tuple[dict[str, Any], BertConfig]:
     """Reads the config and the weights of a model folder.
 
     Args:
-        folder: with `config.json` and weights in one of `formats.FORMATS`, the first one found.
+        folder: folder with `config.json` and weights; the first existing format of
+            `formats.FORMATS` is read.
 
     Returns:
-        `(params, config)`: float32 params for `Bert(config, with_pooler="pooler" in params)`.
+        `(params, config)`: float32 parameters of `Bert(config, with_pooler="pooler" in params)`.
 
     Raises:
-        ValueError: a file is missing or damaged, a tensor is missing or has another shape.
+        FlowjaxError: a file is missing or damaged, or a tensor is missing or has another shape.
 
     Example:
         >>> import tempfile, jax, jax.numpy as jnp
@@ -69,16 +71,16 @@ def load_pretrained(folder: str | Path) -> tuple[dict[str, Any], BertConfig]:
 def save_pretrained(
     params: Mapping[str, Any], config: BertConfig, folder: str | Path, *, dtype: Any = np.float32
 ) -> None:
-    """Writes `config.json` and `model.safetensors` that transformers reads too.
+    """Writes `config.json` and `model.safetensors`, which transformers can read.
 
     Args:
-        params: the encoder's params (what `Bert.init` gives under `"params"`).
-        config: its sizes.
-        folder: made if it does not exist.
-        dtype: of the file: float32 or float16.
+        params: parameters of the encoder, the value under `"params"` of `Bert.init`.
+        config: sizes of the encoder.
+        folder: folder to write to, created if necessary.
+        dtype: dtype of the tensors in the file, float32 or float16.
 
     Raises:
-        ValueError: params that lack a tensor (the pooler may be missing).
+        FlowjaxError: `params` lacks a tensor other than the pooler.
     """
     from safetensors.numpy import save_file
 
@@ -88,9 +90,9 @@ def save_pretrained(
         for part in path.split("/"):
             node = node.get(part) if node is not None else None
         if node is None:
-            if name.startswith("pooler."):  # never trained
+            if name.startswith("pooler."):  # optional: masked-LM training has none
                 continue
-            raise ValueError(f"params: expected {path}, got params without it")
+            raise FlowjaxError(f"params: expected {path}, got parameters without it")
         value = np.asarray(node, dtype)
         tensors[name] = np.ascontiguousarray(value.T if path.endswith("kernel") else value)
     folder = Path(folder)

@@ -1,4 +1,4 @@
-"""Which weights file of a folder is read: the formats, their order of preference, their shards."""
+"""Selection of the weights file of a model folder, by format, and reading of its shards."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-# In order of preference: safe and mapped to memory first, the pickle last of Hugging Face's. Each
-# may be sharded, with an index beside it of the same name and `.index.json`.
+from flowjax.errors import FlowjaxError
+
+# Hugging Face's formats in order of preference: memory-mapped first, pickle last. Each may be in
+# shards, with an index file of the same name plus `.index.json`.
 FORMATS = {
     "model.safetensors": "safetensors_file",
     "flax_model.msgpack": "flax_file",
@@ -21,19 +23,20 @@ TENSORFLOW = "bert_model.ckpt.index"
 
 
 def read_tensors(folder: str | Path) -> tuple[dict[str, np.ndarray], Path]:
-    """Reads the weights of a model folder, from the first format of `FORMATS` that is there.
+    """Reads the weights of a model folder, from the first existing format of `FORMATS`.
 
-    Google's TensorFlow checkpoint (`bert_model.ckpt.index` and its data) comes after those.
+    Without any of them, it reads Google's TensorFlow checkpoint (`bert_model.ckpt.index` and its
+    data).
 
     Args:
-        folder: a model folder.
+        folder: model folder.
 
     Returns:
-        `(tensors, file)`: name -> array, under Hugging Face's PyTorch names and in PyTorch's
-        orientation; and the file, or the index of the shards, that they came from.
+        `(tensors, file)`: arrays by name, with the names and the orientation of Hugging Face's
+        PyTorch weights, and their file or index of shards.
 
     Raises:
-        ValueError: no weights, or a file that is damaged, incomplete or refused.
+        FlowjaxError: the folder has no weights, or a file is damaged, incomplete or unsafe.
     """
     folder = Path(folder)
     for name, module in FORMATS.items():
@@ -44,47 +47,47 @@ def read_tensors(folder: str | Path) -> tuple[dict[str, np.ndarray], Path]:
             tensors: dict[str, np.ndarray] = {}
             for shard in shard_names(index):
                 if not (folder / shard).exists():
-                    raise ValueError(f"{index}: names {shard}, which is not there")
+                    raise FlowjaxError(f"{index}: expected the shard {shard}, got no such file")
                 tensors |= _guarded(module, folder / shard)
             return tensors, index
     checkpoints = sorted(folder.glob("*.ckpt*.index"))
     if len(checkpoints) > 1:
-        raise ValueError(
+        raise FlowjaxError(
             f"{folder}: expected one TensorFlow checkpoint, got "
             f"{', '.join(file.name for file in checkpoints)}"
         )
     if checkpoints:
         return _guarded("tensorflow_file", checkpoints[0]), checkpoints[0]
-    raise ValueError(
+    raise FlowjaxError(
         f"{folder}: expected weights in {', '.join(FORMATS)} (or their shards with an index) or "
-        f"{TENSORFLOW}, found none"
+        f"{TENSORFLOW}, got none"
     )
 
 
 def shard_names(index: Path) -> list[str]:
-    """The files that an index of shards names, each once.
+    """Returns the distinct file names in an index of shards, sorted.
 
     Raises:
-        ValueError: the index is damaged or names a file outside its folder.
+        FlowjaxError: the index is damaged or has a file outside its folder.
     """
     try:
         names = sorted(set(json.loads(index.read_text("utf-8"))["weight_map"].values()))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f"{index}: expected JSON with a weight_map: {error!r}") from None
+        raise FlowjaxError(f"{index}: expected JSON with a weight_map, got {error!r}") from None
     for name in names:
         if not isinstance(name, str) or Path(name).name != name:
-            raise ValueError(f"{index}: expected names of files beside it, got {name!r}")
+            raise FlowjaxError(f"{index}: expected names of files in its folder, got {name!r}")
     return names
 
 
 def _guarded(module: str, file: Path) -> dict[str, np.ndarray]:
-    """Reads one file; a format's libraries are imported when it is met."""
+    """Reads one file by the module of its format, which is imported on first use."""
     read: Callable[[Path], dict[str, np.ndarray]] = importlib.import_module(
         f"flowjax.encoder.weights.{module}"
     ).read
     try:
         return read(file)
-    except Exception as error:  # damaged bytes raise anything, from struct.error to MemoryError
+    except Exception as error:  # damaged files raise many types, even struct.error, MemoryError
         kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
-        reason = textwrap.shorten(str(error), 400)  # one line, also where it quotes the file
-        raise ValueError(f"{file}: cannot be read: {kind}{reason}") from error
+        reason = textwrap.shorten(str(error), 400)  # one line, even if it quotes the file
+        raise FlowjaxError(f"{file}: cannot be read: {kind}{reason}") from error

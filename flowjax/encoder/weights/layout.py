@@ -1,4 +1,4 @@
-"""Hugging Face's name of each tensor and where it lies in our params: the one table of names."""
+"""Table of Hugging Face's tensor names and their places in the parameters."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from flowjax.encoder.bert_config import FAMILIES, BertConfig
 
 
 class Place(NamedTuple):
-    """Where a tensor lies in the params, and its shape there."""
+    """Path and shape of a tensor in the parameters."""
 
     path: str
     shape: tuple[int, ...]
 
 
-# Our name of a block's part -> the family's, within the block of that number.
+# Name of a part of a layer in the parameters -> name in the files of the family.
 _BERT = {
     "query": "attention.self.query",
     "key": "attention.self.key",
@@ -43,16 +43,16 @@ _DISTILBERT = {
     "output": "ffn.lin2",
     "output_LayerNorm": "output_layer_norm",
 }
-_BLOCKS: dict[str, tuple[str, Mapping[str, str]]] = {
+_LAYERS: dict[str, tuple[str, Mapping[str, str]]] = {
     "mpnet": ("encoder.layer", _MPNET),
     "distilbert": ("transformer.layer", _DISTILBERT),
 }
 
 
 def names(config: BertConfig) -> dict[str, Place]:
-    """Every tensor that an encoder of this family and size has, the pooler's included.
+    """Returns the place of every tensor of an encoder, the pooler included, by tensor name.
 
-    A kernel's shape is (in, out) here and (out, in) in PyTorch's files.
+    A kernel has the shape (in, out) in the parameters and (out, in) in PyTorch's files.
 
     Example:
         >>> config = BertConfig(hidden_size=4, num_attention_heads=2, intermediate_size=8)
@@ -87,7 +87,7 @@ def names(config: BertConfig) -> dict[str, Place]:
         config.relative_attention_num_buckets,
         config.num_attention_heads,
     )
-    stem, parts = _BLOCKS.get(config.model_type, ("encoder.layer", _BERT))
+    stem, parts = _LAYERS.get(config.model_type, ("encoder.layer", _BERT))
     sizes = {"intermediate": (width, inner), "output": (inner, width)}
     for i in range(config.num_hidden_layers):
         for ours, theirs in parts.items():

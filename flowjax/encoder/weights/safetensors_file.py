@@ -1,4 +1,4 @@
-"""`model.safetensors`: the library reads it, mapped to memory."""
+"""Reader of `model.safetensors`, by the safetensors library."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy as np
 
 
 def read(file: Path) -> dict[str, np.ndarray]:
-    """Reads a safetensors file; bfloat16 comes as `ml_dtypes.bfloat16`."""
-    import ml_dtypes  # noqa: F401  (gives NumPy its bfloat16)
+    """Reads a safetensors file; bfloat16 tensors have the dtype `ml_dtypes.bfloat16`."""
+    import ml_dtypes  # noqa: F401  (registers bfloat16 with NumPy)
     from safetensors import safe_open
 
     with safe_open(file, framework="numpy") as opened:

@@ -1,8 +1,8 @@
-"""Google's TensorFlow checkpoints (`bert_model.ckpt.index` and its data), without TensorFlow.
+"""Reader of Google's TensorFlow checkpoints (`bert_model.ckpt.index` and its data).
 
-The index is a table in LevelDB's format: sorted keys in blocks, each key given as what differs
-from the one before. A key is a variable's name, its value a small protocol buffer that says where
-in the data files the numbers lie.
+The index is a table in LevelDB's format: blocks of sorted keys, each key stored as its difference
+from the previous one. A key is the name of a variable; its value is a protocol buffer with the
+location of the variable in the data files. TensorFlow is not required.
 """
 
 from __future__ import annotations
@@ -16,13 +16,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from flowjax.errors import FlowjaxError
+
 _MAGIC = 0xDB4775248B80FB57
 _FOOTER = 48
 _DTYPES = {1: "float32", 2: "float64", 3: "int32", 9: "int64", 14: "bfloat16", 19: "float16"}
 
 
 class _Entry(NamedTuple):
-    """Where a variable lies: TensorFlow's BundleEntryProto."""
+    """Location of a variable in the data files: TensorFlow's BundleEntryProto."""
 
     dtype: int
     shape: tuple[int, ...]
@@ -32,31 +34,31 @@ class _Entry(NamedTuple):
 
 
 def read(file: Path) -> dict[str, np.ndarray]:
-    """Reads a checkpoint by its `.index`; names and orientation become PyTorch's.
+    """Reads a checkpoint by its `.index`, with the names and the orientation of PyTorch.
 
-    The numbers stay in the data files, mapped to memory, until they are used.
+    The arrays are memory-mapped.
     """
     entries = dict(_table(file.read_bytes()))
-    shards = _fields(entries.pop(b"", b"")).get(1, 1)  # the header's key is empty
+    shards = _fields(entries.pop(b"", b"")).get(1, 1)  # the key of the header is empty
     stem = str(file).removesuffix(".index")
     tensors: dict[str, np.ndarray] = {}
     data: dict[int, np.ndarray] = {}
     for key, value in entries.items():
         name, entry = key.decode(), _entry(value)
         bare, transpose = rename(name)
-        if entry.dtype not in _DTYPES:  # strings and such: bookkeeping, no weights
+        if entry.dtype not in _DTYPES:  # strings and other metadata, not weights
             continue
         if entry.shard not in data:
             path = Path(f"{stem}.data-{entry.shard:05d}-of-{shards:05d}")
             if not path.exists():
-                raise ValueError(f"expected its data in {path.name}, found none")
+                raise FlowjaxError(f"expected its data in {path.name}, got no such file")
             data[entry.shard] = np.memmap(path, np.uint8, "r")
         raw = data[entry.shard][entry.offset : entry.offset + entry.size]
         dtype = _dtype(entry.dtype)
         if len(raw) < entry.size or entry.size != dtype.itemsize * math.prod(entry.shape):
-            raise ValueError(
+            raise FlowjaxError(
                 f"tensor {name}: expected {entry.shape} of {dtype} in the data file, got "
-                f"{len(raw)} bytes; the file is cut short"
+                f"{len(raw)} bytes; the file is truncated"
             )
         array = raw.view(dtype).reshape(entry.shape)
         tensors[bare] = array.T if transpose else array
@@ -64,9 +66,9 @@ def read(file: Path) -> dict[str, np.ndarray]:
 
 
 def rename(name: str) -> tuple[str, bool]:
-    """A variable's name in PyTorch, and whether it is to be transposed.
+    """Returns the PyTorch name of a variable, and True if the variable must be transposed.
 
-    Names of no weights (the optimizer's) stay as they are, and so count as not needed.
+    Names that are not weights, such as those of the optimizer, stay unchanged.
 
     Example:
         >>> rename("bert/encoder/layer_11/output/dense/kernel")
@@ -93,11 +95,11 @@ def _dtype(number: int) -> np.dtype:
 
 
 def _table(raw: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """All keys and values of a LevelDB table."""
+    """Yields the keys and values of a LevelDB table."""
     if len(raw) < _FOOTER or struct.unpack("<Q", raw[-8:])[0] != _MAGIC:
-        raise ValueError("expected the index of a TensorFlow checkpoint, got no table's footer")
+        raise FlowjaxError("expected the index of a TensorFlow checkpoint, got no table footer")
     footer = raw[-_FOOTER:]
-    _, at = _handle(footer, 0)  # of the meta index, which is empty
+    _, at = _handle(footer, 0)  # skips the meta index, which is empty
     index, _ = _handle(footer, at)
     for _, value in _block(raw, index):
         yield from _block(raw, _handle(value, 0)[0])
@@ -106,9 +108,9 @@ def _table(raw: bytes) -> Iterator[tuple[bytes, bytes]]:
 def _block(raw: bytes, handle: tuple[int, int]) -> Iterator[tuple[bytes, bytes]]:
     start, size = handle
     if start + size + 5 > len(raw):
-        raise ValueError(f"expected {start + size + 5} bytes of index, got {len(raw)}")
+        raise FlowjaxError(f"expected {start + size + 5} bytes of index, got {len(raw)}")
     if raw[start + size] != 0:
-        raise ValueError("expected an uncompressed index (TensorFlow >= 1.2 writes such)")
+        raise FlowjaxError("expected an uncompressed index, got a compressed index")
     block = raw[start : start + size]
     (restarts,) = struct.unpack("<I", block[-4:])
     at, end, key = 0, size - 4 - 4 * restarts, b""
@@ -117,7 +119,7 @@ def _block(raw: bytes, handle: tuple[int, int]) -> Iterator[tuple[bytes, bytes]]
         rest, at = _varint(block, at)
         length, at = _varint(block, at)
         if shared > len(key) or at + rest + length > end:
-            raise ValueError("expected whole entries in the index, got one beyond its block")
+            raise FlowjaxError("expected complete entries in the index, got one beyond its block")
         key = key[:shared] + block[at : at + rest]
         at += rest
         yield key, block[at : at + length]
@@ -141,7 +143,7 @@ def _varint(raw: bytes, at: int) -> tuple[int, int]:
 
 
 def _fields(raw: bytes) -> dict[int, Any]:
-    """A protocol buffer's fields: number -> value, a list for the repeated ones (shape's dims)."""
+    """Returns the fields of a protocol buffer by number; byte fields are lists of their values."""
     found: dict[int, Any] = {}
     at = 0
     while at < len(raw):
@@ -157,14 +159,14 @@ def _fields(raw: bytes) -> dict[int, Any]:
         elif wire in (1, 5):
             at += 8 if wire == 1 else 4
         else:
-            raise ValueError(f"expected a protocol buffer, got wire type {wire}")
+            raise FlowjaxError(f"expected a protocol buffer, got wire type {wire}")
     return found
 
 
 def _entry(raw: bytes) -> _Entry:
     found = _fields(raw)
     if 7 in found:
-        raise ValueError("expected whole variables, got one in slices")
+        raise FlowjaxError("expected complete variables, got a sliced one")
     dims = _fields(b"".join(found.get(2, []))).get(2, [])
     shape = tuple(_fields(dim).get(1, 0) for dim in dims)
     return _Entry(found.get(1, 0), shape, found.get(3, 0), found.get(4, 0), found.get(5, 0))

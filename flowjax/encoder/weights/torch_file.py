@@ -1,10 +1,10 @@
-"""`pytorch_model.bin` without PyTorch, and without running what the file says.
+"""Safe reader of `pytorch_model.bin`, without PyTorch.
 
-A pickle is a program: a free unpickler calls whatever function the file names. The one here knows
-five names, all of which only describe tensors; any other name is refused before anything is
-called. The description is turned into arrays afterwards, with every offset checked.
+Unpickling can call any function that the file names. The unpickler of this module accepts only the
+functions that describe tensors, and raises an error at any other name before calling anything. The
+descriptions are converted to arrays afterwards, with all offsets checked.
 
-Two containers: the zip archive of torch >= 1.6, and the plain sequence of pickles before it.
+There are two containers: the zip archive of torch >= 1.6, and the older sequence of pickles.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 
+from flowjax.errors import FlowjaxError
+
 _MAGIC = 0x1950A86A20F9469CFC6C
+_BIG_ENDIAN = "expected little-endian values, got big-endian; save it on a little-endian machine"
 _DTYPES = {
     "FloatStorage": "float32",
     "HalfStorage": "float16",
@@ -37,7 +40,7 @@ _DTYPES = {
 
 
 class _Storage(NamedTuple):
-    """Where a tensor's numbers lie: `key` names the bytes, `start` is counted in numbers."""
+    """Reference to a storage: the key of its bytes, and the first element of the view."""
 
     dtype: str
     key: str
@@ -45,7 +48,7 @@ class _Storage(NamedTuple):
 
 
 class _Tensor(NamedTuple):
-    """A tensor's description; no array is made while the pickle is read."""
+    """Description of a tensor; offsets and strides count elements."""
 
     storage: _Storage
     offset: int
@@ -72,11 +75,13 @@ _KNOWN: dict[tuple[str, str], Any] = {
 
 
 class _Unpickler(pickle._Unpickler):  # type: ignore[name-defined, misc]
-    """Reads descriptions of tensors and refuses everything else.
+    """Unpickler of tensor descriptions; raises `FlowjaxError` at anything else.
 
-    The one in Python, because the one in C allocates gigabytes where a damaged file gives a large
-    memo index; a model's description is a few kilobytes. `dtypes` collects the storages that were
-    met: key -> dtype.
+    It derives from the Python implementation, because the C implementation allocates gigabytes for
+    a large memo index in a damaged file.
+
+    Attributes:
+        dtypes: dtypes of the storages read so far, by key.
     """
 
     def __init__(self, file: IO[bytes]) -> None:
@@ -84,32 +89,34 @@ class _Unpickler(pickle._Unpickler):  # type: ignore[name-defined, misc]
         self.dtypes: dict[str, np.dtype] = {}
 
     def find_class(self, module: str, name: str) -> Any:
-        """Looks a name up in the list; nothing is ever imported."""
+        """Returns the entry of `_KNOWN` for a name; never imports anything."""
         if (module, name) not in _KNOWN:
-            raise ValueError(
-                f"expected a pickle of tensors alone, got a call of {module}.{name}, which may "
-                f"run anything; it was not run"
+            raise FlowjaxError(
+                f"expected a pickle of tensors only, got a call of {module}.{name}, which may run "
+                f"any code; it was not called"
             )
         return _KNOWN[module, name]
 
     def persistent_load(self, pid: Any) -> _Storage:
-        """Reads the reference to a storage."""
+        """Returns the reference to a storage."""
         kind, dtype, key, _, _, *view = pid
         if kind != "storage" or dtype not in _DTYPES.values():
-            raise ValueError(f"expected a reference to a storage, got {pid!r}")
-        # Older files may have storages that are views into others: (key, offset, size).
+            raise FlowjaxError(f"expected a reference to a storage, got {pid!r}")
+        # In older files, a storage may be a view of another storage: (key, offset, size).
         start = view[0][1] if view and view[0] is not None else 0
         self.dtypes[str(key)] = _dtype(dtype)
         return _Storage(dtype, str(key), int(start))
 
 
 def read(file: Path) -> dict[str, np.ndarray]:
-    """Reads a state dict that `torch.save` wrote, in its new or its old container."""
+    """Reads a state dict written by `torch.save`, from a zip archive or the older container."""
     if zipfile.is_zipfile(file):
         return _read_zip(file)
     with open(file, "rb") as opened:
         if opened.read(1) != b"\x80":
-            raise ValueError("expected what torch.save writes, a zip archive or a pickle")
+            raise FlowjaxError(
+                "expected a file of torch.save, got neither a zip archive nor a pickle"
+            )
         opened.seek(0)
         return _read_legacy(opened)
 
@@ -118,17 +125,17 @@ def _read_zip(file: Path) -> dict[str, np.ndarray]:
     with zipfile.ZipFile(file) as archive:
         root = next((n for n in archive.namelist() if n.endswith("/data.pkl")), None)
         if root is None:
-            raise ValueError("expected a data.pkl in the zip archive, found none")
+            raise FlowjaxError("expected a data.pkl in the zip archive, got none")
         folder = root.removesuffix("data.pkl")
 
         def member(name: str) -> bytes:
-            # torch never compresses; a small file must not unpack to a huge one.
+            # torch does not compress; a compressed member could expand to any size.
             if archive.getinfo(folder + name).compress_type != zipfile.ZIP_STORED:
-                raise ValueError(f"{folder + name}: expected an uncompressed member")
+                raise FlowjaxError(f"expected uncompressed members, got a compressed {name}")
             return archive.read(folder + name)
 
         if folder + "byteorder" in archive.namelist() and member("byteorder") != b"little":
-            raise ValueError("expected little-endian numbers; save it again on such a machine")
+            raise FlowjaxError(_BIG_ENDIAN)
         with archive.open(root) as opened:
             tensors = dict(_tensors(_Unpickler(opened).load()))
         storages: dict[str, bytes] = {}
@@ -140,10 +147,10 @@ def _read_zip(file: Path) -> dict[str, np.ndarray]:
 
 def _read_legacy(opened: IO[bytes]) -> dict[str, np.ndarray]:
     if _Unpickler(opened).load() != _MAGIC:
-        raise ValueError("expected torch.save's magic number; a plain pickle is not read")
-    _Unpickler(opened).load()  # the protocol's version
+        raise FlowjaxError("expected the magic number of torch.save, got another pickle")
+    _Unpickler(opened).load()  # skips the protocol version
     if not _Unpickler(opened).load().get("little_endian", True):
-        raise ValueError("expected little-endian numbers; save it again on such a machine")
+        raise FlowjaxError(_BIG_ENDIAN)
     unpickler = _Unpickler(opened)
     tensors = dict(_tensors(unpickler.load()))
     dtypes = unpickler.dtypes
@@ -151,25 +158,25 @@ def _read_legacy(opened: IO[bytes]) -> dict[str, np.ndarray]:
     for key in _Unpickler(opened).load():
         (count,) = struct.unpack("<Q", opened.read(8))
         if key not in dtypes:
-            raise ValueError(f"storage {key!r}: expected one that a tensor uses")
+            raise FlowjaxError(f"storage {key!r}: expected a tensor that uses it, got none")
         size = count * dtypes[key].itemsize
         if size > os.fstat(opened.fileno()).st_size - opened.tell():
-            raise ValueError(f"storage {key!r}: expected {size} bytes; the file is cut short")
+            raise FlowjaxError(f"storage {key!r}: expected {size} bytes, got a truncated file")
         storages[key] = opened.read(size)
     return {name: _array(name, t, storages[t.storage.key]) for name, t in tensors.items()}
 
 
 def _tensors(state: Any) -> Iterator[tuple[str, _Tensor]]:
-    """The tensors of a state dict; training scripts wrap it in `state_dict` or `model`."""
+    """Yields the tensors of a state dict, which may be nested in `state_dict` or `model`."""
     if not isinstance(state, dict):
-        raise ValueError(f"expected a state dict, got {type(state).__name__}")
+        raise FlowjaxError(f"expected a state dict, got {type(state).__name__}")
     for wrapper in ("state_dict", "model"):
         if isinstance(state.get(wrapper), dict):
             state = state[wrapper]
-    # dict.items, because a pickle may give an OrderedDict attributes that hide its methods.
+    # dict.items, because a pickle may set attributes of an OrderedDict that hide its methods.
     found = [(n, t) for n, t in dict.items(state) if type(n) is str and type(t) is _Tensor]
     if not found:
-        raise ValueError("expected a state dict with tensors, got one without")
+        raise FlowjaxError("expected a state dict with tensors, got one without")
     yield from found
 
 
@@ -182,19 +189,19 @@ def _dtype(name: str) -> np.dtype:
 
 
 def _array(name: str, tensor: _Tensor, raw: bytes) -> np.ndarray:
-    """The numbers of a tensor, a view into `raw`, once its description proves to fit."""
+    """Returns the array of a tensor, a view into `raw`, after checking its description."""
     storage, offset, shape, strides = tensor
     if type(storage) is not _Storage or len(shape) != len(strides):
-        raise ValueError(f"tensor {name}: expected a description of a tensor, got {tensor!r}")
+        raise FlowjaxError(f"tensor {name}: expected a description of a tensor, got {tensor!r}")
     if not all(type(n) is int and n >= 0 for n in (offset, storage.start, *shape, *strides)):
-        raise ValueError(f"tensor {name}: expected sizes of 0 or more, got {tensor!r}")
+        raise FlowjaxError(f"tensor {name}: expected sizes of 0 or more, got {tensor!r}")
     dtype = _dtype(storage.dtype)
-    numbers = np.frombuffer(raw, dtype, len(raw) // dtype.itemsize)[storage.start + offset :]
+    values = np.frombuffer(raw, dtype, len(raw) // dtype.itemsize)[storage.start + offset :]
     last = sum((n - 1) * step for n, step in zip(shape, strides, strict=True))
-    if math.prod(shape) and last >= len(numbers):
-        raise ValueError(
-            f"tensor {name}: expected {last + 1} numbers in storage {storage.key}, got "
-            f"{len(numbers)}; the file is cut short"
+    if math.prod(shape) and last >= len(values):
+        raise FlowjaxError(
+            f"tensor {name}: expected {last + 1} values in storage {storage.key}, got "
+            f"{len(values)}; the file is truncated"
         )
     steps = [step * dtype.itemsize for step in strides]
-    return np.lib.stride_tricks.as_strided(numbers, shape, steps, writeable=False)
+    return np.lib.stride_tricks.as_strided(values, shape, steps, writeable=False)
