@@ -49,10 +49,9 @@ if __name__ == "__main__":
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
     watch(folder, float(sys.argv[2]))
-    from flowjax import embeddings
     from flowjax.commands.main import main
-    from flowjax.encoder import embed
+    from flowjax.encoder import corpus, embed
 
-    embeddings.CHUNK = embed.CHUNK = 16
+    corpus.CHUNK = embed.CHUNK = 16
 
     sys.exit(main(sys.argv[3:]))
