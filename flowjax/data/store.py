@@ -99,7 +99,7 @@ class EmbeddingStore:
 
     @property
     def complete(self) -> bool:
-        """True if all rows are written. Reads the disk until then: other processes may write."""
+        """Returns True if all rows are written, also by other processes since the last call."""
         if "result" not in self.manifest:
             self.manifest = read_manifest(self.folder)
         return "result" in self.manifest
