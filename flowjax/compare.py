@@ -1,8 +1,8 @@
-"""Plain, standardized, whitened and calibrated vectors of one model, side by side on tasks."""
+"""Comparison of plain, standardized, whitened and calibrated vectors of a model on tasks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from typing import Any
 
 import jax
@@ -11,22 +11,21 @@ import numpy as np
 
 from flowjax import flows
 from flowjax.evaluation import PairTask, by_vectors, evaluate_vectors
+from flowjax.evaluation.baselines import Transform
 from flowjax.model import BertFlow
 
-Calibration = Callable[[np.ndarray], np.ndarray]
 
-
-def calibrations(model: BertFlow) -> dict[str, Calibration]:
-    """The maps from plain vectors `(n, dim)` that a report compares.
+def calibrations(model: BertFlow) -> dict[str, Transform]:
+    """Returns the calibrations that reports compare, functions of plain vectors `(n, dim)`.
 
     Args:
-        model: fitted. Standardizing and whitening use the mean and covariance of the vectors it
-            was fitted on, so all see the same sentences.
+        model: fitted model. Standardization and whitening use the mean and covariance of the
+            vectors that the model was fitted on.
 
     Returns:
-        `plain`, `standardize`, `whitening`, and the fitted flow under its own name.
+        Functions by name: `plain`, `standardize`, `whitening`, and the name of the fitted flow.
     """
-    maps: dict[str, Calibration] = {"plain": lambda x: x}
+    maps: dict[str, Transform] = {"plain": lambda x: x}
     if model.moments is not None:
         for name in ("standardize", "whitening"):
             maps[name] = _closed_form(name, model)
@@ -34,22 +33,28 @@ def calibrations(model: BertFlow) -> dict[str, Calibration]:
     return maps
 
 
+def describe(model: BertFlow) -> dict[str, Any]:
+    """Returns the encoder, the flow and the training data of a model, for JSON files."""
+    return {**model.encoder.describe(), "flow": model.flow_name, **model.fitted_on}
+
+
 def compare(
     model: BertFlow,
     tasks: Iterable[PairTask],
     *,
-    extra: Mapping[str, Calibration] | None = None,
+    extra: Mapping[str, Transform] | None = None,
     show_progress_bar: bool | None = None,
     keep: MutableMapping[str, np.ndarray] | None = None,
 ) -> dict[str, Any]:
-    """Evaluates a model's calibrations on tasks, each sentence encoded once.
+    """Evaluates the calibrations of a model on tasks.
 
     Args:
-        model: fitted.
-        tasks: from `evaluation.load_task` or `load_pairs`.
-        extra: more maps from plain vectors, by name.
-        show_progress_bar: None shows it on a terminal.
-        keep: filled with the plain vectors of each task's distinct sentences, by its name.
+        model: fitted model; it encodes each sentence once.
+        tasks: tasks from `evaluation.load_task` or `load_pairs`.
+        extra: further functions of plain vectors, by name.
+        show_progress_bar: True shows a progress bar; None shows one on a terminal.
+        keep: dict in which the plain vectors of each task's distinct sentences are stored, by
+            name of the task.
 
     Returns:
         `{"results": {TASK: {SPLIT: {VECTORS: scores}}}, "model": {...}, "notes": {TASK: [...]}}`.
@@ -65,14 +70,10 @@ def compare(
             {name: evaluate_vectors(task, sentences, map_(plain)) for name, map_ in maps.items()}
         )
         notes[task.name] = list(task.notes)
-    return {
-        "results": results,
-        "model": {**model.encoder.describe(), "flow": model.flow_name, **model.fitted_on},
-        "notes": notes,
-    }
+    return {"results": results, "model": describe(model), "notes": notes}
 
 
-def _closed_form(name: str, model: BertFlow) -> Calibration:
+def _closed_form(name: str, model: BertFlow) -> Transform:
     flow = flows.make(name, model.encoder.dim, moments=model.moments)
     params = flow.init(jax.random.key(0), jnp.zeros((2, model.encoder.dim)))
 

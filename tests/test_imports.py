@@ -30,7 +30,7 @@ ALLOWED = {
     "model": {*CORE, "bijectors", "flows", "encoder", "fitting", "saving"},
     "compare": {"types", "evaluation", "flows", "model"},
     "plots": {"types", "evaluation"},
-    "report": {"types", "evaluation", "plots", "data", "encoder", "model", "compare", "_version"},
+    "report": {"evaluation", "plots", "_version"},
 }
 
 

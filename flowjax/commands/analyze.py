@@ -33,10 +33,15 @@ class Args:
 def run(args: Args) -> None:
     """Runs the command."""
     from flowjax.commands.evaluate import load_tasks
+    from flowjax.commands.report_inputs import (
+        ranked_words,
+        reported_model,
+        run_vectors,
+        task_vectors,
+    )
     from flowjax.model import BertFlow
     from flowjax.report import check_folder, write_report
-    from flowjax.report.inputs import run_vectors, task_vectors
-    from flowjax.report.pages import analysis_page
+    from flowjax.report.analysis import analysis_page
 
     if args.rows < 2:
         raise ValueError(f"--rows {args.rows}: expected at least 2")
@@ -52,7 +57,12 @@ def run(args: Args) -> None:
     encoded = task_vectors(model, tasks)
     common.say("3/3 measuring and drawing")
     page = analysis_page(
-        model, vectors, encoded, command=common.typed("analyze", args), rows=args.rows
+        reported_model(model),
+        vectors,
+        encoded,
+        ranked_words(model.encoder, vectors.sentences),
+        command=common.typed("analyze", args),
+        rows=args.rows,
     )
     index = write_report(page, args.out, overwrite=args.overwrite)
     show(page)

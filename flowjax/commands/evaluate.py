@@ -71,14 +71,14 @@ def write_page(
 ) -> Path:
     """Writes the report of --report and returns the path of its page."""
     from flowjax.commands.plot import curves, read_metrics
+    from flowjax.commands.report_inputs import reported_model, task_vectors
     from flowjax.report import write_report
-    from flowjax.report.inputs import task_vectors
-    from flowjax.report.pages import evaluation_page
+    from flowjax.report.evaluation import evaluation_page
 
     metrics = Path(args.run) / "metrics.jsonl"
     rows = read_metrics(metrics.parent) if metrics.exists() else []
     page = evaluation_page(
-        model,
+        reported_model(model),
         results,
         task_vectors(model, tasks, plain),
         command=common.typed("evaluate", args),

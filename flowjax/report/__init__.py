@@ -1,10 +1,11 @@
-"""The report: tables and pictures of a run as one self-contained HTML page.
+"""Reports: tables and figures of a fitted model as one self-contained HTML page.
 
-`analysis_page` and `evaluation_page` measure and draw; `write_report` writes the page with the
-JSON, CSV and PNG files behind it. Importing this package does not import matplotlib.
+`analysis.py` and `evaluation.py` compute the two pages from vectors, pairs and names;
+`write_report` writes a page as HTML, JSON, CSV and PNG files. The package imports neither flows
+nor encoders, and does not import Matplotlib before the first figure.
 """
 
-from flowjax.report.blocks import Column, Fact, Neighbours, Page, Picture, Section, Table
+from flowjax.report.blocks import Column, Fact, Neighbours, Page, Plot, Section, Table
 from flowjax.report.files import check_folder, write_report
 from flowjax.report.html import render
 
@@ -13,7 +14,7 @@ __all__ = [
     "Fact",
     "Neighbours",
     "Page",
-    "Picture",
+    "Plot",
     "Section",
     "Table",
     "check_folder",

@@ -1,4 +1,4 @@
-"""What a report is made of: tables, pictures and text in sections; data only, no HTML."""
+"""Content of a report as data: tables, figures and text in sections."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ MISSING = "\N{EN DASH}"
 
 @dataclasses.dataclass(frozen=True)
 class Column:
-    """A column of a table.
+    """Column of a table.
 
     Attributes:
-        key: Of the value in a row.
-        label: What its head says.
-        digits: After the point, for numbers; None for text and whole numbers.
-        best: `"max"`, `"min"` or None: which value of the column to set in bold.
-        left: Set to the left, as text is.
+        key: key of the column's values in the rows.
+        label: heading.
+        digits: number of decimals; None for text and integers.
+        best: value of the column that is printed in bold, `"max"`, `"min"` or None.
+        left: True for left-aligned text.
     """
 
     key: str
@@ -31,7 +31,7 @@ class Column:
     left: bool = False
 
     def show(self, value: Any) -> str:
-        """A value as the page prints it.
+        """Returns a value as the page prints it.
 
         Example:
             >>> Column("rho", "Spearman", digits=2).show(63.456)
@@ -48,16 +48,16 @@ class Column:
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """Rows of numbers; page, JSON and CSV are made from the same ones.
+    """Table; the HTML page, `report.json` and the CSV file show the same rows.
 
     Attributes:
-        name: Of the CSV file and the key in `report.json`.
-        caption: One line over it.
-        columns: In their order.
-        rows: Dicts with the columns' keys; a key left out or None is shown as a dash.
-        notes: Sentences under it: units, what was left out.
-        across: `"max"` sets the best number of each row in bold, for tables whose columns compare.
-        folded: Closed until it is clicked.
+        name: name of the CSV file and key in `report.json`.
+        caption: line of text above the table.
+        columns: columns from left to right.
+        rows: dicts with the columns' keys; a missing value or None is printed as a dash.
+        notes: sentences below the table, such as units and omitted rows.
+        across: `"max"` prints the largest value of each row in bold, for comparable columns.
+        folded: True hides the table until the reader opens it.
     """
 
     name: str
@@ -69,7 +69,7 @@ class Table:
     folded: bool = False
 
     def best(self) -> set[tuple[int, str]]:
-        """Which cells to set in bold: `(row, key)`; none where there is nothing to compare."""
+        """Returns the cells to print in bold as `(row, key)`; needs two values to compare."""
         found = set()
         for column in self.columns:
             if column.best:
@@ -91,14 +91,14 @@ class Table:
 
 
 @dataclasses.dataclass(frozen=True)
-class Picture:
-    """A drawn figure.
+class Plot:
+    """Matplotlib figure with a caption and alt text.
 
     Attributes:
-        name: Of the PNG file.
-        figure: From `flowjax.plots`.
-        alt: What it shows, for who cannot see it.
-        caption: One or two sentences under it.
+        name: name of the PNG file.
+        figure: figure from `flowjax.plots`.
+        alt: alt text, a description of the figure for screen readers.
+        caption: one or two sentences below the figure.
     """
 
     name: str
@@ -109,7 +109,14 @@ class Picture:
 
 @dataclasses.dataclass(frozen=True)
 class Neighbours:
-    """Nearest sentences of a few queries: the rows of `plots.nearest_neighbours`."""
+    """Nearest sentences of a few queries.
+
+    Attributes:
+        name: key in `report.json`.
+        caption: line of text above the list.
+        rows: result of `plots.nearest_neighbours`.
+        names: names of the vectors before and after calibration, the keys in `rows`.
+    """
 
     name: str
     caption: str
@@ -117,12 +124,19 @@ class Neighbours:
     names: tuple[str, str]
 
 
-Block = Table | Picture | Neighbours
+Block = Table | Plot | Neighbours
 
 
 @dataclasses.dataclass(frozen=True)
 class Section:
-    """A heading, what it is about in a few sentences, and its blocks."""
+    """Section of a page.
+
+    Attributes:
+        name: anchor of the section in the page.
+        title: heading.
+        text: introduction.
+        blocks: tables, figures and neighbours.
+    """
 
     name: str
     title: str
@@ -132,7 +146,14 @@ class Section:
 
 @dataclasses.dataclass(frozen=True)
 class Fact:
-    """A number that sums the page up: `label`, before and after, and what is better."""
+    """Value at the top of the page, before and after calibration.
+
+    Attributes:
+        label: name of the value.
+        before: value of the plain vectors.
+        after: value of the calibrated vectors.
+        hint: best value, or the number of pairs.
+    """
 
     label: str
     before: str
@@ -142,15 +163,15 @@ class Fact:
 
 @dataclasses.dataclass(frozen=True)
 class Page:
-    """A report.
+    """Report.
 
     Attributes:
-        title: The page's.
-        about: Pairs of a name and a text: encoder, pooling, what was fitted on what.
-        facts: The few numbers that matter most.
-        sections: The rest.
-        command: What made it.
-        data: More for `report.json`, beside the tables.
+        title: title of the page.
+        about: provenance as names and texts: encoder, pooling, flow, training data.
+        facts: most important values.
+        sections: sections from top to bottom.
+        command: command that made the report.
+        data: further entries of `report.json`.
     """
 
     title: str
@@ -161,6 +182,6 @@ class Page:
     data: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     def blocks(self) -> Iterator[Block]:
-        """All blocks in their order."""
+        """Iterates over the blocks of all sections."""
         for section in self.sections:
             yield from section.blocks

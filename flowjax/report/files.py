@@ -1,4 +1,4 @@
-"""A report's folder: `index.html`, `report.json`, a CSV for each table, a PNG for each picture."""
+"""Report folder: `index.html`, `report.json`, a CSV file per table and a PNG file per figure."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from flowjax._version import __version__
+from flowjax.errors import FlowjaxError
 from flowjax.report.blocks import Neighbours, Page, Table
 from flowjax.report.html import render
 
@@ -17,28 +18,32 @@ FORMAT = 1
 
 
 def check_folder(folder: str | Path, *, overwrite: bool, flag: str = "--out") -> Path:
-    """Looks at where a report is to go, before any work is done.
+    """Checks that a report may be written to a folder, before the report is computed.
 
     Args:
-        folder: New, empty, or with `overwrite` one that holds a report.
-        overwrite: Whether a report that is there may be replaced.
-        flag: Named in the error.
+        folder: path of the folder, which is missing, empty, or holds a report.
+        overwrite: True allows an existing report to be replaced.
+        flag: name of the command-line flag for error messages.
 
     Returns:
-        The folder.
+        The path of the folder.
 
     Raises:
-        ValueError: It is a file, holds a report, or holds something else.
+        FlowjaxError: the path is a file, or the folder holds a report and `overwrite` is False,
+            or it holds other files.
     """
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
-        raise ValueError(f"{flag} {folder}: is a file; expected a folder")
+        raise FlowjaxError(f"{flag} {folder}: expected a folder, got a file")
     if folder.exists() and any(folder.iterdir()):
         if _earlier(folder) is None:
-            raise ValueError(f"{flag} {folder}: holds no report of flowjax; expected a new folder")
+            raise FlowjaxError(
+                f"{flag} {folder}: expected a new folder, got one with other files than a report"
+            )
         if not overwrite:
-            raise ValueError(
-                f"{flag} {folder}: holds a report; expected a new folder or --overwrite"
+            raise FlowjaxError(
+                f"{flag} {folder}: expected a new folder, got one that holds a report; use "
+                "--overwrite to replace it"
             )
     return folder
 
@@ -46,22 +51,26 @@ def check_folder(folder: str | Path, *, overwrite: bool, flag: str = "--out") ->
 def write_report(
     page: Page, folder: str | Path, *, overwrite: bool = False, flag: str = "--out"
 ) -> Path:
-    """Writes a report; the page itself comes last, so a folder with one is whole.
+    """Writes the files of a report, `index.html` last.
 
-    Of a report that is replaced only the files that it names are removed.
+    An existing report is replaced: the files that its `report.json` lists are removed, and other
+    files are kept.
 
     Args:
-        page: The report.
-        folder: See `check_folder`.
-        overwrite: See `check_folder`.
-        flag: See `check_folder`.
+        page: report.
+        folder: path of the folder, see `check_folder`.
+        overwrite: True allows an existing report to be replaced.
+        flag: name of the command-line flag for error messages.
 
     Returns:
         The path of `index.html`.
+
+    Raises:
+        FlowjaxError: see `check_folder`.
     """
     folder = check_folder(folder, overwrite=overwrite, flag=flag)
-    html, pictures = render(page)
-    files = {f"{name}.png": data for name, data in pictures.items()}
+    html, images = render(page)
+    files = {f"{name}.png": data for name, data in images.items()}
     for block in page.blocks():
         if isinstance(block, Table):
             files[f"{block.name}.csv"] = table_csv(block).encode("utf-8")
@@ -77,7 +86,7 @@ def write_report(
 
 
 def report_json(page: Page) -> dict[str, Any]:
-    """What the page says, for programs: `tables` by name, with their captions, notes and rows."""
+    """Returns the content of `report.json`: provenance, tables, neighbours and `page.data`."""
     blocks = list(page.blocks())
     return {
         "format": FORMAT,
@@ -96,7 +105,7 @@ def report_json(page: Page) -> dict[str, Any]:
 
 
 def table_csv(table: Table) -> str:
-    """A table's rows, unrounded, with all their keys; a missing number is empty."""
+    """Returns all values of a table's rows as CSV, not rounded; missing values are empty."""
     out = io.StringIO()
     keys = list(dict.fromkeys(key for row in table.rows for key in row))
     writer = csv.DictWriter(out, keys, restval="", lineterminator="\n")
@@ -106,10 +115,10 @@ def table_csv(table: Table) -> str:
 
 
 def _earlier(folder: Path) -> list[str] | None:
-    """The files that a report in this folder names; None where there is no report."""
+    """Returns the file names in the folder's `report.json`; None if there is no report."""
     try:
         named = json.loads((folder / DATA).read_text("utf-8"))["files"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    # Plain names only: a damaged file must not lead a removal out of the folder.
+    # Names without a path, so that a damaged file cannot make us remove files elsewhere.
     return [n for n in named if isinstance(n, str) and n == Path(n).name and n not in ("", "..")]

@@ -1,4 +1,4 @@
-"""A report as one HTML page that asks nothing of the network: pictures are inlined."""
+"""Rendering of a report as one HTML page with inlined figures, which loads no other files."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from html import escape
 from string import Template
 
 from flowjax._version import __version__
-from flowjax.report.blocks import Block, Fact, Neighbours, Page, Picture, Section, Table
+from flowjax.report.blocks import Block, Fact, Neighbours, Page, Plot, Section, Table
 from flowjax.report.style import CSS
 
 DPI = 130
-# CSS pixels an inch of a picture. One panel fits a phone; several scroll in their box, as their
-# letters would be too small.
-LEAST_SCALE, LEAST_SCALE_PANELS, MOST_SCALE = 50, 66, 100
+# CSS pixels per inch of a figure. A figure of one panel shrinks to the width of a phone; a figure
+# of several panels scrolls in its box, because its text would be too small.
+MIN_SCALE, MIN_SCALE_PANELS, MAX_SCALE = 50, 66, 100
 
 _PAGE = Template("""<!doctype html>
 <html lang="en">
@@ -39,8 +39,8 @@ $sections
 </main>
 <footer>
 <p>Made by bert-flowjax $version with <code>$command</code></p>
-<p>The numbers are in <code>report.json</code> and, a file a table, in <code>*.csv</code>; the
-pictures beside them as PNG.</p>
+<p>The tables are also in <code>report.json</code> and in one <code>.csv</code> file each, and the
+figures in <code>.png</code> files.</p>
 </footer>
 </div>
 </body>
@@ -49,15 +49,8 @@ pictures beside them as PNG.</p>
 
 
 def render(page: Page) -> tuple[str, dict[str, bytes]]:
-    """The page's HTML, and its pictures as PNG by name.
-
-    Args:
-        page: Any report.
-
-    Returns:
-        `(html, {name: png})`.
-    """
-    pictures = {b.name: png(b) for b in page.blocks() if isinstance(b, Picture)}
+    """Returns the HTML of a page, and its figures as PNG bytes by name."""
+    images = {b.name: png(b) for b in page.blocks() if isinstance(b, Plot)}
     html = _PAGE.substitute(
         version=escape(__version__),
         title=escape(page.title),
@@ -67,16 +60,16 @@ def render(page: Page) -> tuple[str, dict[str, bytes]]:
         contents="".join(
             f'<li><a href="#{escape(s.name)}">{escape(s.title)}</a></li>' for s in page.sections
         ),
-        sections="\n".join(_section(s, pictures) for s in page.sections),
+        sections="\n".join(_section(s, images) for s in page.sections),
         command=escape(page.command),
     )
-    return html, pictures
+    return html, images
 
 
-def png(picture: Picture) -> bytes:
-    """A picture's file; the same figure gives the same bytes."""
+def png(plot: Plot) -> bytes:
+    """Returns the PNG bytes of a figure; equal figures give equal bytes."""
     file = io.BytesIO()
-    picture.figure.savefig(
+    plot.figure.savefig(
         file, format="png", dpi=DPI, metadata={"Software": None}, facecolor="white"
     )
     return file.getvalue()
@@ -97,8 +90,8 @@ def _fact(fact: Fact) -> str:
     )
 
 
-def _section(section: Section, pictures: dict[str, bytes]) -> str:
-    blocks = "\n".join(_block(block, pictures) for block in section.blocks)
+def _section(section: Section, images: dict[str, bytes]) -> str:
+    blocks = "\n".join(_block(block, images) for block in section.blocks)
     text = f"<p>{escape(section.text)}</p>" if section.text else ""
     return (
         f'<section id="{escape(section.name)}">\n<h2>{escape(section.title)}</h2>\n{text}\n'
@@ -106,11 +99,11 @@ def _section(section: Section, pictures: dict[str, bytes]) -> str:
     )
 
 
-def _block(block: Block, pictures: dict[str, bytes]) -> str:
+def _block(block: Block, images: dict[str, bytes]) -> str:
     if isinstance(block, Table):
         return _table(block)
-    if isinstance(block, Picture):
-        return _picture(block, pictures[block.name])
+    if isinstance(block, Plot):
+        return _plot(block, images[block.name])
     return _neighbours(block)
 
 
@@ -144,15 +137,15 @@ def _left(left: bool) -> str:
     return ' class="left"' if left else ""
 
 
-def _picture(picture: Picture, data: bytes) -> str:
-    width = float(picture.figure.get_size_inches()[0])
-    least = LEAST_SCALE if len(picture.figure.axes) == 1 else LEAST_SCALE_PANELS
-    size = f"min-width:{width * least:.0f}px;max-width:{width * MOST_SCALE:.0f}px"
+def _plot(plot: Plot, data: bytes) -> str:
+    width = float(plot.figure.get_size_inches()[0])
+    smallest = MIN_SCALE if len(plot.figure.axes) == 1 else MIN_SCALE_PANELS
+    size = f"min-width:{width * smallest:.0f}px;max-width:{width * MAX_SCALE:.0f}px"
     source = base64.b64encode(data).decode("ascii")
     return (
         f'<figure><div class="scroll" tabindex="0"><img style="{size}" '
-        f'alt="{escape(picture.alt)}" src="data:image/png;base64,{source}"></div>'
-        f"<figcaption>{escape(picture.caption)}</figcaption></figure>"
+        f'alt="{escape(plot.alt)}" src="data:image/png;base64,{source}"></div>'
+        f"<figcaption>{escape(plot.caption)}</figcaption></figure>"
     )
 
 

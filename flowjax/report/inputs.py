@@ -1,51 +1,88 @@
-"""What a report is computed from: the run's own vectors, and the vectors of graded pairs."""
+"""Inputs of the reports: vectors, labelled pairs and calibrations, without a model.
+
+`commands/report_inputs.py` makes them from a fitted model.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from flowjax.compare import Calibration
-from flowjax.data.fingerprint import fingerprint
-from flowjax.data.sentences import read_sentences
-from flowjax.data.store import EmbeddingStore
 from flowjax.evaluation import Lookup, Pairs, PairTask
-from flowjax.model import BertFlow
+from flowjax.evaluation.baselines import Transform
 
-# A larger corpus is not read into memory only to count its words.
-MOST_SENTENCES = 2_000_000
+
+class ReportedModel(NamedTuple):
+    """Names, provenance and calibrations of a fitted model.
+
+    Attributes:
+        encoder: name of the encoder.
+        pooling: name of the pooling.
+        flow: name of the flow, a key of `maps`.
+        maps: functions of plain vectors `(n, d)` by name: `plain` (the identity), calibrations
+            for comparison, and the fitted flow.
+        provenance: names and texts at the top of the page.
+        description: entry `model` of `report.json`.
+    """
+
+    encoder: str
+    pooling: str
+    flow: str
+    maps: Mapping[str, Transform]
+    provenance: Sequence[tuple[str, str]]
+    description: Mapping[str, Any]
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """Names of the vectors before and after calibration."""
+        return "plain", self.flow
+
+    def calibrate(self, plain: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Returns plain vectors and their calibrated vectors."""
+        return plain, self.maps[self.flow](plain)
 
 
 class RunVectors(NamedTuple):
-    """Plain vectors of the sentences that a run was fitted on, or of the embedded sample.
+    """Plain vectors of a set of sentences.
 
     Attributes:
-        vectors: `(n, d)`, memory-mapped where they come from a store.
-        sentences: Theirs, where they can still be had.
-        what: What they are, for the page.
+        vectors: array of shape `(n, d)`, possibly memory-mapped.
+        sentences: the n sentences; None if they are not available.
+        description: description of the vectors, for captions.
     """
 
     vectors: np.ndarray
     sentences: Sequence[str] | None
-    what: str
+    description: str
 
     def take(self, rows: int, *, seed: int = 0) -> RunVectors:
-        """At most so many of them, drawn at random and kept in order."""
+        """Returns at most `rows` vectors, a random subset in the original order."""
         n = len(self.vectors)
         if n <= rows:
             return self._replace(vectors=np.asarray(self.vectors))
         chosen = np.sort(np.random.default_rng(seed).choice(n, rows, replace=False))
         texts = None if self.sentences is None else [self.sentences[i] for i in chosen]
-        what = f"{rows:,} of {self.what}, drawn at random"
-        return RunVectors(np.asarray(self.vectors[chosen]), texts, what)
+        description = f"{rows:,} of {self.description}, drawn at random"
+        return RunVectors(np.asarray(self.vectors[chosen]), texts, description)
+
+
+class RankedWords(NamedTuple):
+    """Word embeddings by frequency rank.
+
+    Attributes:
+        embeddings: array of shape `(n, d)`, most frequent token first.
+        note: sentence that describes the ranking.
+    """
+
+    embeddings: np.ndarray
+    note: str
 
 
 class TaskVectors(NamedTuple):
-    """A task with the plain vectors of its sentences, each encoded once."""
+    """Task with the plain vectors of its distinct sentences."""
 
     task: PairTask
     sentences: Sequence[str]
@@ -53,76 +90,34 @@ class TaskVectors(NamedTuple):
 
     @property
     def split(self) -> str:
-        """The split that pictures show: test, or the last there is."""
+        """Split that the figures show: the test split, or the last split."""
         return "test" if "test" in self.task.splits else list(self.task.splits)[-1]
 
     @property
     def slug(self) -> str:
-        """The task's name as a part of file names and anchors; a file may be called anything."""
+        """Name of the task for file names and anchors; characters such as spaces are replaced."""
         return re.sub(r"[^\w-]+", "-", self.task.name)
 
     @property
     def pairs(self) -> Pairs:
-        """The pairs of that split."""
+        """Pairs of `split`."""
         return self.task.pairs(self.split)
 
     def cosines(
-        self, maps: Mapping[str, Calibration], pairs: Pairs | None = None
+        self, model: ReportedModel, pairs: Pairs | None = None, names: Iterable[str] | None = None
     ) -> dict[str, np.ndarray]:
-        """Cosines `(n,)` of pairs, of the pictures' split if none are given, under each map."""
+        """Returns the cosines of pairs under each calibration.
+
+        Args:
+            model: calibrations.
+            pairs: n pairs of the task; None takes those of `split`.
+            names: names of calibrations; None takes plain and calibrated vectors.
+
+        Returns:
+            Arrays of shape `(n,)` by name.
+        """
         wanted = self.pairs if pairs is None else pairs
         return {
-            name: Lookup(self.sentences, map_(self.plain)).cosines(wanted)
-            for name, map_ in maps.items()
+            name: Lookup(self.sentences, model.maps[name](self.plain)).cosines(wanted)
+            for name in names or model.names
         }
-
-
-def run_vectors(
-    model: BertFlow, folder: str | Path, fitted_on: Iterable[str] | None = None
-) -> RunVectors:
-    """The vectors in `RUN/embeddings`; without a whole store there, those of the embedded sample.
-
-    Args:
-        model: The run's.
-        folder: The run's.
-        fitted_on: The sentences of the fit, if they can be had; taken only if they are the very
-            ones that the vectors are of.
-
-    Raises:
-        ValueError: A store that is damaged.
-    """
-    found = _stored(Path(folder) / "embeddings")
-    if found is None:
-        from flowjax.data.sample import sentences_file
-
-        texts = read_sentences(sentences_file())[0]
-        what = f"{len(texts):,} vectors of the embedded sample (the run keeps none of its own)"
-        return RunVectors(model.encoder.encode(texts), texts, what)
-    vectors, source = found
-    sentences = None
-    if fitted_on is not None and len(vectors) <= MOST_SENTENCES:
-        sentences = [s for s in fitted_on if s.strip()]
-        if fingerprint(sentences) != source:
-            sentences = None
-    what = f"{len(vectors):,} vectors that the flow was fitted on"
-    return RunVectors(vectors, sentences, what)
-
-
-def task_vectors(
-    model: BertFlow, tasks: Iterable[PairTask], plain: Mapping[str, np.ndarray] | None = None
-) -> list[TaskVectors]:
-    """Each task with its vectors: those that `compare` has kept, or else encoded here."""
-    found = []
-    for task in tasks:
-        sentences = task.sentences(unique=True)
-        vectors = model.encoder.encode(sentences) if plain is None else plain[task.name]
-        found.append(TaskVectors(task, sentences, vectors))
-    return found
-
-
-def _stored(folder: Path) -> tuple[np.ndarray, str] | None:
-    """Vectors and the hash of their sentences; None without a store, or with an unfinished one."""
-    if not (folder / "manifest.json").exists():
-        return None
-    store = EmbeddingStore.open(folder)
-    return (store.vectors, store.hash) if store.complete else None

@@ -1,15 +1,13 @@
-"""The tables of `flowjax analyze`: isotropy, word frequency, lexical similarity, baselines."""
+"""Tables of `flowjax analyze`: isotropy, word frequency, lexical similarity, baselines."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from flowjax.compare import Calibration
-from flowjax.encoder.embed import CHUNK, SentenceEncoder
+from flowjax.errors import FlowjaxError
 from flowjax.evaluation import (
     alignment,
     evaluate_vectors,
@@ -23,10 +21,11 @@ from flowjax.evaluation import (
     standardize_then_null,
     whiten,
 )
+from flowjax.evaluation.baselines import Transform
 from flowjax.report.blocks import Column, Table
-from flowjax.report.inputs import TaskVectors
+from flowjax.report.inputs import RankedWords, ReportedModel, TaskVectors
 
-# Table 5's: how many top singular vectors are nulled, without and after standardizing.
+# Numbers of nulled singular vectors in table 5 of the paper, without and after standardization.
 NATSV, SN_NATSV = (1, 10), (1, 6)
 NEIGHBOURS = (3, 5, 7)
 
@@ -38,14 +37,14 @@ def isotropy_table(
     positives: Mapping[str, tuple[np.ndarray, np.ndarray]] | None = None,
     notes: Sequence[str] = (),
 ) -> Table:
-    """How evenly each cloud of vectors fills its space.
+    """Returns a table of isotropy measures.
 
     Args:
-        name: The table's.
-        caption: The table's.
-        clouds: Named `(n, d)` vectors.
-        positives: Under the same names, both sides of pairs that mean the same, for alignment.
-        notes: More of them.
+        name: name of the table.
+        caption: caption of the table.
+        clouds: vectors of shape `(n, d)` by name.
+        positives: for alignment, both sides of pairs with the same meaning, by the same names.
+        notes: notes of the table.
     """
     rows = []
     for kind, vectors in clouds.items():
@@ -59,7 +58,7 @@ def isotropy_table(
         Column("isotropy_score", "isotropy score", 3, best="max"),
         Column("isoscore", "IsoScore", 3, best="max"),
         Column("uniformity", "uniformity", 2, best="min"),
-        Column("top_variance", "first PC's share", 3, best="min"),
+        Column("top_variance", "variance of first PC", 3, best="min"),
         Column("mean_norm", "mean norm", 2),
     ]
     if positives is not None:
@@ -67,33 +66,9 @@ def isotropy_table(
     return Table(name, caption, columns, rows, notes)
 
 
-def word_table(encoder: SentenceEncoder, sentences: Iterable[str] | None) -> Table:
-    """The paper's table 1 on an encoder's word embeddings.
-
-    Args:
-        encoder: Any.
-        sentences: Text to rank words by; None ranks them by their place in the vocabulary.
-    """
-    vocabulary = encoder.tokenizer.get_vocab()
-    added = encoder.tokenizer.get_added_tokens_decoder()
-    words = np.array(
-        sorted(
-            i for word, i in vocabulary.items()
-            if i not in added and not re.fullmatch(r"\[\w+\]|</?\w+>", word)
-        )
-    )  # fmt: skip
-    embeddings = np.asarray(encoder.params["embeddings"]["word_embeddings"]["embedding"])
-    if sentences is None:
-        order = "Rank is the place in the vocabulary, as the run's sentences cannot be had."
-    else:
-        counts = _count(encoder, sentences, len(embeddings))[words]
-        order = (
-            f"Rank is by count in the {len(list(sentences)):,} sentences of the run; "
-            f"{int((counts > 0).sum()):,} of {len(words):,} tokens occur there, the others follow "
-            "in the vocabulary's order."
-        )
-        words = words[np.argsort(-counts, kind="stable")]
-    rows = frequency_table(embeddings[words], neighbours=NEIGHBOURS)
+def word_table(words: RankedWords) -> Table:
+    """Returns table 1 of the paper for the word embeddings of an encoder."""
+    rows = frequency_table(words.embeddings, neighbours=NEIGHBOURS)
     for row in rows:
         row["ranks"] = f"{row['low']:,} to {row['high']:,}"
     columns = [
@@ -103,19 +78,25 @@ def word_table(encoder: SentenceEncoder, sentences: Iterable[str] | None) -> Tab
         *(Column(f"l2_{k}", f"L2, k = {k}", 2) for k in NEIGHBOURS),
         *(Column(f"dot_{k}", f"dot, k = {k}", 2) for k in NEIGHBOURS),
     ]
-    notes = [order, "L2, dot: mean distance and mean dot product of a token's k nearest others."]
+    notes = [
+        words.note,
+        "L2, dot: mean distance and mean dot product of a token and its k nearest tokens.",
+    ]
     return Table("words", "Word embeddings by frequency rank", columns, rows, notes)
 
 
-def lexical_table(tasks: Sequence[TaskVectors], maps: Mapping[str, Calibration]) -> Table | None:
-    """The paper's table 6: edit distance and gold against each similarity; None without gold."""
+def lexical_table(tasks: Sequence[TaskVectors], model: ReportedModel) -> Table | None:
+    """Returns table 6 of the paper, correlations of similarities with edit distance and gold.
+
+    Returns None if no task has gold scores.
+    """
     rows = []
     for found in tasks:
         if found.task.metric != "correlation":
             continue
         for split in found.task.splits:
             pairs = found.task.pairs(split)
-            measures = {"gold": pairs.gold, **found.cosines(maps, pairs)}
+            measures = {"gold": pairs.gold, **found.cosines(model, pairs, model.maps)}
             edits = lexical_correlations(pairs.sentences1, pairs.sentences2, measures)
             for name, values in measures.items():
                 names = (name, "gold")
@@ -139,20 +120,22 @@ def lexical_table(tasks: Sequence[TaskVectors], maps: Mapping[str, Calibration])
         Column("split", "split", left=True),
         Column("pairs", "pairs"),
     ]
-    notes = ["Spearman x 100; edit distance in words, lower-cased; all pairs of a split pooled."]
-    return Table("lexical", "Correlation with edit distance and with gold", columns, rows, notes)
+    notes = ["Spearman x 100, over all pairs of a split. Edit distance in words, lower-cased."]
+    return Table(
+        "lexical", "Correlation with edit distance and with gold scores", columns, rows, notes
+    )
 
 
 def baseline_table(
-    fitted: np.ndarray, tasks: Sequence[TaskVectors], name: str, flow: Calibration
+    fitted: np.ndarray, tasks: Sequence[TaskVectors], name: str, flow: Transform
 ) -> Table:
-    """The paper's table 5: calibrations without a flow, fitted on the same vectors, and the flow.
+    """Returns table 5 of the paper, calibrations without a flow and the fitted flow.
 
     Args:
-        fitted: `(n, d)` plain vectors to fit on.
-        tasks: To score on.
-        name: The flow's.
-        flow: The flow.
+        fitted: plain vectors on which the calibrations are fitted, shape `(n, d)`.
+        tasks: tasks on which they are evaluated.
+        name: name of the flow.
+        flow: function of the fitted flow.
     """
     k = max(1, fitted.shape[1] // 3)
     makers: dict[str, Any] = {
@@ -165,17 +148,17 @@ def baseline_table(
         f"{name} (fitted flow)": lambda: flow,
     }
     notes = [
-        "Spearman x 100 (QNLI: AUC x 100). NATSV k: top k singular vectors nulled; whitening-"
-        f"{k}: the first {k} components only. Each fitted on the same {len(fitted):,} vectors, "
-        "labels unseen."
+        "Spearman x 100 (QNLI: AUC x 100). NATSV k: top k singular vectors nulled. whitening-"
+        f"{k}: first {k} components only. All are fitted on the same {len(fitted):,} vectors, "
+        "without labels."
     ]
     rows, columns = [], {}
     for method, make in makers.items():
         row: dict[str, Any] = {"method": method}
         try:
             map_ = make()
-        except ValueError as error:  # too few vectors for this one: the others still count
-            notes.append(f"{method}: not defined here ({error}).")
+        except FlowjaxError as error:  # for example too few vectors
+            notes.append(f"{method}: not defined for these vectors ({error}).")
         else:
             for place, label, value in _scores(tasks, map_):
                 row[place], columns[place] = value, label
@@ -185,8 +168,8 @@ def baseline_table(
     return Table("baselines", "Calibration baselines", [head, *shown], rows, notes)
 
 
-def _scores(tasks: Sequence[TaskVectors], map_: Calibration) -> Iterable[tuple[str, str, float]]:
-    """Key, label and main number of every split (and aggregation) of every task."""
+def _scores(tasks: Sequence[TaskVectors], map_: Transform) -> Iterable[tuple[str, str, float]]:
+    """Yields the key, label and main score of each split and aggregation of the tasks."""
     for found in tasks:
         scores = evaluate_vectors(found.task, found.sentences, map_(found.plain))
         results = {found.task.name: {split: {"": each} for split, each in scores.items()}}
@@ -195,16 +178,3 @@ def _scores(tasks: Sequence[TaskVectors], map_: Calibration) -> Iterable[tuple[s
             parts += [row["aggregation"]] if row["aggregation"] != "-" else []
             value = row["auc"] if "auc" in row else row["spearman"]
             yield "_".join(parts), " ".join(parts), value
-
-
-def _count(encoder: SentenceEncoder, sentences: Iterable[str], size: int) -> np.ndarray:
-    """How often each token id occurs."""
-    texts = list(sentences)
-    counts = np.zeros(size, np.int64)
-    for start in range(0, len(texts), CHUNK):
-        block = encoder.tokenizer.encode_batch_fast(
-            texts[start : start + CHUNK], add_special_tokens=False
-        )
-        ids = [i for encoding in block for i in encoding.ids]
-        counts += np.bincount(np.asarray(ids, np.int64), minlength=size)
-    return counts

@@ -1,4 +1,4 @@
-"""The tables of `flowjax evaluate`: Spearman, Pearson, subsets, and AUC."""
+"""Tables of `flowjax evaluate`: Spearman, Pearson, AUC, and the subsets of STS12 to STS16."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from flowjax.evaluation import flat_rows
 from flowjax.report.blocks import Column, Fact, Table
 
+# Keys that identify a row, and the tables: measure, caption, rows of subsets, folded.
 _KEYS = ("task", "split", "aggregation", "pairs")
 _TABLES = (
     ("spearman", "Spearman x 100", False, False),
@@ -18,10 +19,10 @@ _TABLES = (
 
 
 def result_tables(results: Mapping[str, Any]) -> list[Table]:
-    """Results as tables with a column for each kind of vectors; those without a row left out.
+    """Returns the non-empty tables of results, with a column for each calibration.
 
     Args:
-        results: Of `flowjax.compare.compare`.
+        results: result of `flowjax.compare.compare`.
     """
     tables: list[Table] = []
     for measure, caption, subsets, folded in _TABLES:
@@ -40,18 +41,21 @@ def result_tables(results: Mapping[str, Any]) -> list[Table]:
             rows = list(places.values())
             numbers = [Column(kind, kind, 2) for kind in kinds]
             columns = [Column("where", "task", left=True), *numbers, Column("pairs", "pairs")]
-            notes = ["In bold: the best of a row."] if not tables else []
+            notes = ["Bold: the largest value of a row."] if not tables else []
             if any(row["aggregation"] == "wmean" for row in rows):
                 notes.append(
-                    "all: the subsets' pairs pooled; mean and wmean: over subsets, plain and "
-                    "weighted by pairs (wmean is the BERT-flow paper's)."
+                    "all: pairs of all subsets pooled. mean, wmean: mean over the subsets, "
+                    "unweighted and weighted by their pairs (the BERT-flow paper reports wmean)."
                 )
             tables.append(Table(name, caption, columns, rows, notes, "max", folded))
     return tables
 
 
 def result_facts(results: Mapping[str, Any], names: tuple[str, str]) -> list[Fact]:
-    """Before and after on each task: its test split (or last), wmean where it has subsets."""
+    """Returns the main score of each task before and after calibration.
+
+    The score is that of the test split, or of the last split, and `wmean` if the task has subsets.
+    """
     facts = []
     for task, splits in results["results"].items():
         split = "test" if "test" in splits else list(splits)[-1]

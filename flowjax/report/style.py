@@ -1,7 +1,7 @@
-"""The page's look: one style sheet, no fonts or files from elsewhere.
+"""Style sheet of the HTML page, without external fonts or files.
 
-Dark on light, system fonts. What is wider than a phone (tables, pictures of two panels) scrolls
-inside its own box; the page itself never scrolls sideways.
+Tables and figures that are wider than the window scroll in a box; the page does not scroll
+horizontally.
 """
 
 CSS = """
@@ -39,7 +39,7 @@ section { margin-top: 2.5rem; padding-top: 1.5rem; border-top: 1px solid var(--l
 nav { margin-top: 1.5rem; font-size: .95rem; }
 nav ul { display: flex; flex-wrap: wrap; gap: .25rem 1.25rem; margin: 0; padding: 0;
   list-style: none; }
-/* A shadow at an edge says that there is more beyond it. */
+/* A shadow at an edge shows that the content continues. */
 .scroll { background: linear-gradient(90deg, #fff 50%, transparent) 0 0 / 2.5rem 100%,
     linear-gradient(270deg, #fff 50%, transparent) 100% 0 / 2.5rem 100%,
     linear-gradient(90deg, #0003, transparent) 0 0 / .8rem 100%,

@@ -9,12 +9,12 @@ from html_reader import Reader
 
 from flowjax.commands.analyze import fitted_sentences
 from flowjax.commands.main import main
+from flowjax.commands.report_inputs import ranked_words, run_vectors
 from flowjax.compare import compare
 from flowjax.evaluation import isotropy_report, load_pairs
 from flowjax.model import BertFlow
 from flowjax.report import measures
 from flowjax.report.blocks import MISSING
-from flowjax.report.inputs import run_vectors
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +113,7 @@ def test_baselines_agree_with_what_evaluate_says(tiny_run, model, data):
 def test_a_baseline_that_cannot_be_fitted_is_said():
     few = np.random.default_rng(0).normal(size=(40, 60))
     table = measures.baseline_table(few, [], "glow", lambda x: x)
-    assert "whitening: not defined here" in " ".join(table.notes)
+    assert "whitening: not defined for these vectors" in " ".join(table.notes)
 
 
 def test_words_are_ranked_by_the_runs_sentences_or_it_says_how(model, data, monkeypatch):
@@ -124,9 +124,9 @@ def test_words_are_ranked_by_the_runs_sentences_or_it_says_how(model, data, monk
     monkeypatch.setattr(measures, "frequency_table", lambda x, **_: found.update(x=x) or [])
     encoder = model.encoder
     table = encoder.params["embeddings"]["word_embeddings"]["embedding"]
-    assert "place in the vocabulary" in measures.word_table(encoder, None).notes[0]
+    assert "Rank is the token id" in measures.word_table(ranked_words(encoder, None)).notes[0]
     np.testing.assert_array_equal(found["x"], table[5:])  # all but the five special tokens
-    measures.word_table(encoder, ["a cat, a dog, a cat, a", "a dog, a cat"])
+    measures.word_table(ranked_words(encoder, ["a cat, a dog, a cat, a", "a dog, a cat"]))
     first = [encoder.tokenizer.token_to_id(word) for word in ("a", ",", "cat", "dog")]
     np.testing.assert_array_equal(found["x"][:4], np.asarray(table)[first])
 
@@ -148,7 +148,7 @@ def test_without_a_store_the_embedded_sample_is_encoded(tiny_run):
 
     found = run_vectors(Model(), tiny_run[0] / "model")
     assert len(found.vectors) == len(found.sentences) > 3000
-    assert "embedded sample" in found.what
+    assert "embedded sample" in found.description
 
 
 def test_sentences_that_are_not_the_stores_are_not_taken(tiny_run):
@@ -185,6 +185,6 @@ def test_mistakes_are_one_line(tiny_run, tmp_path, capsys):
     assert "different names" in twice
     assert not out.exists()
     (tmp_path / "file").write_text("x")
-    assert "is a file" in fails(capsys, "analyze", run, "--out", tmp_path / "file")
-    assert "no report" in fails(capsys, "analyze", run, "--out", tmp_path)
+    assert "got a file" in fails(capsys, "analyze", run, "--out", tmp_path / "file")
+    assert "other files than a report" in fails(capsys, "analyze", run, "--out", tmp_path)
     assert fails(capsys, "analyze")

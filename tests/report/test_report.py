@@ -1,4 +1,4 @@
-"""The report's parts, and the page of `flowjax evaluate --report`."""
+"""Blocks, HTML and files of a report, and the page of `flowjax evaluate --report`."""
 
 import json
 import subprocess
@@ -9,13 +9,14 @@ import pytest
 from html_reader import Reader
 
 from flowjax.commands.main import main
+from flowjax.errors import FlowjaxError
 from flowjax.plots._style import new_figure
 from flowjax.report import (
     Column,
     Fact,
     Neighbours,
     Page,
-    Picture,
+    Plot,
     Section,
     Table,
     check_folder,
@@ -33,7 +34,7 @@ def small_page(**changes):
     rows = [{"name": NASTY, "rho": -0.0}, {"name": "b", "rho": 12.345}, {"name": "c"}]
     blocks = [
         Table("numbers", NASTY, columns, rows, notes=[NASTY]),
-        Picture("dots", new_figure()[0], NASTY, NASTY),
+        Plot("dots", new_figure()[0], NASTY, NASTY),
         Neighbours("near", NASTY, [{"query": NASTY, "x": [(NASTY, 1.0)], "y": []}], ("x", "y")),
     ]
     fields = {
@@ -47,7 +48,7 @@ def small_page(**changes):
 
 
 def test_text_is_escaped_everywhere():
-    html, pictures = render(small_page())
+    html, images = render(small_page())
     page = Reader(html)
     assert "<script" not in html
     assert page.text.count(NASTY) >= 12
@@ -55,10 +56,10 @@ def test_text_is_escaped_everywhere():
         ["name", "rho"], [NASTY, "0.00"], ["b", "12.35"], ["c", "\N{EN DASH}"]
     ]  # fmt: skip
     assert html.count('class="best"') == 1
-    assert set(pictures) == {"dots"}
+    assert set(images) == {"dots"}
 
 
-def test_numbers_are_shown_with_their_digits():
+def test_values_are_printed_with_the_digits_of_their_column():
     assert Column("x", "x", 2).show(63.456) == "63.46"
     assert Column("x", "x", 2).show(-0.001) == "0.00"
     assert Column("x", "x").show(12345) == "12,345"
@@ -79,7 +80,7 @@ def test_write_and_overwrite(tmp_path):
     names = {"index.html", "report.json", "numbers.csv", "dots.png"}
     assert {p.name for p in out.iterdir()} == names
     assert json.loads((out / "report.json").read_text("utf-8"))["title"] == NASTY
-    with pytest.raises(ValueError, match="holds a report"):
+    with pytest.raises(FlowjaxError, match="holds a report"):
         write_report(small_page(), out)
     (out / "mine.txt").write_text("kept")
     write_report(small_page(sections=[]), out, overwrite=True)
@@ -87,7 +88,7 @@ def test_write_and_overwrite(tmp_path):
 
 
 @pytest.mark.parametrize("named", [["../kept.txt"], ["/kept.txt", "..", ""], "index.html", [7]])
-def test_a_damaged_report_leads_no_removal_out_of_its_folder(tmp_path, named):
+def test_a_damaged_report_cannot_remove_files_outside_its_folder(tmp_path, named):
     (tmp_path / "kept.txt").write_text("kept")
     out = tmp_path / "report"
     write_report(small_page(), out)
@@ -96,11 +97,11 @@ def test_a_damaged_report_leads_no_removal_out_of_its_folder(tmp_path, named):
     assert (tmp_path / "kept.txt").exists()
 
 
-def test_folders_that_are_no_place_for_a_report(tmp_path):
+def test_folders_that_cannot_hold_a_report(tmp_path):
     (tmp_path / "file").write_text("x")
-    with pytest.raises(ValueError, match=r"^--report .*is a file"):
+    with pytest.raises(FlowjaxError, match=r"^--report .*got a file"):
         check_folder(tmp_path / "file", overwrite=True, flag="--report")
-    with pytest.raises(ValueError, match="no report of flowjax"):
+    with pytest.raises(FlowjaxError, match="other files than a report"):
         check_folder(tmp_path, overwrite=True)
     (tmp_path / "empty").mkdir()
     assert check_folder(tmp_path / "empty", overwrite=False) == tmp_path / "empty"
@@ -136,14 +137,14 @@ def test_results_with_subsets_and_auc():
     ]
 
 
-def test_taking_some_vectors_keeps_them_beside_their_sentences():
+def test_a_subset_of_vectors_keeps_their_sentences():
     vectors = np.arange(10.0)[:, None] * np.ones(3)
     run = RunVectors(vectors, [str(i) for i in range(10)], "10 vectors")
     some = run.take(4)
     assert [int(s) for s in some.sentences] == some.vectors[:, 0].astype(int).tolist()
     assert sorted(set(some.sentences)) == list(some.sentences) and len(some.sentences) == 4
-    assert "4 of 10 vectors" in some.what
-    assert run.take(10).what == "10 vectors"
+    assert "4 of 10 vectors" in some.description
+    assert run.take(10).description == "10 vectors"
 
 
 def test_evaluate_writes_a_page(tiny_run, tmp_path, capsys):
@@ -182,6 +183,9 @@ def test_evaluate_writes_a_page(tiny_run, tmp_path, capsys):
 
 
 def test_importing_the_report_loads_no_matplotlib():
-    code = "import sys, flowjax.report.pages; print('matplotlib' in sys.modules)"
+    code = (
+        "import sys, flowjax.report.analysis, flowjax.report.evaluation\n"
+        "print('matplotlib' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

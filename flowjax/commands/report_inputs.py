@@ -1,0 +1,135 @@
+"""Inputs of the reports of `analyze` and `evaluate`, made from a fitted model and its run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from flowjax.compare import calibrations, describe
+from flowjax.data.fingerprint import fingerprint
+from flowjax.data.sample import sentences_file
+from flowjax.data.sentences import read_sentences
+from flowjax.data.store import EmbeddingStore
+from flowjax.encoder.embed import CHUNK, SentenceEncoder
+from flowjax.evaluation import PairTask
+from flowjax.model import BertFlow
+from flowjax.report.inputs import RankedWords, ReportedModel, RunVectors, TaskVectors
+
+# A larger corpus is not read into memory to count its words.
+MAX_SENTENCES = 2_000_000
+
+
+def reported_model(model: BertFlow) -> ReportedModel:
+    """Returns the names, the provenance and the calibrations of a fitted model."""
+    encoder, fitted = model.encoder, model.fitted_on
+    tokens = "included" if encoder.special_tokens else "excluded"
+    options = "".join(f", {name} {value}" for name, value in model.flow_options.items())
+    provenance = [
+        ("Encoder", f"{encoder.name}, {encoder.dim} dimensions"),
+        (
+            "Pooling",
+            f"{encoder.pooling}, special tokens {tokens}, at most {encoder.max_length} tokens",
+        ),
+        ("Flow", model.flow_name + options),
+    ]
+    if fitted:
+        provenance.append(("Fitted on", f"{fitted['data']}: {fitted['sentences']:,} sentences"))
+    return ReportedModel(
+        encoder=encoder.name,
+        pooling=encoder.pooling,
+        flow=model.flow_name,
+        maps=calibrations(model),
+        provenance=provenance,
+        description=describe(model),
+    )
+
+
+def run_vectors(
+    model: BertFlow, folder: str | Path, fitted_on: Iterable[str] | None = None
+) -> RunVectors:
+    """Returns the vectors in `RUN/embeddings`, or those of the embedded sample.
+
+    Args:
+        model: model of the run; encodes the sample if the run has no complete store.
+        folder: path of the run.
+        fitted_on: sentences of the fit, if available; ignored if the vectors are of others.
+
+    Raises:
+        FlowjaxError: the store is damaged.
+    """
+    store = Path(folder) / "embeddings"
+    found = EmbeddingStore.open(store) if (store / "manifest.json").exists() else None
+    if found is None or not found.complete:
+        texts = read_sentences(sentences_file())[0]
+        description = f"{len(texts):,} vectors of the embedded sample (the run has no embeddings)"
+        return RunVectors(model.encoder.encode(texts), texts, description)
+    vectors, sentences = found.vectors, None
+    if fitted_on is not None and len(vectors) <= MAX_SENTENCES:
+        texts = [s for s in fitted_on if s.strip()]
+        sentences = texts if fingerprint(texts) == found.hash else None
+    description = f"{len(vectors):,} vectors that the flow was fitted on"
+    return RunVectors(vectors, sentences, description)
+
+
+def task_vectors(
+    model: BertFlow, tasks: Iterable[PairTask], plain: Mapping[str, np.ndarray] | None = None
+) -> list[TaskVectors]:
+    """Returns the tasks with the plain vectors of their distinct sentences.
+
+    Args:
+        model: fitted model.
+        tasks: tasks with labelled pairs.
+        plain: vectors by task that `compare` stored in `keep`; None encodes the sentences.
+    """
+    found = []
+    for task in tasks:
+        sentences = task.sentences(unique=True)
+        vectors = model.encoder.encode(sentences) if plain is None else plain[task.name]
+        found.append(TaskVectors(task, sentences, vectors))
+    return found
+
+
+def ranked_words(encoder: SentenceEncoder, sentences: Iterable[str] | None) -> RankedWords:
+    """Returns the word embeddings of an encoder by frequency rank, without special tokens.
+
+    Args:
+        encoder: encoder with a tokenizer.
+        sentences: text in which tokens are counted; None ranks them by their token ids, which
+            follow the frequency in the tokenizer's training text.
+    """
+    added = encoder.tokenizer.get_added_tokens_decoder()
+    special = re.compile(r"\[\w+\]|</?\w+>")
+    words = np.array(
+        sorted(
+            i
+            for word, i in encoder.tokenizer.get_vocab().items()
+            if i not in added and not special.fullmatch(word)
+        )
+    )
+    embeddings = np.asarray(encoder.params["embeddings"]["word_embeddings"]["embedding"])
+    if sentences is None:
+        note = "Rank is the token id, because the sentences of the run are not available."
+        return RankedWords(embeddings[words], note)
+    texts = list(sentences)
+    counts = _count(encoder, texts, len(embeddings))[words]
+    note = (
+        f"Rank is by count in the {len(texts):,} sentences of the run. "
+        f"{int((counts > 0).sum()):,} of {len(words):,} tokens occur in them; the others follow "
+        "in the order of their token ids."
+    )
+    return RankedWords(embeddings[words[np.argsort(-counts, kind="stable")]], note)
+
+
+def _count(encoder: SentenceEncoder, texts: list[str], size: int) -> np.ndarray:
+    """Returns the number of occurrences of each token id."""
+    counts = np.zeros(size, np.int64)
+    for start in range(0, len(texts), CHUNK):
+        block = encoder.tokenizer.encode_batch_fast(
+            texts[start : start + CHUNK], add_special_tokens=False
+        )
+        ids = [i for encoding in block for i in encoding.ids]
+        counts += np.bincount(np.asarray(ids, np.int64), minlength=size)
+    return counts

@@ -1,0 +1,80 @@
+"""Page of `flowjax evaluate --report`: results on tasks, and figures of the vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from flowjax.evaluation import Lookup
+from flowjax.report import figures
+from flowjax.report.blocks import Page, Plot, Section
+from flowjax.report.inputs import ReportedModel, RunVectors, TaskVectors
+from flowjax.report.results import result_facts, result_tables
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+# Vectors that the figures show.
+ROWS = 5_000
+
+
+def evaluation_page(
+    model: ReportedModel,
+    results: Mapping[str, Any],
+    tasks: Sequence[TaskVectors],
+    *,
+    command: str,
+    curves: Figure | None = None,
+) -> Page:
+    """Returns the page with the results on tasks and figures before and after calibration.
+
+    Args:
+        model: calibrations of the model.
+        results: result of `flowjax.compare.compare` on the same tasks.
+        tasks: tasks with vectors.
+        command: command that the user typed.
+        curves: training curves of the run.
+    """
+    text = (
+        "Agreement of cosine similarity with gold scores, before and after calibration. All "
+        "calibrations were fitted on the same sentences."
+    )
+    sections = [Section("results", "Results", text, result_tables(results))]
+    for found in tasks:
+        notes = " ".join(results["notes"].get(found.task.name, ()))
+        blocks = figures.similarity(found, model)
+        sections.append(Section(f"task-{found.slug}", found.task.name, notes, blocks))
+    some = _pooled(tasks).take(ROWS)
+    sections.append(_geometry_section(some, model))
+    sections += figures.neighbours_section(model, some, tasks)
+    if curves is not None:
+        sections.append(_training_section(curves))
+    title = f"Evaluation of {model.flow} on {model.encoder}"
+    facts = result_facts(results, model.names)
+    return Page(title, model.provenance, facts, sections, command, dict(results))
+
+
+def _pooled(tasks: Sequence[TaskVectors]) -> RunVectors:
+    """Returns the vectors of the distinct sentences of all tasks."""
+    sentences = [s for found in tasks for s in found.sentences]
+    texts = list(dict.fromkeys(sentences))
+    lookup = Lookup(sentences, np.concatenate([found.plain for found in tasks]))
+    return RunVectors(lookup[texts].astype(np.float32), texts, "the tasks' sentences")
+
+
+def _geometry_section(some: RunVectors, model: ReportedModel) -> Section:
+    text = f"Vectors of {len(some.vectors):,} distinct sentences of the tasks."
+    clouds = model.calibrate(some.vectors)
+    drawn = figures.geometry(clouds, model.names, of=some.description)
+    return Section("geometry", "Geometry", text, drawn)
+
+
+def _training_section(curves: Figure) -> Section:
+    caption = (
+        "Metrics of the fit over steps. Bits per dimension are negative for continuous vectors "
+        "with a high density."
+    )
+    plot = Plot("curves", curves, "Metrics of the fit over steps.", caption)
+    return Section("training", "Training", "", [plot])

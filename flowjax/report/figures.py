@@ -1,0 +1,143 @@
+"""Figures of the HTML report, each with a caption and alt text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from flowjax import plots
+from flowjax.evaluation import cosine, edit_distances
+from flowjax.report.blocks import Neighbours, Plot, Section
+from flowjax.report.inputs import ReportedModel, RunVectors, TaskVectors
+
+RANDOM_PAIRS = 10_000
+QUERIES, NEAREST = 5, 3
+# Lengths of query sentences in words.
+QUERY_WORDS = range(5, 16)
+
+
+def geometry(
+    clouds: tuple[np.ndarray, np.ndarray],
+    names: tuple[str, str],
+    *,
+    of: str,
+) -> list[Plot]:
+    """Returns the projection, the spectrum and the cosines of random pairs of vectors.
+
+    Args:
+        clouds: plain and calibrated vectors, each of shape `(n, d)`.
+        names: names of the plain and calibrated vectors.
+        of: description of the sentences, for the caption.
+    """
+    before, after = clouds
+    cosines = [_random_cosines(x) for x in clouds]
+    return [
+        Plot(
+            "projection",
+            plots.projection_2d(before, after, names=names),
+            f"Scatter plots of {names[0]} and {names[1]} on two principal components each.",
+            f"Vectors on their first two principal components ({of}). The plain vectors lie in a "
+            "narrow cone away from the origin, so that all cosines are high.",
+        ),
+        Plot(
+            "random_cosines",
+            plots.cosine_histogram(*cosines, names=names),
+            f"Histogram of cosines of random pairs. Mean {cosines[0].mean():.2f} for {names[0]}, "
+            f"{cosines[1].mean():.2f} for {names[1]}.",
+            f"Cosine of {RANDOM_PAIRS:,} random pairs of sentences, most of them unrelated. In an "
+            "isotropic space the cosines lie around 0.",
+        ),
+        Plot(
+            "spectrum",
+            plots.spectrum(before, after, names=names),
+            f"Eigenvalues of the covariance of {names[0]} and {names[1]}, on a log scale.",
+            "Eigenvalues of the covariance divided by their mean. Isotropic vectors would give a "
+            "flat line at 1.",
+        ),
+    ]
+
+
+def similarity(found: TaskVectors, model: ReportedModel) -> list[Plot]:
+    """Returns the cosines over the gold scores and the histogram of cosines of one task."""
+    task, pairs = found.task.name, found.pairs
+    names = model.names
+    before, after = found.cosines(model).values()
+    where = f"{len(pairs):,} pairs of {task}, {found.split}"
+    if found.task.grouped:
+        where += ", all subsets pooled"
+    drawn = []
+    if found.task.metric == "correlation":
+        drawn.append(
+            Plot(
+                f"similarity_{found.slug}",
+                plots.similarity_scatter(pairs.gold, before, after, names=names),
+                f"Cosine similarity over gold scores, {where}: {names[0]} and {names[1]}.",
+                f"Cosine over gold scores, {where}. The line is the mean cosine in equal ranges "
+                "of the score. A steep line with points close to it is best.",
+            )
+        )
+    drawn.append(
+        Plot(
+            f"cosines_{found.slug}",
+            plots.cosine_histogram(before, after, names=names, of=f"{task} pairs"),
+            f"Histogram of the cosines of {where}: {names[0]} and {names[1]}.",
+            f"Cosines of {where}.",
+        )
+    )
+    return drawn
+
+
+def lexical(found: TaskVectors, model: ReportedModel) -> Plot:
+    """Returns gold scores and similarities over edit distance (figure 2 of the paper)."""
+    pairs = found.pairs
+    lowered = [[s.lower() for s in side] for side in (pairs.sentences1, pairs.sentences2)]
+    distances = edit_distances(*lowered, unit="word")
+    return Plot(
+        "lexical",
+        plots.lexical_scatter(distances, {"gold": pairs.gold, **found.cosines(model)}),
+        "Scatter plots of gold scores and of each similarity over edit distance.",
+        f"Gold scores and similarities over the edit distance in words, {found.task.name} "
+        f"{found.split}. A similarity that decreases faster than the gold scores depends on "
+        "spelling.",
+    )
+
+
+def neighbours_section(
+    model: ReportedModel, some: RunVectors, tasks: Sequence[TaskVectors], *, seed: int = 0
+) -> list[Section]:
+    """Returns a section with the nearest sentences of a few random queries.
+
+    Args:
+        model: calibrations.
+        some: vectors and their sentences.
+        tasks: the sentences of the first task are searched if `some` has none.
+        seed: seed of the queries.
+
+    Returns:
+        One section, or none if there are no sentences.
+    """
+    if some.sentences is not None:
+        sentences, plain, of = some.sentences, some.vectors, "sentences"
+    elif tasks:
+        sentences, plain, of = tasks[0].sentences, tasks[0].plain, f"of {tasks[0].task.name}"
+    else:
+        return []
+    fit = [i for i, s in enumerate(sentences) if len(s.split()) in QUERY_WORDS]
+    pool = np.array(fit or range(len(sentences)))
+    queries = np.random.default_rng(seed).permutation(pool)[:QUERIES].tolist()
+    rows = plots.nearest_neighbours(
+        sentences, *model.calibrate(plain), queries, k=NEAREST, names=model.names
+    )
+    caption = f"Nearest among {len(sentences):,} {of} by cosine, for {len(rows)} random queries"
+    block = Neighbours("neighbours", caption, rows, model.names)
+    text = f"The {NEAREST} nearest sentences of each query, before and after calibration."
+    return [Section("neighbours", "Nearest neighbours", text, [block])]
+
+
+def _random_cosines(vectors: np.ndarray, *, seed: int = 0) -> np.ndarray:
+    """Returns the cosines of random pairs of rows, the pairs of `evaluation.mean_cosine`."""
+    rng, n = np.random.default_rng(seed), len(vectors)
+    first = rng.integers(0, n, size=RANDOM_PAIRS)
+    second = (first + rng.integers(1, n, size=RANDOM_PAIRS)) % n
+    return cosine(vectors[first], vectors[second])
