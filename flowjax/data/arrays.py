@@ -221,7 +221,7 @@ def check_rows(rows: Any, name: str = "data") -> np.ndarray:
         raise FlowjaxError(f"{name}: expected real numbers, got dtype {rows.dtype}")
     if rows.dtype.kind in "iu":
         return rows
-    mine = _first_bad(rows, *bounds(len(rows), processes.share()))
+    mine = _first_bad(rows, *bounds(len(rows), processes.shard()))
     first = int(min(processes.gather_arrays(np.array(mine))))
     if first < len(rows):
         column = int(np.argmin(_finite(rows[first])))

@@ -35,7 +35,7 @@ def moments_of_rows(source: ArraySource, rows: int = ROWS) -> Moments:
         >>> moments_of_rows(ArraySource(np.array([[1.0], [3.0]]))).mean.tolist()
         [2.0]
     """
-    return _together(moments_of(source.blocks(rows, processes.share()), source.dim))
+    return _together(moments_of(source.blocks(rows, processes.shard()), source.dim))
 
 
 def moments_of_latents(flow: Flow, params: Params, source: ArraySource) -> Moments:
@@ -138,7 +138,7 @@ def finish_params(flow: Flow, params: Params, source: ArraySource) -> Params:
 
 def _share(source: ArraySource) -> Iterator[dict[str, np.ndarray]]:
     """This process's share of the rows, a block at a time."""
-    start, stop = bounds(source.size, processes.share())
+    start, stop = bounds(source.size, processes.shard())
     for at in range(start, stop, ROWS):
         yield source.take(np.arange(at, min(at + ROWS, stop)))
 

@@ -164,11 +164,11 @@ def first_alone() -> Iterator[bool]:
         yield False
 
 
-def share() -> tuple[int, int]:
-    """Returns `(i, k)`: this process does part i of k of the work that is divided.
+def shard() -> tuple[int, int]:
+    """Returns `(i, k)`: this process has shard i of k.
 
     Example:
-        >>> share()
+        >>> shard()
         (0, 1)
     """
     return (jax.process_index(), jax.process_count()) if several() else (0, 1)

@@ -1,4 +1,4 @@
-"""Starts the command in processes of its own, alone or as a job of several."""
+"""Functions that start the command in one or several new processes."""
 
 import os
 import socket
@@ -27,12 +27,12 @@ def write_rows(path, n=500, dim=4):
 
 
 def flags(table, **values):
-    """`--table.some-name value` for each of `some_name=value`."""
+    """Returns the flags `--table.some-name value` for `some_name=value`."""
     return [w for k, v in values.items() for w in (f"--{table}.{k.replace('_', '-')}", str(v))]
 
 
 def start(folder, args, count=1, devices=1, pause=0.0):
-    """Starts process 0 to `count - 1`; their output goes to `folder/N.log`."""
+    """Starts processes 0 to `count - 1` of a job; process N writes its log to `folder/N.log`."""
     folder.mkdir(parents=True, exist_ok=True)
     port, processes = free_port(), []
     for i in range(count):
@@ -58,7 +58,7 @@ def start(folder, args, count=1, devices=1, pause=0.0):
 
 
 def finish(processes, seconds=150):
-    """The exit codes."""
+    """Waits for the processes and returns their exit codes."""
     try:
         return [process.wait(seconds) for process in processes]
     finally:
@@ -67,18 +67,18 @@ def finish(processes, seconds=150):
 
 
 def newest(run):
-    """The newest finished checkpoint of a run folder, -1 where there is none."""
+    """Returns the newest finished checkpoint of a run folder; -1 if there is none."""
     from flowjax.training.checkpoint import saved_steps
 
     return max(saved_steps(run / "checkpoints"), default=-1)
 
 
 def until(condition, processes=(), seconds=90):
-    """Waits for a condition, as long as the processes run."""
+    """Waits for a condition; fails if a process ends before."""
     end = time.monotonic() + seconds
     while not condition():
-        assert all(p.poll() is None for p in processes), "ended before it was killed"
-        assert time.monotonic() < end, f"waited {seconds} s for nothing"
+        assert all(p.poll() is None for p in processes), "a process ended before it was killed"
+        assert time.monotonic() < end, f"the condition was not met in {seconds} s"
         time.sleep(0.02)
 
 

@@ -1,4 +1,4 @@
-"""Two processes on loopback are one; one that dies ends the other, and both go on again."""
+"""Jobs of two processes: equal results to one process, death of a process, and restart."""
 
 import json
 import signal
@@ -14,9 +14,9 @@ import jobs
 
 pytestmark = pytest.mark.faults
 STEPS, BATCH, ROWS, HELD = 160, 32, 500, 100
-# Every process reads a row for its shape and all that are fitted on for the data-dependent init.
+# Each process reads one row for its shape, and all training rows for the initial parameters.
 INIT = 1 + ROWS - HELD
-# Of the held-out rows it reads its half, at each twentieth of the run.
+# Each process reads half of the held-out rows in each of the 20 validations.
 VALIDATION = HELD // 2 * 20
 
 
@@ -42,7 +42,7 @@ def close(run, expected, file="flow.safetensors"):
 
 
 def written_by_second(job, run):
-    """What the second process wrote in the run folder: first parts of the paths."""
+    """Returns the files and folders in the run folder that the second process wrote to."""
     written = (job / "1" / "written").read_text().splitlines()
     return {Path(p).relative_to(run).parts[0] for p in written if p.startswith(str(run) + "/")}
 
@@ -52,13 +52,13 @@ def read_rows(job, process, how="rows"):
 
 
 @pytest.mark.parametrize("devices", [1, 2])
-def test_two_processes_are_one(tmp_path, alone, devices):
+def test_two_processes_equal_one(tmp_path, alone, devices):
     rows, expected = alone
     run, job = tmp_path / "run", tmp_path / "job"
     processes = jobs.start(job, arguments(rows, run), count=2, devices=devices)
     assert jobs.finish(processes) == [0, 0], (job / "1.log").read_text()
     close(run, expected)
-    # Each read its share of the rows: of batches and validations, and for the check.
+    # each process read its half of the batches, of the validations, and of the rows to check
     for i in range(2):
         assert read_rows(job, i) == STEPS * BATCH // 2 + INIT + VALIDATION
         assert read_rows(job, i, "checked") == ROWS // 2
@@ -70,7 +70,7 @@ def test_two_processes_are_one(tmp_path, alone, devices):
 
 
 @pytest.mark.parametrize("victim", [0, 1])
-def test_a_death_ends_the_other_and_a_restart_goes_on(tmp_path, alone, victim):
+def test_a_death_ends_the_other_process_and_a_restart_resumes(tmp_path, alone, victim):
     rows, expected = alone
     run = tmp_path / "run"
     processes = jobs.start(tmp_path / "job", arguments(rows, run), count=2, pause=0.1)
@@ -83,19 +83,19 @@ def test_a_death_ends_the_other_and_a_restart_goes_on(tmp_path, alone, victim):
     finally:
         for process in processes:
             process.kill()
-    said = (tmp_path / "job" / f"{1 - victim}.log").read_text()
-    assert "another process of this job died" in said or "another task died" in said, said
+    log = (tmp_path / "job" / f"{1 - victim}.log").read_text()
+    assert "another process of this job died" in log or "another task died" in log, log
     assert seconds < 60 and not (run / "model").exists()
     again = jobs.start(tmp_path / "again", arguments(rows, run), count=2)
     assert jobs.finish(again) == [0, 0]
     close(run, expected)
     most = (STEPS - 40) * BATCH // 2 + INIT + VALIDATION * (STEPS - 40) // STEPS
-    assert read_rows(tmp_path / "again", 0) <= most, "began from the start"
+    assert read_rows(tmp_path / "again", 0) <= most, "the restart did not resume"
 
 
 @pytest.mark.parametrize(("flow", "before", "after"), [("whitening_glow", 1, 0), ("glow", 0, 1)])
-def test_passes_over_all_rows_are_shared(tmp_path, flow, before, after):
-    """A whitening before the training, and one of the latents after it; 501 rows do not halve."""
+def test_passes_over_all_rows_are_sharded(tmp_path, flow, before, after):
+    """A pass for the whitening before training, or of the latents after it, over 501 rows."""
     rows, steps = jobs.write_rows(tmp_path / "x.npy", n=501), 4
     train = jobs.flags("train", steps=steps, batch_size=BATCH)
     options = jobs.flags("flow", name=flow, levels=1, depth=1, width=8)
@@ -104,22 +104,22 @@ def test_passes_over_all_rows_are_shared(tmp_path, flow, before, after):
     finished(tmp_path / "alone", [*command, one])
     finished(job, [*command, two], 2)
     close(two, jobs.params(one))
-    for i, share in enumerate((250, 251)):
-        assert read_rows(job, i, "checked") == share
-        assert read_rows(job, i, "passed") == before * share
-        assert read_rows(job, i) == 1 + 501 + steps * BATCH // 2 + after * share
+    for i, shard in enumerate((250, 251)):
+        assert read_rows(job, i, "checked") == shard
+        assert read_rows(job, i, "passed") == before * shard
+        assert read_rows(job, i) == 1 + 501 + steps * BATCH // 2 + after * shard
 
 
 @pytest.mark.parametrize("bad", [[300], [40, 300]])
-def test_both_tell_of_the_first_row_that_is_not_finite(tmp_path, bad):
+def test_both_processes_report_the_first_row_that_is_not_finite(tmp_path, bad):
     rows = np.load(jobs.write_rows(tmp_path / "x.npy"))
     rows[bad, 2] = np.nan
     np.save(tmp_path / "x.npy", rows)
     job = tmp_path / "job"
     codes = jobs.finish(jobs.start(job, arguments(tmp_path / "x.npy", tmp_path / "run"), count=2))
-    said = [(job / f"{i}.log").read_text().splitlines()[-1] for i in range(2)]
-    assert codes == [2, 2] and said[0] == said[1], said
-    assert said[0].endswith(f"expected finite numbers, got nan at row {bad[0]}, column 2")
+    lines = [(job / f"{i}.log").read_text().splitlines()[-1] for i in range(2)]
+    assert codes == [2, 2] and lines[0] == lines[1], lines
+    assert lines[0].endswith(f"expected finite numbers, got nan at row {bad[0]}, column 2")
 
 
 def sentences(path, n):
@@ -129,7 +129,7 @@ def sentences(path, n):
 
 
 def finished(job, arguments, count=1):
-    """Runs the command on so many processes."""
+    """Runs the command on `count` processes and checks that it succeeds."""
     codes = jobs.finish(jobs.start(job, arguments, count=count))
     assert codes == [0] * count, (job / "0.log").read_text()
 
@@ -139,14 +139,14 @@ def metrics(run, *names):
     return [[row[name] for name in names if name in row] for row in rows]
 
 
-def test_fit_on_two_processes_is_fit_on_one(tmp_path):
+def test_fit_on_two_processes_equals_fit_on_one(tmp_path):
     text = sentences(tmp_path / "text.txt", 90)
     train = jobs.flags("train", steps=12, batch_size=8, validation=0.2, checkpoint_every=5)
     one, two, job = tmp_path / "one", tmp_path / "two", tmp_path / "job"
     finished(tmp_path / "alone", ["fit", "--data", text, "--out", one, *jobs.FLOW, *train])
     finished(job, ["fit", "--data", text, "--out", two, *jobs.FLOW, *train], 2)
     close(two, jobs.params(one))
-    # Each embedded its share of the sentences.
+    # each process embedded a part of the sentences
     journals = sorted((two / "embeddings").glob("*.jsonl"))
     assert len(journals) == 2 and all('"block"' in file.read_text() for file in journals)
     assert written_by_second(job, two) == {"checkpoints", "embeddings"}
@@ -156,7 +156,7 @@ def test_fit_on_two_processes_is_fit_on_one(tmp_path):
 
 
 @pytest.mark.slow
-def test_pretrain_on_two_processes_is_pretrain_on_one(tmp_path):
+def test_pretrain_on_two_processes_equals_pretrain_on_one(tmp_path):
     text = sentences(tmp_path / "text.txt", 400)
     arguments = [
         *("pretrain", "--text", text, "--heldout", text, "--data.length", 32),
@@ -167,7 +167,7 @@ def test_pretrain_on_two_processes_is_pretrain_on_one(tmp_path):
     ]
     one, two, job = tmp_path / "one", tmp_path / "two", tmp_path / "job"
     finished(job, [*arguments, "--out", two], 2)
-    # The same vocabulary: its training breaks ties at random.
+    # the same vocabulary, because the tokenizer's training breaks ties at random
     tokenizer = ["--data.tokenizer", two / "tokenizer"]
     finished(tmp_path / "alone", [*arguments, *tokenizer, "--out", one])
     close(two, jobs.params(one, "model.safetensors"), "model.safetensors")

@@ -1,4 +1,4 @@
-"""kill -9 at random moments of a fit, saves and validations too, changes no bit of the result."""
+"""Kills (SIGKILL) at random times of a fit, also in saves and validations, change no bit."""
 
 import random
 import signal
@@ -21,7 +21,7 @@ def arguments(rows, run, steps):
 
 
 @pytest.mark.parametrize("kills", [6, pytest.param(20, marks=pytest.mark.slow)])
-def test_killed_is_never_killed(tmp_path, kills):
+def test_a_killed_and_resumed_fit_equals_an_uninterrupted_one(tmp_path, kills):
     rows, steps = jobs.write_rows(tmp_path / "x.npy"), 60 * kills
     assert jobs.finish(jobs.start(tmp_path / "a", arguments(rows, tmp_path / "whole", steps))) == [
         0
@@ -34,7 +34,7 @@ def test_killed_is_never_killed(tmp_path, kills):
             jobs.until(lambda: jobs.newest(run) > before, [process])  # noqa: B023
             time.sleep(rng.uniform(0, 0.2))
             process.send_signal(signal.SIGKILL)
-            assert process.wait() == -signal.SIGKILL, "ended before it was killed"
+            assert process.wait() == -signal.SIGKILL, "the process ended before it was killed"
         finally:
             process.kill()
         seen.append(jobs.newest(run))

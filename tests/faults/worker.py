@@ -1,9 +1,11 @@
-"""The command `flowjax`, watched: how many rows it reads, and which files it writes.
+"""Runs the command `flowjax` and records the rows that it reads and the files that it writes.
 
-`worker.py NOTES PAUSE ARGS...` runs the command ARGS and leaves in the folder NOTES `rows`,
-`checked` and `passed` (one number a read: by number, for the check of finite numbers, in a pass
-over blocks) and `written` (one path a line); each read by number waits PAUSE seconds first.
-Sentences are embedded 16 at a time, so that a short text has blocks for several processes.
+Usage: `worker.py NOTES PAUSE ARGS...` runs `flowjax ARGS` and writes to the folder NOTES:
+- `rows`: number of rows of each read by row number; each of these reads waits PAUSE seconds first,
+- `checked`: number of rows of each check for finite values,
+- `passed`: number of rows of each block in a pass over all rows,
+- `written`: path of each file or folder that is opened for writing or created.
+Sentences are embedded in blocks of 16, so that a short text has blocks for several processes.
 """
 
 import os
@@ -20,16 +22,16 @@ def watch(notes, pause):
     )
     read, finite, blocks = rowfile.RowFile.read, arrays._finite, arrays.ArraySource.blocks
 
-    def noted_read(self, numbers):
+    def recorded_read(self, numbers):
         time.sleep(pause)
         rows.write(f"{len(numbers)}\n")
         return read(self, numbers)
 
-    def noted_finite(numbers):
+    def recorded_finite(numbers):
         checked.write(f"{len(numbers)}\n")
         return finite(numbers)
 
-    def noted_blocks(*args):
+    def recorded_blocks(*args):
         for block in blocks(*args):
             passed.write(f"{len(block)}\n")
             yield block
@@ -40,8 +42,8 @@ def watch(notes, pause):
         elif name == "os.mkdir":
             written.write(os.fspath(args[0]) + "\n")
 
-    rowfile.RowFile.read, arrays._finite = noted_read, noted_finite
-    arrays.ArraySource.blocks = noted_blocks
+    rowfile.RowFile.read, arrays._finite = recorded_read, recorded_finite
+    arrays.ArraySource.blocks = recorded_blocks
     sys.addaudithook(on_event)
 
 

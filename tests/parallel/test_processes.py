@@ -42,7 +42,7 @@ def test_a_full_description_needs_no_cluster_detection():
 def test_a_job_of_one_process():
     assert processes.gather([3, True]).tolist() == [[3, 1]]
     assert processes.gather_arrays((1 / 3, np.arange(2)))[0][0] == 1 / 3
-    assert processes.share() == (0, 1)
+    assert processes.shard() == (0, 1)
     assert not processes.several() and processes.is_first()
     with processes.first_alone() as first:
         assert first
