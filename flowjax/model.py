@@ -1,4 +1,4 @@
-"""`BertFlow`: sentences in, calibrated vectors out, in one object that can be saved."""
+"""`BertFlow`: a frozen encoder and a flow, fitted, applied, saved and loaded as one model."""
 
 from __future__ import annotations
 
@@ -20,11 +20,14 @@ from flowjax.encoder.embed import SentenceEncoder
 from flowjax.encoder.sentence_model import SentenceModel
 from flowjax.fitting.fit import FitResult, fit
 from flowjax.fitting.passes import moments_of_rows
+from flowjax.flows.recipe import options_of
+from flowjax.saving.model import SavedModel, load_model, save_model
 from flowjax.training.optimizers import default_optimizer
 from flowjax.types import Flow, FlowjaxError, Params
 
 logger = logging.getLogger("flowjax")
-# Rows that go through the flow in one call.
+CLIP_NORM = 1.0
+# Vectors per call of the flow.
 ROWS = 4096
 
 
@@ -49,20 +52,20 @@ class BertFlow(SentenceModel):
         seed: int = 0,
         **encoder_options: Any,
     ) -> None:
-        """Names the parts; nothing is fitted yet.
+        """Loads the encoder and builds the flow, without fitting it.
 
         Args:
-            encoder: `"minibert"`, a local folder, a name on the Hugging Face hub, or a
-                `SentenceEncoder` (whose own pooling and max_length then count).
-            pooling: one of `encoder.pooling.POOLINGS`.
-            flow: a recipe's name (`flows.make` lists them) or a `Flow` of the encoder's dim.
-            max_length: tokens kept of a sentence.
-            flow_options: keyword arguments of the recipe, such as `{"levels": 3}`.
-            seed: of parameters, batches and samples.
-            **encoder_options: `batch_size`, `special_tokens`, `dtype`.
+            encoder: "minibert", a local folder, a name on the Hugging Face hub, or a
+                `SentenceEncoder`, which already has its pooling and max_length.
+            pooling: name of a pooling, see `flowjax.encoder.pooling.POOLINGS`.
+            flow: name of a recipe (a key of `flows.RECIPES`), or a `Flow` of the encoder's dim.
+            max_length: maximum number of tokens per sentence.
+            flow_options: keyword arguments of the recipe, for example `{"levels": 3}`.
+            seed: seed of the parameters, batches and samples.
+            **encoder_options: `batch_size`, `special_tokens` and `dtype` of `SentenceEncoder`.
 
         Raises:
-            ValueError: an unknown name or option, or files that do not fit together.
+            FlowjaxError: an unknown name or option, or files that do not fit together.
         """
         if isinstance(encoder, SentenceEncoder):
             self.encoder = encoder
@@ -70,17 +73,16 @@ class BertFlow(SentenceModel):
             self.encoder = SentenceEncoder.from_pretrained(
                 encoder, pooling=pooling, max_length=max_length, **encoder_options
             )
-        self.flow_options = dict(flow_options or {})
         if isinstance(flow, str):
-            self.flow = flows.make(flow, self.encoder.dim, **self.flow_options)
-            self.flow_name = flow
-        else:
-            self.flow, self.flow_name = flow, flow.name
-            if flow.dim != self.encoder.dim:
-                raise FlowjaxError(
-                    f"flow: expected dim {self.encoder.dim} of encoder {self.encoder.name}, got "
-                    f"{flow.dim}"
-                )
+            flow = flows.make(flow, self.encoder.dim, **(flow_options or {}))
+        elif flow_options:
+            raise FlowjaxError("flow_options: expected None, because flow is a Flow, got options")
+        if flow.dim != self.encoder.dim:
+            raise FlowjaxError(
+                f"flow: expected dim {self.encoder.dim} of encoder {self.encoder.name}, got "
+                f"{flow.dim}"
+            )
+        self.flow = flow
         self.seed = seed
         self.params: Params | None = None
         self.moments: Moments | None = None
@@ -91,18 +93,32 @@ class BertFlow(SentenceModel):
         }
 
     @property
+    def flow_name(self) -> str:
+        """Name of the recipe of the flow."""
+        return self.flow.name
+
+    @property
+    def flow_options(self) -> dict[str, Any]:
+        """Options of the flow that differ from the defaults of its recipe."""
+        name, options = self.flow.recipe
+        if options is None:  # a composed flow
+            return {}
+        defaults = {key: option.default for key, option in options_of(name).items()}
+        return {key: value for key, value in options.items() if value != defaults[key]}
+
+    @property
     def dim(self) -> int:  # type: ignore[override]
-        """The width of the calibrated vectors."""
+        """Size of a calibrated vector."""
         return self.flow.latent_dim or self.flow.dim
 
     @property
     def max_seq_length(self) -> int:  # type: ignore[override]
-        """Tokens kept of a sentence."""
+        """Maximum number of tokens per sentence."""
         return self.encoder.max_length
 
     @property
     def model_name(self) -> str:  # type: ignore[override]
-        """What mteb calls it."""
+        """Name of the model in mteb."""
         return f"{self.encoder.model_name}-{self.flow_name}"
 
     def fit(
@@ -115,37 +131,43 @@ class BertFlow(SentenceModel):
         steps: int | None = None,
         epochs: float | None = None,
         batch_size: int = 64,
-        learning_rate: float = 1e-3,
-        weight_decay: float = 0.0,
-        clip_norm: float | None = 1.0,
+        learning_rate: float | None = None,
+        weight_decay: float | None = None,
+        clip_norm: float | None = CLIP_NORM,
         show_progress_bar: bool | None = None,
         **options: Any,
     ) -> FitResult:
-        """Embeds sentences, once, and fits the flow on their vectors; the encoder stays frozen.
+        """Embeds sentences and fits the flow on their vectors; the encoder stays frozen.
 
         Args:
-            sentences: a list or other iterable, a path to `.txt`, `.jsonl`, `.csv`, `.tsv` or
-                `.parquet`, or `tfds:NAME[/SPLIT][:COLUMN]`. Empty ones are left out and counted.
-                A file is never in memory as a whole; with `out` its vectors are not either.
-            column: the file's column.
-            name: what the data is called in the model card.
-            out: a run folder: vectors and checkpoints are kept there, and an interrupted fit goes
-                on where it stopped.
-            steps: training steps, or
-            epochs: passes over the sentences; one, as in the paper, if neither is given.
-            batch_size: sentences a step.
-            learning_rate: of Adam.
-            weight_decay: of AdamW.
-            clip_norm: largest global gradient norm; None for no limit.
-            show_progress_bar: None shows it on a terminal.
-            **options: of `flowjax.fit`.
+            sentences: a list or another iterable, a path to `.txt`, `.jsonl`, `.csv`, `.tsv` or
+                `.parquet`, or `tfds:NAME[/SPLIT][:COLUMN]`. Empty sentences are skipped and
+                counted. Files are streamed; with `out`, the vectors are on disk too.
+            column: column of the file that has the sentences.
+            name: name of the data in the model card.
+            out: run folder for vectors and checkpoints; an interrupted fit resumes there.
+            steps: number of training steps. Give `steps` or `epochs`, or neither.
+            epochs: passes over the sentences; 1, as in the paper, if neither is given.
+            batch_size: sentences per step.
+            learning_rate: learning rate of Adam; None means 1e-3.
+            weight_decay: weight decay of AdamW; None means 0.
+            clip_norm: largest global gradient norm; None means no limit.
+            show_progress_bar: None shows a progress bar on a terminal.
+            **options: keyword arguments of `flowjax.fit`.
 
         Returns:
             The `FitResult`; the model keeps its params.
 
         Raises:
-            ValueError: no sentences, or a file that cannot be read.
+            FlowjaxError: no sentences; a file that cannot be read; an `optimizer` together with
+                `learning_rate`, `weight_decay` or `clip_norm`.
         """
+        rates = learning_rate is not None or weight_decay is not None or clip_norm != CLIP_NORM
+        if options.get("optimizer") is not None and rates:
+            raise FlowjaxError(
+                "optimizer: expected it without learning_rate, weight_decay and clip_norm, which "
+                "are arguments of the default optimizer"
+            )
         source = open_source(sentences, column)
         if name is None:
             name = source.name
@@ -153,13 +175,13 @@ class BertFlow(SentenceModel):
         self.fitted_on = {"data": name, **facts}
         if facts["empty"]:
             logger.warning(
-                "fit: left out %d empty sentences of %d",
+                "fit: skipped %d empty sentences of %d",
                 facts["empty"],
                 facts["empty"] + facts["sentences"],
             )
         if facts["cut"]:
             logger.warning(
-                "fit: cut %d of %d sentences at max_length %d",
+                "fit: truncated %d of %d sentences to max_length %d",
                 facts["cut"],
                 facts["sentences"],
                 self.encoder.max_length,
@@ -168,7 +190,11 @@ class BertFlow(SentenceModel):
             epochs = 1.0
         options.setdefault(
             "optimizer",
-            default_optimizer(learning_rate, weight_decay=weight_decay, clip_norm=clip_norm),
+            default_optimizer(
+                1e-3 if learning_rate is None else learning_rate,
+                weight_decay=weight_decay or 0.0,
+                clip_norm=clip_norm,
+            ),
         )
         if out is not None:
             options.setdefault("checkpoint_dir", Path(out) / "checkpoints")
@@ -179,12 +205,12 @@ class BertFlow(SentenceModel):
     def fit_vectors(
         self, vectors: np.ndarray, *, context: np.ndarray | None = None, **options: Any
     ) -> FitResult:
-        """Fits the flow on vectors that are there already.
+        """Fits the flow on given vectors of the encoder.
 
         Args:
-            vectors: `(n, dim)` of the encoder.
-            context: `(n, width)`, for a conditional flow.
-            **options: of `flowjax.fit`.
+            vectors: plain vectors, shape (n, dim).
+            context: conditioning vectors, shape (n, width), for a conditional flow.
+            **options: keyword arguments of `flowjax.fit`.
 
         Returns:
             The `FitResult`; the model keeps its params.
@@ -208,37 +234,44 @@ class BertFlow(SentenceModel):
         batch_size: int | None = None,
         show_progress_bar: bool | None = False,
     ) -> np.ndarray:
-        """Takes strings through encoder and flow: `(n, dim)` float32; `encode` has the options."""
+        """Returns calibrated vectors, shape (n, dim), float32; `encode` has more options."""
         self._fitted()
         return self.transform(self.encoder.embed(sentences, batch_size, show_progress_bar))
 
     def transform(self, vectors: np.ndarray) -> np.ndarray:
-        """Takes plain vectors `(n, dim)` of the encoder through the fitted flow."""
+        """Returns the calibrated vectors of plain vectors, shape (n, dim)."""
         return self._through("forward", vectors, (self.dim,))
 
     def log_prob(self, sentences: str | Sequence[str]) -> np.ndarray:
-        """The log-density of each sentence's plain vector, in nats: `(n,)` float32."""
+        """Returns the log-density of the plain vector of each sentence, shape (n,), in nats."""
         texts = [sentences] if isinstance(sentences, str) else sentences
         scores = self._through("log_prob", self.encoder.encode(texts), ())
         return scores[0] if isinstance(sentences, str) else scores
 
     def sample_vectors(self, n: int, *, seed: int | None = None) -> np.ndarray:
-        """Draws `(n, dim)` plain vectors from the fitted density."""
+        """Returns `n` plain vectors drawn from the fitted density, shape (n, dim)."""
         key = jax.random.key(self.seed if seed is None else seed)
         return np.asarray(self.flow.sample(self._fitted(), key, n))
 
     def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
-        """Writes a portable folder: see `saved.save`."""
-        from flowjax.saving.model import save
+        """Writes a portable model folder and returns it, see `flowjax.saving.model.save_model`.
 
-        return save(self, folder, overwrite=overwrite)
+        Raises:
+            FlowjaxError: the model is not fitted, or the folder exists and `overwrite` is False.
+        """
+        saved = SavedModel(
+            self.encoder, self.flow, self._fitted(), self.moments, self.seed, self.fitted_on
+        )
+        return save_model(folder, saved, overwrite=overwrite)
 
     @classmethod
     def load(cls, folder: str | Path, *, flow: Flow | None = None) -> BertFlow:
-        """Reads a folder of `save`, or the run folder around it; `flow` for one of your own."""
-        from flowjax.saving.model import load
-
-        return load(cls, folder, flow=flow)
+        """Returns the model of a folder of `save` or of a run; a composed flow needs `flow`."""
+        saved = load_model(folder, flow)
+        model = cls(saved.encoder, flow=saved.flow, seed=saved.seed)
+        model.params, model.moments = saved.params, saved.moments
+        model.fitted_on = dict(saved.fitted_on)
+        return model
 
     def _embed(
         self, source: SentenceSource, out: str | Path | None, show_progress_bar: bool | None
@@ -259,7 +292,7 @@ class BertFlow(SentenceModel):
         result = np.empty((len(vectors), *tail), np.float32)
         for start in range(0, len(vectors), ROWS):
             block = vectors[start : start + ROWS]
-            # Few shapes: a short last block is padded to the next power of two.
+            # The last block is padded to a power of two, so that few shapes are compiled.
             rows = min(ROWS, 1 << (len(block) - 1).bit_length())
             padded = np.concatenate([block, np.repeat(block[:1], rows - len(block), axis=0)])
             done = self._calls[call](params, jnp.asarray(padded))
@@ -268,5 +301,7 @@ class BertFlow(SentenceModel):
 
     def _fitted(self) -> Params:
         if self.params is None:
-            raise FlowjaxError("model: expected one that is fitted; call fit or load first")
+            raise FlowjaxError(
+                "model: expected a fitted model, got one that is not fitted; call fit or load"
+            )
         return self.params

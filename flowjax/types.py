@@ -1,22 +1,22 @@
-"""The two shapes of the library, `Bijector` and `Flow`: NamedTuples of pure functions.
+"""Types of the flow library: `Bijector`, `Base` and `Flow` are NamedTuples of pure functions.
 
-**Orientation, stated once for the whole library: forward is data -> latent.** `forward(params, x)`
-takes data `x` to the latent `z` and returns `log_det = log |det dz/dx|`; `inverse` takes `z` back
-to data and returns `log |det dx/dz|`, which is minus the forward one at the same point. Hence
+**Orientation of the whole library: forward is data -> latent.** `forward(params, x)`
+maps data `x` to the latent `z` and returns `log_det = log |det dz/dx|`; `inverse` maps `z` to
+data and returns `log |det dx/dz|`, minus the forward log_det at the same point. Hence
 
     log p(x) = log base(z) + log_det,    (z, log_det) = forward(params, x)          [nats]
 
-zuko, nflows and Glow's paper run the same way; distrax and TFP run the other way.
+zuko, nflows and the Glow paper have the same orientation; distrax and TFP have the opposite one.
 
-Arrays are `(n, dim)`; every function but `init` also takes a single row `(dim,)` or more leading
-axes, and log_det then has the leading axes' shape. `log_det` and `log_prob` are float32 at least,
-and float64 where x64 is on. Params are plain pytrees of floating-point arrays, so that `jax.grad`
-over all of them works; what training must leave alone lies under a dict key `"frozen"`.
+Arrays have shape `(n, dim)`. All functions except `init` also accept one vector `(dim,)` or more
+leading axes; log_det then has the shape of the leading axes. `log_det` and `log_prob` are at least
+float32, and float64 if x64 is enabled. Params are plain pytrees of floating-point arrays, so that
+`jax.grad` works on all of them; leaves under a dict key `"frozen"` are not trained.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 import jax
@@ -27,12 +27,16 @@ from flowjax.errors import FlowjaxError
 __all__ = [
     "FROZEN",
     "Array",
+    "Base",
     "Bijector",
+    "ClosedForm",
     "Flow",
     "FlowjaxError",
     "InitFn",
+    "LogProbFn",
     "PRNGKey",
     "Params",
+    "Recipe",
     "TransformFn",
     "describe",
     "trainable_mask",
@@ -75,6 +79,14 @@ class TransformFn(Protocol):
         ...
 
 
+class LogProbFn(Protocol):
+    """Signature of `log_prob`."""
+
+    def __call__(self, params: Params, x: Array, /, context: Array | None = None) -> Array:
+        """Returns log-densities, shape (n,), in nats."""
+        ...
+
+
 def _no_constants(dim: int) -> tuple[np.ndarray, ...]:
     return ()
 
@@ -105,8 +117,52 @@ class Bijector(NamedTuple):
     constants: Callable[[int], tuple[np.ndarray, ...]] = _no_constants
 
 
+class Base(NamedTuple):
+    """Base density over latents of shape (n, latent_dim), as pure functions.
+
+    Attributes:
+        init: `init(key, z, context=None) -> params`; `z` is a `jax.ShapeDtypeStruct`.
+        log_prob: `log_prob(params, z, context=None) -> (n,)`, in nats.
+        sample: `sample(params, key, shape, dtype, context=None)`, an array of that shape.
+        line: one line of text for the summary of a flow.
+    """
+
+    init: InitFn
+    log_prob: LogProbFn
+    sample: Callable[..., Array]
+    line: str
+
+
+class Recipe(NamedTuple):
+    """Name and keyword arguments with which `flowjax.flows.make` builds a flow again.
+
+    Attributes:
+        name: name of the recipe, or any name for a composed flow.
+        options: all keyword arguments, defaults included; None for a composed flow.
+    """
+
+    name: str = "flow"
+    options: Mapping[str, Any] | None = None
+
+
+class ClosedForm(NamedTuple):
+    """A frozen part of a flow that `fit` computes from the moments of all examples.
+
+    Attributes:
+        set: `set(params, moments) -> params` puts the computed part into the parameters.
+        inner: the flow in front of the part, if the part comes last. `fit` trains `inner`, and
+            then calls `set(inner_params, moments of the latents of inner)`. None if the part
+            comes first: `fit` calls `set(params, moments of the data)` before the training.
+    """
+
+    set: Callable[[Params, Any], Params]
+    inner: Flow | None = None
+
+
 class Flow(NamedTuple):
-    """A bijector with a base density: a distribution over vectors of size `dim`.
+    """A distribution over vectors of size `dim`: a bijector and a base density.
+
+    A hand-written flow needs the first six attributes only.
 
     Attributes:
         init: `init(key, x, context=None) -> params`.
@@ -115,46 +171,64 @@ class Flow(NamedTuple):
         log_prob: `log_prob(params, x, context=None) -> (n,)`, in nats.
         sample: `sample(params, key, n, context=None) -> (n, dim)`.
         dim: size of a data vector.
-        sample_and_log_prob: as `sample`, with the samples' log_prob `(n,)` beside them.
-        latent_dim: size of a latent; less than `dim` only where a whitening drops components.
-        name: the recipe's name.
-        layers: one line of text per layer.
-        log_parts: `log_parts(params, x, context=None) -> (log_base, log_det)`, the two terms of
-            log_prob, `(n,)` each.
-        from_moments: `from_moments(moments) -> Flow`, the same flow whose closed-form part is set
-            from streamed moments in place of the batch given to `init`; None where it has none.
-        finish: `finish(params, moments) -> params`, what is set in closed form once training is
-            over, from the moments of the latents of all rows; None where nothing is.
+        sample_and_log_prob: like `sample`, with the log-densities of the samples, shape (n,).
+        latent_dim: size of a latent vector if it differs from `dim`; a whitening that drops
+            components has fewer.
+        bijector: the bijector, on `params["bijector"]`.
+        base: the base density, on `params["base"]`.
+        recipe: name and options of the recipe that built the flow.
+        closed_form: the part that `fit` computes from moments, or None.
     """
 
-    init: Callable[..., Params]
-    forward: Callable[..., tuple[Array, Array]]
-    inverse: Callable[..., tuple[Array, Array]]
-    log_prob: Callable[..., Array]
+    init: InitFn
+    forward: TransformFn
+    inverse: TransformFn
+    log_prob: LogProbFn
     sample: Callable[..., Array]
     dim: int
     sample_and_log_prob: Callable[..., tuple[Array, Array]] | None = None
     latent_dim: int | None = None
-    name: str = "flow"
-    layers: tuple[str, ...] = ()
-    log_parts: Callable[..., tuple[Array, Array]] | None = None
-    from_moments: Callable[..., Flow] | None = None
-    finish: Callable[..., Params] | None = None
+    bijector: Bijector | None = None
+    base: Base | None = None
+    recipe: Recipe = Recipe()
+    closed_form: ClosedForm | None = None
+
+    @property
+    def name(self) -> str:
+        """Name of the recipe."""
+        return self.recipe.name
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """One line of text per layer, data side first, and one for the base density."""
+        lines = () if self.bijector is None else self.bijector.layers
+        return lines if self.base is None else (*lines, self.base.line)
+
+    def log_parts(
+        self, params: Params, x: Array, context: Array | None = None
+    ) -> tuple[Array, Array]:
+        """Returns `(log_base, log_det)`, the two terms of `log_prob`, shape (n,) each, in nats.
+
+        Only for a flow that has a `base`.
+        """
+        base: Any = self.base
+        z, log_det = self.forward(params, x, context)
+        return base.log_prob(params["base"], z, context), log_det
 
     def describe(self, params: Params = None) -> str:
-        """Returns `describe(self, params)`, the printed layer list."""
+        """Returns the summary of the flow, see `flowjax.flows.describe`."""
         return describe(self, params)
 
 
 def describe(flow: Flow, params: Params = None) -> str:
-    """Returns the layers of a flow as text, data side first.
+    """Returns the summary of a flow as text: one line per layer, data side first.
 
     Args:
-        flow: the flow.
-        params: its parameters; when given, their number is in the first line.
+        flow: the flow to describe.
+        params: parameters of the flow; if given, the first line has their number.
 
     Returns:
-        Several lines: name and dim, then one line per layer, indented inside repeat and split.
+        Lines with the name and dim, and then each layer, indented inside of repeat and split.
 
     Example:
         >>> from flowjax import flows
@@ -164,7 +238,7 @@ def describe(flow: Flow, params: Params = None) -> str:
             actnorm
             permutation(seed=0)
             additive_coupling(mlp(width=4, depth=2))
-          whitening, set when fit ends
+          whitening of the latents, computed at the end of fit
           base normal
     """
     head = f"{flow.name}: dim {flow.dim}"
@@ -179,18 +253,15 @@ def describe(flow: Flow, params: Params = None) -> str:
             )
             if trains
         )
-        head += f", {total:,} parameters, {trained:,} of them trained"
-    lines = list(flow.layers)
-    if flow.finish is not None:
-        lines.insert(-1, "whitening, set when fit ends")
-    return "\n".join([head, *("  " + line for line in lines)])
+        head += f", {total:,} parameters, {trained:,} trained"
+    return "\n".join([head, *("  " + line for line in flow.layers)])
 
 
 def trainable_mask(params: Params) -> Params:
-    """Returns a pytree like `params` of bools: False for every leaf under a key `"frozen"`.
+    """Returns a pytree of bools like `params`: False for every leaf under a key `"frozen"`.
 
-    Hand it to the optimizer (`optax.masked`, weight decay's `mask=`): gradients of frozen leaves
-    are zero already, yet weight decay would move them.
+    Pass it to the optimizer (`optax.masked`, the `mask` of weight decay): gradients of frozen
+    leaves are zero, but weight decay would change them.
 
     Args:
         params: any pytree of arrays.

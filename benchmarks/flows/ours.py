@@ -20,7 +20,8 @@ from flowjax.parallel import devices
 
 def recipe(cell: dict[str, int]) -> flowjax.types.Flow:
     if "levels" in cell:
-        return flows.glow(cell["D"], levels=cell["levels"], depth=cell["steps"], width=cell["H"])
+        sizes = {"levels": cell["levels"], "depth": cell["steps"], "width": cell["H"]}
+        return flows.glow(cell["D"], whiten_latents=False, **sizes)
     return flows.realnvp(cell["D"], depth=cell["L"], width=cell["H"], normalize=False)
 
 

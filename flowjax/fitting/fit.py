@@ -1,4 +1,4 @@
-"""`fit`: a flow on rows, by maximum likelihood, with the one training loop."""
+"""`fit`: maximum-likelihood training of a flow on arrays, with the library's training loop."""
 
 from __future__ import annotations
 
@@ -12,27 +12,24 @@ import jax
 import optax
 
 from flowjax import training
-from flowjax.fitting.passes import finish_params, init_params
+from flowjax.fitting.passes import finish_params, init_params, trained_part
 from flowjax.fitting.rows import held_out, rows_of
 from flowjax.fitting.validation import Record
 from flowjax.parallel import devices as machines
-from flowjax.training.checkpoint import Checkpoints
-from flowjax.training.optimizers import default_optimizer, freeze
-from flowjax.types import Flow, FlowjaxError, Params, PRNGKey, trainable_mask
-
-Array = jax.Array
+from flowjax.types import Array, Flow, FlowjaxError, Params, PRNGKey, trainable_mask
 
 
 class FitResult(NamedTuple):
-    """What `fit` gives.
+    """Result of `fit`.
 
     Attributes:
-        params: the flow's; with validation data those of the best validation, else the last.
-        metrics: about a hundred dicts, means over the steps since the one before: `step`,
-            `nll_nats`, `bits_per_dim`, `log_det` and `log_base` (the terms of the log-likelihood,
-            nats a row), `grad_norm`, `learning_rate` (of that step), `rows_per_s`, and
-            `validation_nll_nats` where it was measured.
-        steps: how many were taken.
+        params: parameters of the flow: those of the best validation if there was one, else the
+            last ones.
+        metrics: about a hundred dicts, each with means over the steps since the previous one:
+            `step`, `nll_nats`, `bits_per_dim`, `log_det` and `log_base` (the two terms of the
+            log-likelihood, in nats per example), `grad_norm`, `learning_rate` (of that step),
+            `rows_per_s` (examples per second), and `validation_nll_nats` after a validation.
+        steps: number of steps.
     """
 
     params: Params
@@ -41,10 +38,10 @@ class FitResult(NamedTuple):
 
 
 def nll_loss(flow: Flow) -> training.Loss:
-    """Returns the loop's loss: the mean negative log-likelihood of a batch's rows, in nats.
+    """Returns the loss of `fit`: the mean negative log-likelihood of a batch, in nats per example.
 
     Args:
-        flow: to train.
+        flow: flow to train.
 
     Returns:
         `loss(params, resident, batch, key) -> (loss, {"log_det": ..., "log_base": ...})`.
@@ -60,7 +57,7 @@ def nll_loss(flow: Flow) -> training.Loss:
 
     def loss(params: Params, resident: Any, batch: Any, key: Array) -> tuple[Array, dict]:
         rows = batch if resident is None else jax.tree.map(lambda a: a[batch["rows"]], resident)
-        if flow.log_parts is None:
+        if flow.base is None:  # a hand-written flow
             return -flow.log_prob(params, rows["x"], rows.get("context")).mean(), {}
         log_base, log_det = flow.log_parts(params, rows["x"], rows.get("context"))
         terms = {"log_det": log_det.mean(), "log_base": log_base.mean()}
@@ -97,42 +94,43 @@ def fit(
     """Fits a flow by maximum likelihood.
 
     Args:
-        flow: from `flowjax.flows`, or any `Flow`.
-        data: `(n, d)` array, a path to `.npy`, `.parquet` or an embedding store, or an
-            `ArraySource`. Small data stays on the devices; a large `.npy` is memory-mapped and
-            read as it is needed.
-        key: a PRNG key or an integer: of the parameters and the batches.
-        batch_size: rows of a step, over all devices.
-        steps: how many steps, or
-        epochs: how often each row is seen, fractions too.
-        optimizer: any optax transformation; `default_optimizer()` if left out.
-        context: `(n, c)` beside the data, for a conditional flow.
-        validation: `(m, d)` rows whose likelihood is measured on the way, in any form that data
-            may have; or the share of the data (between 0 and 1) to keep aside for that.
-        validation_context: `(m, c)`.
-        validate_every: steps between validations; a twentieth of the run if left out.
-        patience: ends the run after this many validations without a better one.
-        devices: which ones, or how many; all if left out.
-        mapping: `"shard_map"` or `"pmap"`: the same numbers.
-        accumulate: parts a device's share of a batch is worked through in.
-        precision: of the nets' matrix products while training: `"float32"`, `"bfloat16"` or
-            `"tf32"`. Everything else, and what is done with the params later, is float32.
-        checkpoint_dir: where to save; a run that was stopped there goes on, with the best
-            params and the patience so far.
-        checkpoint_every: steps between saves.
-        keep: checkpoints kept.
+        flow: flow from `flowjax.flows`, or a hand-written `Flow`.
+        data: array of shape (n, d), a path to `.npy`, `.parquet` or an embedding store, or an
+            `ArraySource`. Small data is kept on the devices; a large `.npy` is memory-mapped.
+        key: JAX random key or an integer seed, for the parameters and the batches.
+        batch_size: examples per step, over all devices.
+        steps: number of steps. Give either `steps` or `epochs`.
+        epochs: number of passes over the data; can be a fraction.
+        optimizer: any optax transformation; None means `flowjax.training.default_optimizer()`.
+        context: conditioning vectors, shape (n, c), for a conditional flow.
+        validation: validation examples, shape (m, d), in any form that `data` can have; or the
+            fraction of the data, between 0 and 1, to hold out.
+        validation_context: context of the validation examples, shape (m, c).
+        validate_every: steps between validations; None means a twentieth of the run.
+        patience: stops early after this many validations without a better one.
+        devices: devices, or their number; None means all.
+        mapping: "shard_map" or "pmap"; both give the same numbers.
+        accumulate: gradient-accumulation steps per device.
+        precision: type of the matrix products of the conditioners during the training:
+            "float32", "bfloat16" or "tf32". All other computations are float32.
+        checkpoint_dir: folder of the checkpoints. A run that was interrupted there resumes, with
+            the best parameters and the patience used up.
+        checkpoint_every: steps between checkpoints.
+        keep: number of checkpoints to keep.
         resume: False refuses a folder that has checkpoints.
-        on_step: called with each of these dicts; True ends the run.
-        stop: asked after each dispatch; True saves and raises `training.Stopped`.
+        on_step: called with each dict of metrics; the run ends if it returns True.
+        stop: called after each dispatch; if it returns True, the state is saved and
+            `training.Stopped` is raised.
 
     Returns:
         A `FitResult`. A flow without trainable parameters (whitening) takes no steps.
 
     Raises:
-        ValueError: data of the wrong shape or not finite, both or neither of steps and epochs or
-            one out of range, a patience without validation or below 1, a batch that does not
-            divide over the devices, checkpoints of another model, optimizer or validation.
-        flowjax.training.NonFinite: with the step, after saving the last good state.
+        FlowjaxError: data of a wrong shape or not finite; both or neither of `steps` and `epochs`;
+            a number out of range; `patience` without `validation`; a batch size that the devices
+            do not divide; checkpoints of another flow, optimizer or validation.
+        flowjax.training.NonFinite: a loss or gradient is not finite; raised after the last finite
+            state was saved.
 
     Example:
         >>> import jax, flowjax
@@ -159,11 +157,12 @@ def fit(
     source, held = held_out(source, validation, validation_context, seed)
     if steps is None:
         steps = max(1, round(float(epochs or 0) * source.size / batch_size))
-    params = init_params(flow, init_key, source)
+    trained = trained_part(flow)
+    params = init_params(trained, init_key, source)
     if not any(jax.tree.leaves(trainable_mask(params))):
-        return FitResult(params, [], 0)
+        return FitResult(finish_params(flow, params, source), [], 0)
     record = Record(
-        flow,
+        trained,
         params,
         steps=steps,
         batch_size=batch_size,
@@ -172,42 +171,44 @@ def fit(
         patience=patience,
         on_step=on_step,
     )
-    loop: dict[str, Any] = {
-        "batch_size": batch_size,
-        "seed": seed,
-        "mesh": machines.make_mesh(devices),
-        "mapping": mapping,
-        "accumulate": accumulate,
-        "precision": precision,
-        "checkpoint_every": checkpoint_every,
-        "saved": record.saved,
-        "on_chunk": record.on_chunk,
-        "every": record.every,
-        "stop": stop,
-    }
-    optimizer = freeze(optimizer or default_optimizer(), params)
+    optimizer = training.freeze(optimizer or training.default_optimizer(), params)
     state = training.init_state(params, optimizer)
+
+    def train(steps: int, checkpoints: training.Checkpoints | None) -> training.TrainState:
+        return training.train(
+            nll_loss(trained),
+            optimizer,
+            state,
+            source,
+            steps=steps,
+            batch_size=batch_size,
+            seed=seed,
+            mesh=machines.make_mesh(devices),
+            mapping=mapping,
+            accumulate=accumulate,
+            precision=precision,
+            checkpoints=checkpoints,
+            checkpoint_every=checkpoint_every,
+            saved=record.saved,
+            on_chunk=record.on_chunk,
+            every=record.every,
+            stop=stop,
+        )
+
     if checkpoint_dir is None:
-        state = training.train(nll_loss(flow), optimizer, state, source, steps=steps, **loop)
+        state = train(steps, None)
     else:
-        with Checkpoints(checkpoint_dir, keep=keep, about=_about(flow)) as checkpoints:
+        about = "\n".join([f"{trained.name}: dim {trained.dim}", *trained.layers])
+        with training.Checkpoints(checkpoint_dir, keep=keep, about=about) as checkpoints:
             if checkpoints.steps and not resume:
                 raise FlowjaxError(
-                    f"checkpoint_dir: {checkpoint_dir} has checkpoints already, expected none "
-                    "with resume=False"
+                    "checkpoint_dir: expected a folder without checkpoints, because resume=False, "
+                    f"got {checkpoint_dir}"
                 )
             if found := checkpoints.restore(record.saved(state)):
                 state = record.restored(found[1])
-            state = training.train(
-                nll_loss(flow),
-                optimizer,
-                state,
-                source,
-                # One that patience has ended goes no further when it is called again.
-                steps=int(state.step) if record.ended else steps,
-                checkpoints=checkpoints,
-                **loop,
-            )
+            # A run that stopped early stays stopped when `fit` is called again.
+            state = train(int(state.step) if record.ended else steps, checkpoints)
     last = machines.to_host(state)
     params = finish_params(flow, record.chosen(last.params), source)
     return FitResult(params, record.metrics, int(last.step))
@@ -216,13 +217,13 @@ def fit(
 def check_options(
     *, steps: int | None, epochs: float | None, validation: Any = None, **numbers: int | None
 ) -> None:
-    """Raises FlowjaxError for numbers that no fit can use; the command asks before it makes a run.
+    """Raises FlowjaxError for numbers out of range; the command calls it before it makes a run.
 
     Args:
-        steps: as in `fit`, like all others.
-        epochs: or this.
-        validation: what a patience needs beside it.
-        **numbers: `batch_size`, `patience` and the like, whole ones of at least 1, or None.
+        steps: see `fit`, as for all other arguments.
+        epochs: number of passes over the data.
+        validation: validation examples or a fraction, which `patience` needs.
+        **numbers: `batch_size`, `patience` and others: integers of at least 1, or None.
 
     Example:
         >>> check_options(steps=10, epochs=None, batch_size=64)
@@ -238,11 +239,6 @@ def check_options(
         except TypeError:
             fits = value is None
         if not fits:
-            raise FlowjaxError(f"{name}: expected a whole number of at least {least}, got {value}")
+            raise FlowjaxError(f"{name}: expected an integer of at least {least}, got {value}")
     if numbers.get("patience") is not None and validation is None:
-        raise FlowjaxError("patience: expected validation beside it, got none")
-
-
-def _about(flow: Flow) -> str:
-    """What a checkpoint is of: the map and the density; what comes after training may differ."""
-    return "\n".join([f"{flow.name}: dim {flow.dim}", *flow.layers])
+        raise FlowjaxError("patience: expected validation too, got None")

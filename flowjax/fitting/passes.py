@@ -1,7 +1,7 @@
-"""Passes over all rows of a source, and what a fit begins and ends with because of them.
+"""Passes over all examples of a source: moments, likelihood, and the parameters they determine.
 
-Each process does its share, and all get the whole's numbers: what they found is put together in
-their order, so that all have the same bits. With one process a share is everything.
+Each process reads its shard of the examples. The partial results are combined in the order of the
+processes, so that all processes have the same bits.
 """
 
 from __future__ import annotations
@@ -20,16 +20,15 @@ from flowjax.data.arrays import ArraySource, bounds
 from flowjax.parallel import processes
 from flowjax.types import Flow, Params, PRNGKey
 
-# Rows of a block.
+# Examples per block.
 ROWS = 8192
-# Data-dependent parts (actnorm; whitening in memory) are set from at most this many numbers of the
-# data: of those on the devices, and of those that are read as they are needed.
+# `flow.init` gets at most this many numbers: of a source resident on the devices, and of others.
 INIT_NUMBERS = 1 << 26
 STREAMED_INIT_NUMBERS = 1 << 22
 
 
 def moments_of_rows(source: ArraySource, rows: int = ROWS) -> Moments:
-    """Mean and covariance of all rows of a source, in blocks of `rows`.
+    """Returns the mean and covariance of all examples of a source, read in blocks of `rows`.
 
     Example:
         >>> moments_of_rows(ArraySource(np.array([[1.0], [3.0]]))).mean.tolist()
@@ -39,7 +38,7 @@ def moments_of_rows(source: ArraySource, rows: int = ROWS) -> Moments:
 
 
 def moments_of_latents(flow: Flow, params: Params, source: ArraySource) -> Moments:
-    """Mean and covariance of the latents of all rows of a source.
+    """Returns the mean and covariance of the latents of all examples of a source.
 
     Example:
         >>> from flowjax import flows
@@ -54,12 +53,12 @@ def moments_of_latents(flow: Flow, params: Params, source: ArraySource) -> Momen
 
 
 def mean_nll(mean_log_prob: Callable[..., Any], params: Params, source: ArraySource) -> float:
-    """Mean negative log-likelihood of all rows of a source, in nats.
+    """Returns the mean negative log-likelihood of a source, in nats per example.
 
     Args:
-        mean_log_prob: `mean_log_prob(params, x, context) -> ()`, the mean over the rows of `x`.
-        params: of the flow.
-        source: the rows.
+        mean_log_prob: `mean_log_prob(params, x, context) -> ()`, the mean over a batch `x`.
+        params: parameters of the flow.
+        source: the examples.
 
     Example:
         >>> from flowjax import flows
@@ -76,22 +75,19 @@ def mean_nll(mean_log_prob: Callable[..., Any], params: Params, source: ArraySou
 
 
 def init_params(flow: Flow, key: PRNGKey, source: ArraySource) -> Params:
-    """Returns a flow's first params, from all rows where they are few, else from spread-out ones.
+    """Returns the first parameters of a flow.
 
-    Data that is not on the devices: closed forms (whitening, standardizing) take the moments of
-    all rows, in one pass that the processes share; what is trained on from there (actnorm) takes
-    the spread-out rows, which are few and which every process reads.
+    `flow.init` gets all examples if they are few, otherwise examples spread over the source. A
+    closed form that comes first (whitening, standardization) is computed from the moments of all
+    examples if the source is not resident on the devices.
 
     Args:
-        flow: any.
-        key: of the params.
-        source: of rows as wide as the flow.
-
-    Returns:
-        The params.
+        flow: any flow.
+        key: JAX random key.
+        source: examples of the flow's dim.
 
     Raises:
-        FlowjaxError: what `flow.init` finds wrong.
+        FlowjaxError: an error of `flow.init`.
 
     Example:
         >>> from flowjax import flows
@@ -101,49 +97,64 @@ def init_params(flow: Flow, key: PRNGKey, source: ArraySource) -> Params:
         [3.0]
     """
     streamed = source.resident is None
-    if streamed and flow.from_moments is not None:
-        flow = flow.from_moments(moments_of_rows(source))
     numbers = STREAMED_INIT_NUMBERS if streamed else INIT_NUMBERS
     stride = max(1, math.ceil(source.size * source.dim / numbers))
     rows = source.take(np.arange(0, source.size, stride))
     first = {name: jnp.asarray(values) for name, values in rows.items()}
     if "context" in first:
-        return flow.init(key, first["x"], first["context"])
-    return flow.init(key, first["x"])
+        params = flow.init(key, first["x"], first["context"])
+    else:
+        params = flow.init(key, first["x"])
+    if streamed and flow.closed_form is not None and flow.closed_form.inner is None:
+        params = flow.closed_form.set(params, moments_of_rows(source))
+    return params
 
 
-def finish_params(flow: Flow, params: Params, source: ArraySource) -> Params:
-    """Returns params with what a flow sets in closed form after training, if anything.
-
-    Args:
-        flow: any; `glow` whitens its latents.
-        params: trained.
-        source: the rows, which are passed over once.
-
-    Returns:
-        The params, as NumPy arrays where something was set.
+def trained_part(flow: Flow) -> Flow:
+    """Returns the flow that `fit` trains: `flow`, or the flow in front of its closed form.
 
     Example:
         >>> from flowjax import flows
-        >>> flow, x = flows.glow(2, depth=1, width=4), np.array([[1.0, 1], [2, 2], [3, 1]])
-        >>> params = finish_params(flow, flow.init(jax.random.key(0), x), ArraySource(x))
-        >>> sorted(params)
-        ['base', 'bijector', 'latents']
+        >>> flow = flows.glow(2)
+        >>> len(flow.layers) - len(trained_part(flow).layers)
+        1
     """
-    if flow.finish is None:
+    inner = None if flow.closed_form is None else flow.closed_form.inner
+    return flow if inner is None else inner
+
+
+def finish_params(flow: Flow, params: Params, source: ArraySource) -> Params:
+    """Returns the parameters of a flow, given the trained ones of `trained_part(flow)`.
+
+    Args:
+        flow: any flow; `glow` computes the whitening of its latents here.
+        params: trained parameters.
+        source: examples, for one pass if the flow has a closed form that comes last.
+
+    Example:
+        >>> from flowjax import flows
+        >>> flow, source = flows.glow(2), ArraySource(np.array([[1.0, 1], [2, 2], [3, 1]]))
+        >>> trained = init_params(trained_part(flow), jax.random.key(0), source)
+        >>> params = finish_params(flow, trained, source)
+        >>> start = flow.init(jax.random.key(0), source.rows)
+        >>> jax.tree.structure(params) == jax.tree.structure(start)
+        True
+    """
+    inner = trained_part(flow)
+    if flow.closed_form is None or inner is flow:
         return params
-    found = moments_of_latents(flow, params, source)
-    return jax.tree.map(np.asarray, flow.finish(params, found))
+    found = moments_of_latents(inner, params, source)
+    return jax.tree.map(np.asarray, flow.closed_form.set(params, found))
 
 
 def _share(source: ArraySource) -> Iterator[dict[str, np.ndarray]]:
-    """This process's share of the rows, a block at a time."""
+    """Yields the shard of this process, block by block."""
     start, stop = bounds(source.size, processes.shard())
     for at in range(start, stop, ROWS):
         yield source.take(np.arange(at, min(at + ROWS, stop)))
 
 
 def _together(mine: Moments) -> Moments:
-    """The moments of all processes' rows."""
+    """Returns the moments of the shards of all processes."""
     whole = reduce(merge, processes.gather_arrays(mine))
     return whole._replace(count=int(whole.count))

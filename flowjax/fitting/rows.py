@@ -1,4 +1,4 @@
-"""What a fit trains on and what it validates on: sources from what a user hands over."""
+"""Training and validation sources of a fit, made from the arguments of `fit`."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from flowjax.types import FlowjaxError
 
 
 def rows_of(data: Any, context: Any, dim: int, name: str = "data") -> ArraySource:
-    """Returns a source of rows that are as wide as the flow.
+    """Returns the source of some examples, after a check of their dimension.
 
     Args:
-        data: an array `(n, dim)`, a path, or an `ArraySource`, which brings its own context.
-        context: `(n, c)` or None.
-        dim: of the flow.
-        name: of the argument, for errors.
+        data: array of shape (n, dim), a path, or an `ArraySource`, which has its own context.
+        context: array of shape (n, c), or None.
+        dim: size of a data vector of the flow.
+        name: name of the argument in errors.
 
     Raises:
-        ValueError: another shape, numbers that are not finite, a context given twice.
+        FlowjaxError: a wrong shape, numbers that are not finite, or a context given twice.
 
     Example:
         >>> rows_of(np.zeros((3, 2)), None, 2).size
@@ -31,7 +31,7 @@ def rows_of(data: Any, context: Any, dim: int, name: str = "data") -> ArraySourc
     if isinstance(data, ArraySource):
         if context is not None:
             raise FlowjaxError(
-                f"context: expected none beside {name} that is a source; give it to ArraySource"
+                f"context: expected None, because {name} is a source; give the source a context"
             )
         source = data
     else:
@@ -45,31 +45,34 @@ def rows_of(data: Any, context: Any, dim: int, name: str = "data") -> ArraySourc
 def held_out(
     source: ArraySource, validation: Any, context: Any, seed: int
 ) -> tuple[ArraySource, ArraySource | None]:
-    """Returns `(rows to train on, rows to validate on or None)`.
+    """Returns the training source, and the validation source or None.
 
     Args:
-        source: all rows.
-        validation: others like them, in any form that data may have; a share of `source`,
-            strictly between 0 and 1, drawn by `seed`; or None.
-        context: of validation rows, `(m, c)` or None.
-        seed: of the share.
+        source: all examples.
+        validation: validation examples in any form that `rows_of` accepts; a fraction of `source`,
+            between 0 and 1, to hold out; or None.
+        context: context of the validation examples, shape (m, c), or None.
+        seed: seed of the choice of the held-out fraction.
 
     Raises:
-        ValueError: a share that leaves nothing to one of the two; validation rows of another
-            shape, or without a context where the others have one; a context without rows.
+        FlowjaxError: a fraction that leaves one of the two sources empty; validation examples of
+            another shape, or without a context although `source` has one; a context without
+            validation examples.
 
     Example:
         >>> rest, held = held_out(ArraySource(np.zeros((10, 2))), 0.2, None, seed=0)
         >>> rest.size, held.size
         (8, 2)
     """
-    share = not isinstance(validation, str | PathLike | ArraySource) and np.ndim(validation) == 0
-    if share:  # None as well
+    fraction = (
+        not isinstance(validation, str | PathLike | ArraySource) and np.ndim(validation) == 0
+    )
+    if fraction:  # or None
         if context is not None:
-            raise FlowjaxError("validation_context: expected rows in validation beside it")
+            raise FlowjaxError("validation_context: expected an array in validation too")
         if validation is None:
             return source, None
-        return keep_aside(source, float(validation), seed)
+        return hold_out_fraction(source, float(validation), seed)
     held = rows_of(validation, context, source.dim, "validation")
     if has_context(held) != has_context(source):
         expected = "one, as data has one" if has_context(source) else "none, as data has none"
@@ -78,13 +81,13 @@ def held_out(
 
 
 def _numbers(context: Any) -> np.ndarray:
-    """Returns a context as an array; one-hot ones may be of bools."""
+    """Returns a context as an array; bools (one-hot vectors) become floats."""
     array = np.asarray(context)
     return array.astype(np.float32) if array.dtype == bool else array
 
 
 def has_context(source: ArraySource) -> bool:
-    """Whether rows come with a context.
+    """Returns True if the examples have a context.
 
     Example:
         >>> has_context(ArraySource(np.zeros((2, 3)), np.ones((2, 1))))
@@ -93,22 +96,25 @@ def has_context(source: ArraySource) -> bool:
     return "context" in source.take(np.zeros(1, np.int64))
 
 
-def keep_aside(source: ArraySource, share: float, seed: int) -> tuple[ArraySource, ArraySource]:
-    """Splits a source by a shuffle of its rows into `(the rest, the share)`.
+def hold_out_fraction(
+    source: ArraySource, fraction: float, seed: int
+) -> tuple[ArraySource, ArraySource]:
+    """Returns the rest of a source and a random fraction of it.
 
-    Both are in memory where the source is; else both are read through the shuffle.
+    Both are in memory if the source is; otherwise both read it through a shuffle of row numbers.
 
     Raises:
-        FlowjaxError: a share that leaves nothing to one of the two.
+        FlowjaxError: a fraction that leaves one of the two sources empty.
 
     Example:
-        >>> [part.size for part in keep_aside(ArraySource(np.zeros((9, 2))), 1 / 3, seed=0)]
+        >>> [part.size for part in hold_out_fraction(ArraySource(np.zeros((9, 2))), 1 / 3, seed=0)]
         [6, 3]
     """
-    cut = round(share * source.size) if 0 < share < 1 else 0
+    cut = round(fraction * source.size) if 0 < fraction < 1 else 0
     if not 0 < cut < source.size:
         raise FlowjaxError(
-            f"validation: expected a share of {source.size} rows between 0 and 1, got {share}"
+            f"validation: expected a fraction of {source.size} examples between 0 and 1, got "
+            f"{fraction}"
         )
     if source.resident is None:
         return Part(source, cut, source.size, seed=seed), Part(source, 0, cut, seed=seed)

@@ -1,4 +1,4 @@
-"""What a fit remembers beside its state: the rows of metrics, and the best validation so far."""
+"""Metrics of a fit, and its best validation so far."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ from flowjax.types import Flow, Params
 
 
 class Best(NamedTuple):
-    """The best validation so far, as NumPy arrays that a checkpoint keeps.
+    """Best validation so far, as NumPy arrays for a checkpoint.
 
     Attributes:
-        params: those that were validated; before the first validation the first ones.
-        nll: in nats a row, float64; infinite before the first validation.
-        waited: validations since then that were not better.
+        params: parameters with the lowest validation NLL; before a validation, the first ones.
+        nll: their negative log-likelihood in nats per example, float64; infinite before the first
+            validation.
+        waited: number of validations since then.
     """
 
     params: Params
@@ -32,7 +33,7 @@ class Best(NamedTuple):
 
 
 class Validated(NamedTuple):
-    """What a checkpoint of a fit with validation holds: the state, and the best so far."""
+    """Content of a checkpoint of a fit with validation: the training state and the best."""
 
     step: Any
     params: Params
@@ -41,7 +42,7 @@ class Validated(NamedTuple):
 
 
 def no_best(params: Params) -> Best:
-    """Returns where a fit begins: nothing was validated yet.
+    """Returns the value of `Best` before the first validation.
 
     Example:
         >>> no_best({}).nll
@@ -51,7 +52,7 @@ def no_best(params: Params) -> Best:
 
 
 def judge(best: Best, nll: float, params: Params) -> Best:
-    """Returns the best after one more validation.
+    """Returns `best` updated with one more validation.
 
     Example:
         >>> best = judge(judge(no_best("first"), 2.0, "second"), 3.0, "third")
@@ -64,7 +65,7 @@ def judge(best: Best, nll: float, params: Params) -> Best:
 
 
 class Record:
-    """The metrics of a fit, and with held-out rows its best params and its patience."""
+    """Metrics of a fit and, if it has validation examples, its best parameters and patience."""
 
     def __init__(
         self,
@@ -78,7 +79,7 @@ class Record:
         patience: int | None,
         on_step: Callable[[dict[str, float]], bool | None] | None,
     ) -> None:
-        """Takes the first params and what `fit` was asked for; `every` counts with `held` only."""
+        """Takes the first parameters, and arguments of `fit`; `every` needs `held`."""
         self.metrics: list[dict[str, float]] = []
         self.every = every if held is not None else None
         self.best: Any = no_best(params) if held is not None else None
@@ -90,27 +91,27 @@ class Record:
 
     @property
     def ended(self) -> bool:
-        """Whether patience has run out."""
+        """True if the fit stopped early because `patience` was exceeded."""
         patience, best = self._patience, self.best
         return patience is not None and best is not None and int(best.waited) >= patience
 
     def chosen(self, last: Params) -> Params:
-        """Those of the best validation, or the last ones where there was none."""
+        """Returns the parameters of the best validation, or `last` without a validation."""
         return last if self.best is None or math.isinf(self.best.nll) else self.best.params
 
     def saved(self, state: TrainState) -> TrainState | Validated:
-        """What a checkpoint holds of a state."""
+        """Returns the content of a checkpoint of this state."""
         return state if self.best is None else Validated(*state, self.best)
 
     def restored(self, saved: Any) -> TrainState:
-        """Takes what `saved` gave back, and returns the state in it."""
+        """Restores the best validation from a checkpoint, and returns the training state."""
         if self.best is None:
             return saved
         self.best = saved.best
         return TrainState(saved.step, saved.params, saved.opt_state)
 
     def on_chunk(self, chunk: Chunk, state: TrainState) -> bool:
-        """Turns a dispatch into rows at fixed steps, so that they do not depend on its length."""
+        """Adds metrics at fixed steps, independent of the lengths of the dispatches."""
         speed = (chunk.stop - chunk.start) * self._batch_size / chunk.seconds
         enough = False
         for i, step in enumerate(range(chunk.start + 1, chunk.stop + 1)):
@@ -119,7 +120,7 @@ class Record:
             if step % self._log_every and step != self._steps and not validates:
                 continue
             row = self._row(step, speed)
-            if validates:  # a dispatch ends here: the state is that of this step
+            if validates:  # dispatches end at these steps, so `state` is the state of this step
                 held = self._validate(devices.to_host(state.params))
                 bits = held / (math.log(2) * self._flow.dim)
                 row |= {"validation_nll_nats": held, "validation_bits_per_dim": bits}

@@ -1,35 +1,19 @@
-"""Base densities: what a flow's latents are compared with."""
+"""Base densities of the latents: normal, Student-t, and a normal conditioned on a context."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from flowjax.bijectors.common import bounded, total
 from flowjax.bijectors.conditioner import Conditioner, apply_net, init_net, mlp, name_of
-from flowjax.types import Array, FlowjaxError, Params, PRNGKey
+from flowjax.types import Array, Base, FlowjaxError, Params, PRNGKey
 
 LOG_2PI = math.log(2 * math.pi)
-
-
-class Base(NamedTuple):
-    """A density over latents `(n, dim)`, as three pure functions.
-
-    Attributes:
-        init: `init(key, z, context=None) -> params`.
-        log_prob: `log_prob(params, z, context=None) -> (n,)`, in nats.
-        sample: `sample(params, key, shape, dtype, context=None) -> shape`.
-        line: its line in a layer list.
-    """
-
-    init: Callable[..., Params]
-    log_prob: Callable[..., Array]
-    sample: Callable[..., Array]
-    line: str
 
 
 def _nothing(key: PRNGKey, z: Array, context: Array | None = None) -> Params:

@@ -1,8 +1,9 @@
-"""What a recipe's words stand for: kinds of coupling, kinds of mixing between couplings."""
+"""Named choices of the recipes: kinds of coupling, and of mixing between couplings."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 from flowjax.bijectors import (
     additive_coupling,
@@ -14,6 +15,11 @@ from flowjax.bijectors import (
 )
 from flowjax.types import Bijector, FlowjaxError
 
+Coupling = Literal["additive", "affine", "spline"]
+Mixing = Literal["random", "reverse", "lu", "none"]
+Mask = Literal["half", "checkerboard"]
+BaseName = Literal["normal", "student_t", "conditional"]
+
 COUPLINGS: dict[str, Callable[..., Bijector]] = {
     "additive": additive_coupling,
     "affine": affine_coupling,
@@ -22,7 +28,14 @@ COUPLINGS: dict[str, Callable[..., Bijector]] = {
 
 
 def mixing(kind: str, seed: int) -> list[Bijector]:
-    """Returns what mixes the coordinates between couplings, as no bijector or one.
+    """Returns the bijectors that mix the coordinates between two couplings: none or one.
+
+    Args:
+        kind: "random", a fixed permutation; "reverse"; "lu", a learned linear map; or "none".
+        seed: seed of the permutation or of the first linear map.
+
+    Raises:
+        FlowjaxError: unknown kind.
 
     Example:
         >>> [part.layers for part in mixing("random", seed=2)], mixing("none", seed=2)
@@ -40,7 +53,7 @@ def mixing(kind: str, seed: int) -> list[Bijector]:
 
 
 def coupling_named(kind: str) -> Callable[..., Bijector]:
-    """Returns the function of a coupling's name.
+    """Returns the coupling function of a name, or raises FlowjaxError.
 
     Example:
         >>> coupling_named("affine").__name__

@@ -1,39 +1,63 @@
-"""Recipes that need no training: whitening and standardizing; and the flow that starts as one."""
+"""Closed-form recipes: whitening, standardization, identity; and Glow after a whitening."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from flowjax.bijectors import Conditioner, Moments, chain, identity
+from flowjax.bijectors import Moments, chain
+from flowjax.bijectors import identity as identity_bijector
 from flowjax.bijectors import standardize as standardize_bijector
 from flowjax.bijectors import whitening as whitening_bijector
 from flowjax.bijectors.common import product
-from flowjax.flows.base import Base
-from flowjax.flows.build import build
-from flowjax.flows.glow import glow_bijector
-from flowjax.types import FROZEN, Array, Flow, Params, PRNGKey
+from flowjax.flows.build import Noise, build
+from flowjax.flows.choices import BaseName
+from flowjax.flows.glow import glow
+from flowjax.flows.recipe import recipe
+from flowjax.types import FROZEN, Array, Base, Bijector, ClosedForm, Flow, Params, PRNGKey
 
 
-def _dropped_noise(params: Params, key: PRNGKey, x: Array) -> Array:
-    """Returns samples with the coordinates that a whitening dropped drawn from their density."""
-    p = (params[0] if isinstance(params, tuple) else params)[FROZEN]
-    e = jax.random.normal(key, x.shape, x.dtype) * jnp.exp(0.5 * p["log_noise"])
-    return x + e - product(product(e, p["matrix"]), p["inverse"])
+def _noise_of_dropped(part: Callable[[Params], Params]) -> Noise:
+    """Returns the function that adds the coordinates dropped by a whitening to samples.
+
+    `part` takes the params of the whitening from those of the bijector.
+    """
+
+    def noise(params: Params, key: PRNGKey, x: Array) -> Array:
+        p = part(params)[FROZEN]
+        e = jax.random.normal(key, x.shape, x.dtype) * jnp.exp(0.5 * p["log_noise"])
+        return x + e - product(product(e, p["matrix"]), p["inverse"])
+
+    return noise
 
 
-def _streamable(
-    made: Callable[[Moments | None], Flow], moments: Moments | None, shrinkage: float | str = 0.0
-) -> Flow:
-    """Returns `made(moments)`, which can be made anew from moments found later, unless given."""
-    flow = made(moments)
-    if moments is not None or shrinkage == "ledoit_wolf":  # that one needs the rows themselves
-        return flow
-    return flow._replace(from_moments=made)
+def _closed_form(
+    dim: int,
+    moments: Moments | None,
+    from_moments: Callable[[Moments], Bijector],
+    put: Callable[[Params, Params], Params] = lambda params, part: part,
+    *,
+    possible: bool = True,
+) -> ClosedForm | None:
+    """Returns the closed form of a part that comes first; None if `moments` already fix it.
+
+    `put(bijector_params, part)` replaces the params of the part.
+    """
+    if moments is not None or not possible:
+        return None
+
+    def set_part(params: Params, found: Moments) -> Params:
+        x = jnp.zeros((1, dim), jnp.float32)  # only its shape and type matter
+        part = from_moments(found).init(jax.random.key(0), x)
+        return {**params, "bijector": put(params["bijector"], part)}
+
+    return ClosedForm(set_part)
 
 
+@recipe
 def whitening(
     dim: int,
     *,
@@ -42,20 +66,21 @@ def whitening(
     shrinkage: float | str = 0.0,
     eigenvalue_floor: float = 1e-6,
     moments: Moments | None = None,
-    base: str | Base = "normal",
+    base: BaseName | Base = "normal",
 ) -> Flow:
-    """Returns PCA whitening as a flow: the maximum-likelihood Gaussian, closed form at `init`.
+    """Returns PCA whitening as a flow: the maximum-likelihood Gaussian, in closed form at `init`.
 
-    With `components` < dim it is probabilistic PCA: `forward` gives (n, components), `log_prob`
-    is exact, and samples have the dropped coordinates' noise put back.
+    With `components` < dim it is probabilistic PCA: `forward` returns (n, components), `log_prob`
+    is exact, and samples include noise in the dropped components.
 
     Args:
         dim: size of a data vector.
-        components: leading coordinates to keep; None keeps all.
-        beta: 1 whitens, 0 only rotates.
-        shrinkage: a number in [0, 1], "auto" or "ledoit_wolf"; for fewer rows than dim.
-        eigenvalue_floor: relative to the largest eigenvalue.
-        moments: streamed moments to take in place of the batch given to `init`.
+        components: number of leading components to keep; None keeps all.
+        beta: exponent of the eigenvalues: 1 whitens, 0 only rotates.
+        shrinkage: weight of the spherical covariance: a number in [0, 1], "auto" or
+            "ledoit_wolf". Use one of the names if there are fewer examples than dimensions.
+        eigenvalue_floor: smallest eigenvalue, relative to the largest.
+        moments: moments of the data, used instead of those of the batch given to `init`.
         base: "normal", "student_t" or a `Base`.
 
     Returns:
@@ -74,30 +99,34 @@ def whitening(
         >>> flow.forward(params, x)[0].shape, flow.log_prob(params, x).shape
         ((20, 2), (20,))
     """
-    drops = components is not None and components < dim
 
-    def made(moments: Moments | None) -> Flow:
-        bijector = whitening_bijector(
+    def part(moments: Moments | None) -> Bijector:
+        return whitening_bijector(
             components=components,
             beta=beta,
             shrinkage=shrinkage,
             eigenvalue_floor=eigenvalue_floor,
             moments=moments,
         )
-        noise = _dropped_noise if drops else None
-        return build(
-            bijector, dim, base=base, name="whitening", latent_dim=components, noise=noise
-        )
 
-    return _streamable(made, moments, shrinkage)
+    drops = components is not None and components < dim
+    noise = _noise_of_dropped(lambda params: params) if drops else None
+    flow = build(
+        part(moments), dim, base=base, name="whitening", latent_dim=components, noise=noise
+    )
+    possible = shrinkage != "ledoit_wolf"  # which needs the examples, not only their moments
+    return flow._replace(closed_form=_closed_form(dim, moments, part, possible=possible))
 
 
-def standardize(dim: int, *, moments: Moments | None = None, base: str | Base = "normal") -> Flow:
-    """Returns each coordinate minus its mean over its standard deviation, closed form at `init`.
+@recipe
+def standardize(
+    dim: int, *, moments: Moments | None = None, base: BaseName | Base = "normal"
+) -> Flow:
+    """Returns (x - mean) / standard deviation per coordinate, in closed form at `init`.
 
     Args:
         dim: size of a data vector.
-        moments: streamed moments to take in place of the batch given to `init`.
+        moments: moments of the data, used instead of those of the batch given to `init`.
         base: "normal", "student_t" or a `Base`.
 
     Returns:
@@ -110,12 +139,14 @@ def standardize(dim: int, *, moments: Moments | None = None, base: str | Base = 
         (20,)
     """
 
-    def made(moments: Moments | None) -> Flow:
-        return build(standardize_bijector(moments=moments), dim, base=base, name="standardize")
+    def part(moments: Moments | None) -> Bijector:
+        return standardize_bijector(moments=moments)
 
-    return _streamable(made, moments)
+    flow = build(part(moments), dim, base=base, name="standardize")
+    return flow._replace(closed_form=_closed_form(dim, moments, part))
 
 
+@recipe
 def whitening_glow(
     dim: int,
     *,
@@ -123,48 +154,24 @@ def whitening_glow(
     shrinkage: float | str = 0.0,
     eigenvalue_floor: float = 1e-6,
     moments: Moments | None = None,
-    levels: int | None = None,
-    depth: int = 3,
-    width: int = 32,
-    hidden_layers: int = 2,
-    coupling: str = "additive",
-    permutation: str = "random",
-    mask: str = "half",
-    conditional_split: bool = False,
-    conditioner: Conditioner | None = None,
-    base: str | Base = "normal",
-    seed: int = 0,
-    unroll: int | None = None,
-    checkpoint: bool = False,
+    **glow_options: Any,
 ) -> Flow:
-    """Returns whitening -> Glow: it starts as the whitening, and training can only add to that.
+    """Returns a whitening followed by Glow, which starts with the density of the whitening.
 
-    The data are white when they reach Glow, whose actnorms and couplings start as the identity and
-    whose fixed permutations (or, with "lu", rotations) leave the normal base's density as it is:
-    at init the log-likelihood of any point is the whitening's own.
+    Actnorms and couplings of this Glow start as the identity. Its permutations (or the rotations
+    of `permutation="lu"`) do not change the density of a normal base. So at init the
+    log-likelihood of each example is that of the whitening.
 
     Args:
         dim: size of a data vector.
-        components: as in `whitening`.
-        shrinkage: as in `whitening`.
-        eigenvalue_floor: as in `whitening`.
-        moments: as in `whitening`.
-        levels: this and all that follow as in `glow`.
-        depth: as in `glow`.
-        width: as in `glow`.
-        hidden_layers: as in `glow`.
-        coupling: as in `glow`.
-        permutation: as in `glow`.
-        mask: as in `glow`.
-        conditional_split: as in `glow`.
-        conditioner: as in `glow`.
-        base: as in `glow`.
-        seed: as in `glow`.
-        unroll: as in `glow`.
-        checkpoint: as in `glow`.
+        components: number of leading components to keep; None keeps all.
+        shrinkage: weight of the spherical covariance, see `whitening`.
+        eigenvalue_floor: smallest eigenvalue, relative to the largest.
+        moments: moments of the data, used instead of those of the batch given to `init`.
+        **glow_options: keyword arguments of `glow` except `init` and `whiten_latents`.
 
     Returns:
-        A `Flow`; the whitening's part of its parameters is frozen.
+        A `Flow`; the parameters of the whitening are frozen.
 
     Raises:
         FlowjaxError: an option out of range.
@@ -179,45 +186,37 @@ def whitening_glow(
         True
     """
     latent = dim if components is None else components
-    second = glow_bijector(
-        latent,
-        levels=levels,
-        depth=depth,
-        width=width,
-        hidden_layers=hidden_layers,
-        coupling=coupling,
-        permutation=permutation,
-        mask=mask,
-        conditional_split=conditional_split,
-        conditioner=conditioner,
-        seed=seed,
-        unroll=unroll,
-        checkpoint=checkpoint,
-        init="identity",
-    )
-    noise = _dropped_noise if latent < dim else None
+    rest: Any = glow(latent, init="identity", whiten_latents=False, **glow_options)
 
-    def made(moments: Moments | None) -> Flow:
-        first = whitening_bijector(
+    def part(moments: Moments | None) -> Bijector:
+        return whitening_bijector(
             components=components,
             shrinkage=shrinkage,
             eigenvalue_floor=eigenvalue_floor,
             moments=moments,
         )
-        return build(
-            chain(first, second),
-            dim,
-            base=base,
-            name="whitening_glow",
-            latent_dim=latent,
-            noise=noise,
-        )
 
-    return _streamable(made, moments, shrinkage)
+    flow = build(
+        chain(part(moments), rest.bijector),
+        dim,
+        base=rest.base,
+        name="whitening_glow",
+        latent_dim=latent,
+        noise=_noise_of_dropped(lambda params: params[0]) if latent < dim else None,
+    )
+    closed_form = _closed_form(
+        dim,
+        moments,
+        part,
+        lambda params, first: (first, *params[1:]),
+        possible=shrinkage != "ledoit_wolf",
+    )
+    return flow._replace(closed_form=closed_form)
 
 
-def none(dim: int, *, base: str | Base = "normal") -> Flow:
-    """Returns the flow that leaves vectors as they are: plain pooled embeddings.
+@recipe
+def identity(dim: int, *, base: BaseName | Base = "normal") -> Flow:
+    """Returns the flow that does not change its input: plain pooled embeddings.
 
     Args:
         dim: size of a data vector.
@@ -228,8 +227,8 @@ def none(dim: int, *, base: str | Base = "normal") -> Flow:
 
     Example:
         >>> import jax.numpy as jnp
-        >>> flow, x = none(2), jnp.zeros((3, 2))
+        >>> flow, x = identity(2), jnp.zeros((3, 2))
         >>> flow.forward({"bijector": {}, "base": {}}, x)[0].shape
         (3, 2)
     """
-    return build(identity(), dim, base=base, name="none")
+    return build(identity_bijector(), dim, base=base, name="identity")

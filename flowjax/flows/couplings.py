@@ -1,46 +1,47 @@
-"""Recipes of one scale: RealNVP and the neural spline flow."""
+"""Single-scale recipes: RealNVP and the neural spline flow."""
 
 from __future__ import annotations
 
 from flowjax.bijectors import Conditioner, actnorm, chain, mlp, repeat, spline_coupling
-from flowjax.flows.base import Base
 from flowjax.flows.build import build
-from flowjax.flows.choices import coupling_named, mixing
-from flowjax.types import Flow, FlowjaxError
+from flowjax.flows.choices import BaseName, Coupling, Mask, Mixing, coupling_named, mixing
+from flowjax.flows.recipe import recipe
+from flowjax.types import Base, Flow, FlowjaxError
 
 
+@recipe
 def realnvp(
     dim: int,
     *,
     depth: int = 8,
     width: int = 64,
     hidden_layers: int = 2,
-    coupling: str = "affine",
+    coupling: Coupling = "affine",
     normalize: bool = True,
-    permutation: str = "none",
-    mask: str = "half",
+    permutation: Mixing = "none",
+    mask: Mask = "half",
     conditioner: Conditioner | None = None,
-    base: str | Base = "normal",
+    base: BaseName | Base = "normal",
     seed: int = 0,
     unroll: int | None = None,
     checkpoint: bool = False,
 ) -> Flow:
-    """Returns RealNVP for vectors: depth affine couplings, the two halves taking turns.
+    """Returns RealNVP for vectors: affine couplings that transform the two halves alternately.
 
     Args:
         dim: size of a data vector, at least 2.
-        depth: couplings, an even number: they come in pairs.
-        width: of the conditioners' hidden layers.
-        hidden_layers: of the conditioners.
+        depth: number of couplings, an even number.
+        width: width of the hidden layers of the conditioners.
+        hidden_layers: number of hidden layers of the conditioners.
         coupling: "affine", "additive" or "spline".
-        normalize: an actnorm before each pair, in place of the original's batch norm.
-        permutation: "none", "random", "reverse" or "lu", after each pair.
-        mask: "half" or "checkerboard".
-        conditioner: factory in place of `mlp(width, hidden_layers)`.
+        normalize: True puts an actnorm before each pair, where the original has batch norm.
+        permutation: "none", "random", "reverse" or "lu", after each pair; see `glow`.
+        mask: "half" or "checkerboard", the coordinates that a coupling transforms.
+        conditioner: factory of conditioner nets, instead of `mlp(width, hidden_layers)`.
         base: "normal", "student_t", "conditional" or a `Base`.
-        seed: of the permutations.
-        unroll: pairs laid out per scan step, see `bijectors.repeat`.
-        checkpoint: see `bijectors.repeat`.
+        seed: seed of the permutations.
+        unroll: pairs per iteration of `lax.scan`, see `bijectors.repeat`.
+        checkpoint: True recomputes activations in the backward pass, see `bijectors.repeat`.
 
     Returns:
         A `Flow`. A context (n, width), given to `init`, conditions every coupling.
@@ -66,6 +67,7 @@ def realnvp(
     return build(bijector, dim, base=base, name="realnvp")
 
 
+@recipe
 def neural_spline(
     dim: int,
     *,
@@ -74,10 +76,10 @@ def neural_spline(
     hidden_layers: int = 2,
     bins: int = 8,
     bound: float = 5.0,
-    permutation: str = "lu",
-    mask: str = "half",
+    permutation: Mixing = "lu",
+    mask: Mask = "half",
     conditioner: Conditioner | None = None,
-    base: str | Base = "normal",
+    base: BaseName | Base = "normal",
     seed: int = 0,
     unroll: int | None = None,
     checkpoint: bool = False,
@@ -86,18 +88,18 @@ def neural_spline(
 
     Args:
         dim: size of a data vector, at least 2.
-        depth: steps.
-        width: of the conditioners' hidden layers.
-        hidden_layers: of the conditioners.
-        bins: of each spline.
-        bound: the splines live on [-bound, bound], outside they are the identity.
-        permutation: "lu", "random", "reverse" or "none", before each coupling.
-        mask: "half" or "checkerboard".
-        conditioner: factory in place of `mlp(width, hidden_layers)`.
+        depth: number of steps.
+        width: width of the hidden layers of the conditioners.
+        hidden_layers: number of hidden layers of the conditioners.
+        bins: bins of each spline.
+        bound: splines transform the interval [-bound, bound] and are the identity outside.
+        permutation: "lu", "random", "reverse" or "none", before each coupling; see `glow`.
+        mask: "half" or "checkerboard", the coordinates that a coupling transforms.
+        conditioner: factory of conditioner nets, instead of `mlp(width, hidden_layers)`.
         base: "normal", "student_t", "conditional" or a `Base`.
-        seed: of the permutations and of the LU rotations.
-        unroll: see `bijectors.repeat`.
-        checkpoint: see `bijectors.repeat`.
+        seed: seed of the permutations and of the initial rotations of the LU layers.
+        unroll: steps per iteration of `lax.scan`, see `bijectors.repeat`.
+        checkpoint: True recomputes activations in the backward pass, see `bijectors.repeat`.
 
     Returns:
         A `Flow`. A context (n, width), given to `init`, conditions every coupling.

@@ -1,8 +1,9 @@
-"""Recipes of the Glow family: the paper's, and the one BERT-flow's released code trains."""
+"""Recipes of the Glow family: the flow of the BERT-flow paper, and that of its released code."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 from flowjax.bijectors import (
     Conditioner,
@@ -15,10 +16,12 @@ from flowjax.bijectors import (
     reverse,
     split,
 )
-from flowjax.flows.base import Base
+from flowjax.flows.base import NORMAL
 from flowjax.flows.build import build
-from flowjax.flows.choices import coupling_named, mixing
-from flowjax.types import Bijector, Flow, FlowjaxError
+from flowjax.flows.choices import BaseName, Coupling, Mask, Mixing, coupling_named, mixing
+from flowjax.flows.recipe import recipe
+from flowjax.flows.white_latents import with_white_latents
+from flowjax.types import Base, Bijector, Flow, FlowjaxError
 
 
 def _multiscale(
@@ -30,25 +33,26 @@ def _multiscale(
     conditioner: Conditioner | None = None,
 ) -> Bijector:
     """Returns level(0), split, level(1), split, ..., level(levels - 1)."""
-    room = _room(dim)
-    if not isinstance(levels, int) or not 1 <= levels <= room:
-        fits = f"1 to {room}" if room > 1 else "1" if room else "dim >= 2"
+    most = _most_levels(dim)
+    if not isinstance(levels, int) or not 1 <= levels <= most:
+        fits = f"1 to {most}" if most > 1 else "1" if most else "dim >= 2"
         raise FlowjaxError(f"levels: expected {fits} for dim {dim}, got {levels!r}")
     inner = level(levels - 1)
     for index in reversed(range(levels - 1)):
-        left = split(inner, conditional=conditional, conditioner=conditioner)
-        inner = chain(level(index), left)
+        rest = split(inner, conditional=conditional, conditioner=conditioner)
+        inner = chain(level(index), rest)
     return inner
 
 
-def _room(dim: int) -> int:
-    """Returns how many levels fit."""
-    room, size = 0, dim
-    while size >= 2:  # the kept half is the larger one: 3 -> 2 -> 1
-        room, size = room + 1, size - size // 2
-    return room
+def _most_levels(dim: int) -> int:
+    """Returns the largest number of levels for this dim."""
+    levels, size = 0, dim
+    while size >= 2:  # the next level gets the larger half: 3 -> 2 -> 1
+        levels, size = levels + 1, size - size // 2
+    return levels
 
 
+@recipe
 def glow(
     dim: int,
     *,
@@ -56,50 +60,52 @@ def glow(
     depth: int = 3,
     width: int = 32,
     hidden_layers: int = 2,
-    coupling: str = "additive",
-    permutation: str = "random",
-    mask: str = "half",
+    coupling: Coupling = "additive",
+    permutation: Mixing = "random",
+    mask: Mask = "half",
     conditional_split: bool = False,
     conditioner: Conditioner | None = None,
-    base: str | Base = "normal",
+    base: BaseName | Base = "normal",
+    init: Literal["data", "identity"] = "data",
     whiten_latents: bool = True,
     seed: int = 0,
     unroll: int | None = None,
     checkpoint: bool = False,
 ) -> Flow:
-    """Returns Glow for vectors: levels of depth x [actnorm, permutation, coupling], split between.
+    """Returns Glow for vectors: levels of depth x [actnorm, permutation, coupling].
 
-    The defaults are BERT-flow's paper: additive couplings, fixed random permutations, 2 levels of
-    depth 3, width 32; one thing is ours, `whiten_latents`, which `fit` adds at its end. At init it
-    standardizes the first batch and permutes it, no more.
+    After each level but the last, `split` factors out half of the dimensions. The defaults are
+    those of the BERT-flow paper (additive couplings, fixed random permutations, 2 levels of depth
+    3, width 32), and `whiten_latents`, which is not in the paper. At init, the flow standardizes
+    and permutes the first batch.
 
     Args:
         dim: size of a data vector.
-        levels: how many; after each but the last, half of the coordinates leave. None is 2, or 1
-            where dim has room for no more.
-        depth: steps in a level.
-        width: of the conditioners' hidden layers.
-        hidden_layers: of the conditioners.
+        levels: number of levels; None means 2, or 1 if `dim` is too small for 2.
+        depth: steps per level.
+        width: width of the hidden layers of the conditioners.
+        hidden_layers: number of hidden layers of the conditioners.
         coupling: "additive", "affine" or "spline".
         permutation: "random" (fixed by `seed`; the same in each step of a level), "reverse",
-            "lu" (learned linear map, Glow's 1x1 convolution) or "none".
-        mask: "half" or "checkerboard".
-        conditional_split: leavers meet a learned prior given what stays, see `bijectors.split`.
-        conditioner: factory in place of `mlp(width, hidden_layers)`.
+            "lu" (learned linear map, the 1x1 convolution of Glow) or "none".
+        mask: "half" or "checkerboard", the coordinates that a coupling transforms.
+        conditional_split: True gives factored-out dimensions a learned prior that depends on the
+            remaining dimensions, see `bijectors.split`.
+        conditioner: factory of conditioner nets, instead of `mlp(width, hidden_layers)`.
         base: "normal", "student_t", "conditional" or a `Base`.
-        whiten_latents: `fit` ends with a closed-form whitening of the latents. Additive couplings
-            and permutations leave them correlated, and cosine similarity suffers from that. The
-            paper has no such step: False is its flow. Over a base other than the normal there
-            is none either.
-        seed: of the permutations.
-        unroll: see `bijectors.repeat`.
-        checkpoint: see `bijectors.repeat`.
+        init: initialisation of the actnorms: "data" standardizes the first batch, "identity"
+            starts with scale 1 and shift 0.
+        whiten_latents: True makes `fit` whiten the latents in closed form after the training.
+            False is the flow of the paper. A base other than the normal has no such step.
+        seed: seed of the permutations.
+        unroll: steps per iteration of `lax.scan`, see `bijectors.repeat`.
+        checkpoint: True recomputes activations in the backward pass, see `bijectors.repeat`.
 
     Returns:
         A `Flow`. A context (n, width), given to `init`, conditions every coupling.
 
     Raises:
-        FlowjaxError: an option out of range, or more levels than dim has room for.
+        FlowjaxError: an option out of range, or more levels than `dim` allows.
 
     References:
         Glow, https://arxiv.org/abs/1807.03039; BERT-flow, https://arxiv.org/abs/2011.05864.
@@ -112,53 +118,20 @@ def glow(
         >>> flow.log_prob(params, x).shape
         (20,)
     """
-    bijector = glow_bijector(
-        dim,
-        levels=levels,
-        depth=depth,
-        width=width,
-        hidden_layers=hidden_layers,
-        coupling=coupling,
-        permutation=permutation,
-        mask=mask,
-        conditional_split=conditional_split,
-        conditioner=conditioner,
-        seed=seed,
-        unroll=unroll,
-        checkpoint=checkpoint,
-    )
-    return build(bijector, dim, base=base, name="glow", whiten_latents=whiten_latents)
-
-
-def glow_bijector(
-    dim: int,
-    *,
-    levels: int | None,
-    depth: int,
-    width: int,
-    hidden_layers: int,
-    coupling: str,
-    permutation: str,
-    mask: str,
-    conditional_split: bool,
-    conditioner: Conditioner | None,
-    seed: int,
-    unroll: int | None,
-    checkpoint: bool,
-    init: str = "data",
-) -> Bijector:
-    """Returns the bijector of `glow`, whose arguments it takes, for other recipes to build on."""
     net = mlp(width, hidden_layers) if conditioner is None else conditioner
     layer = coupling_named(coupling)(conditioner=net, mask=mask)
-    levels = min(2, max(1, _room(dim))) if levels is None else levels
+    levels = min(2, max(1, _most_levels(dim))) if levels is None else levels
 
     def level(index: int) -> Bijector:
         step = chain(actnorm(init=init), *mixing(permutation, seed + index), layer)
         return repeat(step, depth, unroll=unroll, checkpoint=checkpoint)
 
-    return _multiscale(dim, levels, level, conditional=conditional_split, conditioner=net)
+    bijector = _multiscale(dim, levels, level, conditional=conditional_split, conditioner=net)
+    flow = build(bijector, dim, base=base, name="glow")
+    return with_white_latents(flow) if whiten_latents and flow.base is NORMAL else flow
 
 
+@recipe
 def glow_as_released(
     dim: int,
     *,
@@ -168,28 +141,29 @@ def glow_as_released(
     data_dependent_init: bool = False,
     unroll: int | None = None,
 ) -> Flow:
-    """Returns the flow that BERT-flow's released code trains, which is not quite its paper's.
+    """Returns the flow of BERT-flow's released code, which differs from the flow of its paper.
 
-    Per level depth x [actnorm -> fixed reversal -> additive coupling]; the conditioner's hidden
-    layers have actnorms of their own, log-scales are stored divided by 3, kernels start
-    N(0, 0.05). Actnorms start Glorot-uniform, since the code never triggers its data-dependent
-    init; UKPLab's port does trigger it: `data_dependent_init=True`. log_det is a constant of
-    the parameters. Train it with `flowjax.training.adam_uncorrected`, whose `gradient_scale`
-    makes `fit`'s loss, nats a row, the code's: bits per dimension, summed over a pair's two.
+    Each level has depth x [actnorm, reversal, additive coupling]. The hidden layers of the
+    conditioners have actnorms too, log-scales are stored divided by 3, and kernels are initialised
+    with N(0, 0.05). Actnorms are initialised Glorot-uniform, because the released code never runs
+    its data-dependent initialisation; the port of UKPLab runs it (`data_dependent_init=True`).
+    log_det is the same for all examples. Train this flow with `flowjax.training.adam_uncorrected`:
+    its `gradient_scale` converts the loss of `fit`, nats per example, to the loss of the released
+    code, bits per dimension summed over the two sentences of a pair.
 
     Args:
         dim: size of a data vector.
-        levels: 3 in the code's default config, 2 in the paper.
-        depth: steps in a level.
-        width: of the conditioners' two hidden layers.
-        data_dependent_init: set all actnorms from the first batch.
-        unroll: see `bijectors.repeat`.
+        levels: number of levels; 3 in the default config of the code, 2 in the paper.
+        depth: steps per level.
+        width: width of the two hidden layers of the conditioners.
+        data_dependent_init: True initialises all actnorms from the first batch.
+        unroll: steps per iteration of `lax.scan`, see `bijectors.repeat`.
 
     Returns:
         A `Flow` with a standard normal base; its latents are (eps level 1, eps level 2, top).
 
     Raises:
-        FlowjaxError: more levels than dim has room for.
+        FlowjaxError: more levels than `dim` allows.
 
     References:
         BERT-flow, https://arxiv.org/abs/2011.05864, and its released code.
@@ -202,7 +176,7 @@ def glow_as_released(
         >>> flow.forward(params, x)[0].shape
         (9, 8)
     """
-    init = "data" if data_dependent_init else "glorot"
+    init: Literal["data", "glorot"] = "data" if data_dependent_init else "glorot"
     net = glow_net(width, init=init, logscale_factor=3.0)
     norm = actnorm(init=init, logscale_factor=3.0)
     step = chain(norm, reverse(), additive_coupling(conditioner=net))

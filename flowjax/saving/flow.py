@@ -1,9 +1,9 @@
-"""A flow of rows in a folder: what `fit-array` leaves, and how to have it back in Python."""
+"""Saved flows: `save_flow`, `load_flow`, and the entry of a flow in `config.json`."""
 
 from __future__ import annotations
 
+import hashlib
 import json
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,132 +12,190 @@ import jax
 import numpy as np
 
 from flowjax import flows
-from flowjax.bijectors.moments import Moments
+from flowjax.saving.folder import CONFIG, find_folder, new_folder, read_config
 from flowjax.saving.params import load_params, save_params
 from flowjax.types import Flow, FlowjaxError, Params
 
-FORMAT = 2  # of 1, LU layers had other fixed permutations and wide repeats were stacked
+FILE = "flow.safetensors"
 
 
-def save_flow(
-    folder: str | Path,
-    params: Params,
-    *,
-    name: str,
-    dim: int,
-    options: Mapping[str, Any],
-    context_width: int | None = None,
-) -> Path:
-    """Writes a fitted recipe: `config.json` and `flow.safetensors`; the whole folder or none.
+def save_flow(folder: str | Path, flow: Flow, params: Params, *, overwrite: bool = False) -> Path:
+    """Writes a flow and its parameters to a folder: `config.json` and `flow.safetensors`.
 
     Args:
-        folder: a new one.
-        params: what `fit` gave.
-        name: the recipe, for `flows.make`.
-        dim: size of a data vector.
-        options: the recipe's keyword arguments, such as `{"depth": 4}`: names and numbers.
-        context_width: of the context that it was fitted with, if any.
+        folder: a new folder.
+        flow: a recipe of `flowjax.flows`, or a composed flow, which `load_flow` then needs.
+        params: parameters from `fit` or `flow.init`.
+        overwrite: True replaces an existing folder of this function.
 
     Returns:
         The folder.
 
     Raises:
-        FlowjaxError: the folder exists; an option that is a function, a `Base` or the like.
+        FlowjaxError: the folder exists, or the parameters do not belong to this flow.
 
     Example:
         >>> import tempfile
-        >>> flow = flows.make("realnvp", 2, depth=2, width=8)
-        >>> params = flow.init(jax.random.key(0), np.ones((3, 2)))
+        >>> flow, x = flows.realnvp(2, depth=2, width=8), np.ones((3, 2))
         >>> folder = Path(tempfile.mkdtemp()) / "model"
-        >>> made = dict(name="realnvp", dim=2, options={"depth": 2, "width": 8})
-        >>> again, loaded = load_flow(save_flow(folder, params, **made))
-        >>> again.log_prob(loaded, np.zeros((1, 2))).shape
-        (1,)
+        >>> _ = save_flow(folder, flow, flow.init(jax.random.key(0), x))
+        >>> again, params = load_flow(folder)
+        >>> again.log_prob(params, x).shape
+        (3,)
     """
-    folder = Path(folder)
-    if folder.exists():
-        raise FlowjaxError(f"{folder}: exists already; expected a new folder")
-    finished = isinstance(params, dict) and "latents" in params
-    spec = {"format": FORMAT, "array_flow": name, "options": dict(options), "dim": dim}
-    try:
-        text = json.dumps({**spec, "context_width": context_width, "finished": finished}, indent=2)
-    except TypeError as error:
-        raise FlowjaxError(f"options: expected names and numbers: {error}") from None
-    partial = folder.with_name(f"{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed as it ended
-    partial.mkdir(parents=True)
-    save_params(params, partial / "flow.safetensors")
-    (partial / "config.json").write_text(text + "\n", "utf-8")
-    partial.rename(folder)
-    return folder
+    with new_folder(folder, {"flow": describe_flow(flow, params)}, overwrite=overwrite) as partial:
+        save_params(params, partial / FILE)
+    return Path(folder)
 
 
-def holds_flow(folder: str | Path) -> bool:
-    """Whether a run or model folder is one of `fit-array`, and not of sentences.
-
-    Example:
-        >>> holds_flow("nowhere")
-        False
-    """
-    try:
-        spec = json.loads(_config(Path(folder)).read_text("utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(spec, dict) and "array_flow" in spec
-
-
-def load_flow(folder: str | Path) -> tuple[Flow, Params]:
-    """Reads a fitted flow of rows back.
+def load_flow(folder: str | Path, flow: Flow | None = None) -> tuple[Flow, Params]:
+    """Reads a flow and its parameters from a folder.
 
     Args:
-        folder: a run of `flowjax fit-array`, its `model/`, or what `save_flow` wrote.
+        folder: a folder of `save_flow`, or a run of `flowjax fit-array`.
+        flow: the flow if it is a composed one; its layers must equal those of the saved flow.
 
     Returns:
         `(flow, params)`; `flow.log_prob(params, x)` is in nats.
 
     Raises:
-        FlowjaxError: another kind of folder, of another format, or damaged.
+        FlowjaxError: no such folder, another format, damage, or a flow with other layers.
 
     Example:
-        >>> try:
-        ...     load_flow("nowhere")
-        ... except ValueError as error:
-        ...     print(error)
-        nowhere/config.json: expected a flow that fit-array fitted, found none
+        >>> load_flow("nowhere")
+        Traceback (most recent call last):
+            ...
+        flowjax.errors.FlowjaxError: nowhere: expected a saved flow, found no config.json
     """
-    file = _config(Path(folder))
-    if not holds_flow(folder):
-        raise FlowjaxError(f"{file}: expected a flow that fit-array fitted, found none")
-    spec = json.loads(file.read_text("utf-8"))
-    if spec.get("format") != FORMAT:
-        raise FlowjaxError(
-            f"{file}: expected format {FORMAT}, got {spec.get('format')!r}; fit it again"
-        )
+    found, config = find_folder(folder), read_config(folder)
+    if config is None:
+        raise FlowjaxError(f"{folder}: expected a saved flow, found no {CONFIG}")
+    if "encoder" in config:
+        raise FlowjaxError(f"{folder}: expected a saved flow, got a model with an encoder")
+    return read_flow(found, config, flow)
+
+
+def holds_flow(folder: str | Path) -> bool:
+    """Returns True if a run or model folder has a flow of arrays, and no encoder of sentences.
+
+    Raises:
+        FlowjaxError: the config of the folder cannot be read or has another format.
+
+    Example:
+        >>> holds_flow("nowhere")
+        False
+    """
+    config = read_config(folder)
+    return config is not None and "encoder" not in config
+
+
+def describe_flow(flow: Flow, params: Params) -> dict[str, Any]:
+    """Returns the entry of a flow in `config.json`: all that is needed to build or verify it.
+
+    Raises:
+        FlowjaxError: the parameters do not belong to this flow.
+
+    Example:
+        >>> flow = flows.realnvp(3, depth=2)
+        >>> entry = describe_flow(flow, flow.init(jax.random.key(0), np.ones((2, 3))))
+        >>> entry["recipe"], entry["options"]["depth"], entry["dim"], entry["context_width"]
+        ('realnvp', 2, 3, None)
+    """
+    return {
+        "recipe": flow.name,
+        "options": _json_options(flow.recipe.options),
+        "dim": flow.dim,
+        "context_width": _context_width(flow, params),
+        "layers": list(flow.layers),
+        "digest": digest(flow),
+    }
+
+
+def read_flow(folder: Path, config: Mapping[str, Any], flow: Flow | None) -> tuple[Flow, Params]:
+    """Returns the flow and the parameters of a folder whose `config.json` was read.
+
+    Raises:
+        FlowjaxError: see `load_flow`.
+    """
+    file = folder / CONFIG
     try:
-        flow = flows.make(spec["array_flow"], spec["dim"], **spec["options"])
-        shapes = shapes_of(flow, finished=spec["finished"], context_width=spec["context_width"])
-    except (KeyError, TypeError) as error:
+        entry = config["flow"]
+        name, options, dim, layers = (entry[k] for k in ("recipe", "options", "dim", "layers"))
+        wanted, width = entry["digest"], entry["context_width"]
+        if flow is None and options is None:
+            raise FlowjaxError(
+                f"{file}: {name!r} is a composed flow or has options that are functions; expected "
+                "the flow itself as `flow=`"
+            )
+        flow = flows.make(name, dim, **options) if flow is None else flow
+    except (KeyError, TypeError, AttributeError) as error:
         raise FlowjaxError(f"{file}: damaged: {error!r}") from None
-    return flow, load_params(file.with_name("flow.safetensors"), shapes)
+    if flow.dim != dim or digest(flow) != wanted:
+        raise FlowjaxError(
+            f"{file}: expected the flow that was saved (dim {dim}), {' | '.join(layers)}; got "
+            f"another (dim {flow.dim}), {' | '.join(flow.layers)}"
+        )
+    return flow, load_params(folder / FILE, _shapes(flow, width))
 
 
-def shapes_of(flow: Flow, *, finished: bool, context_width: int | None = None) -> Any:
-    """The structure and shapes of a flow's params; finished ones have their closed form too.
+def digest(flow: Flow) -> str:
+    """Returns a hash of the layers of a flow and of the arrays that they draw from NumPy.
+
+    NumPy may change its random streams between versions; the hash then differs.
 
     Example:
-        >>> sorted(shapes_of(flows.glow(2), finished=True))
-        ['base', 'bijector', 'latents']
+        >>> digest(flows.glow(4, seed=0)) == digest(flows.glow(4, seed=1))
+        False
     """
+    sha = hashlib.sha256(f"dim {flow.dim}\n".encode())
+    sha.update("\n".join(flow.layers).encode())
+    for array in () if flow.bijector is None else flow.bijector.constants(flow.dim):
+        sha.update(f"\n{array.shape}".encode() + np.asarray(array, "<i8").tobytes())
+    return sha.hexdigest()
+
+
+def _json_options(options: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Returns options as JSON values; None if one of them is a function or the like."""
+    try:
+        return json.loads(json.dumps(options, default=lambda number: number.item()))
+    except (TypeError, AttributeError, ValueError):
+        return None
+
+
+def _shapes(flow: Flow, context_width: int | None) -> Params:
     x = jax.ShapeDtypeStruct((2, flow.dim), np.float32)
-    context = None
-    if context_width is not None:
-        context = jax.ShapeDtypeStruct((2, context_width), np.float32)
-    shapes = jax.eval_shape(flow.init, jax.random.key(0), x, context)
-    if flow.finish is None or not finished:
-        return shapes
-    dim = flow.latent_dim or flow.dim
-    return flow.finish(shapes, Moments(2, np.zeros(dim), np.eye(dim)))
+    if context_width is None:
+        return jax.eval_shape(flow.init, jax.random.key(0), x)
+    context = jax.ShapeDtypeStruct((2, context_width), np.float32)
+    return jax.eval_shape(flow.init, jax.random.key(0), x, context)
 
 
-def _config(folder: Path) -> Path:
-    return (folder / "model" if (folder / "model").is_dir() else folder) / "config.json"
+def _context_width(flow: Flow, params: Params) -> int | None:
+    """Returns the width of the context with which `flow.init` gives parameters of these shapes."""
+    got = [np.shape(leaf) for leaf in jax.tree.leaves(params)]
+    paths = [str(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)]
+
+    def fits(width: int | None) -> bool:
+        try:
+            shapes = _shapes(flow, width)
+        except FlowjaxError:  # a conditional base needs a context
+            return False
+        names = [str(path) for path, _ in jax.tree_util.tree_leaves_with_path(shapes)]
+        return names == paths and [leaf.shape for leaf in jax.tree.leaves(shapes)] == got
+
+    if fits(None):
+        return None
+    # The context makes kernels of conditioners larger, by the same number in each of them.
+    expected = [leaf.shape for leaf in jax.tree.leaves(_shapes(flow, 1))]
+    excess = {
+        b - a
+        for one, other in zip(expected, got, strict=False)
+        for a, b in zip(one, other, strict=False)
+        if a != b
+    }
+    width = 1 + (excess.pop() if len(excess) == 1 else 0)
+    if width < 1 or not fits(width):
+        raise FlowjaxError(
+            f"params: expected parameters of this flow ({flow.name}, dim {flow.dim}), got others"
+        )
+    return width

@@ -1,19 +1,10 @@
-"""The portable model folder: everything needed to encode, readable without orbax.
-
-`config.json` (what it is, fitted on what), `flow.safetensors`, `moments.safetensors` (mean and
-covariance of the vectors it was fitted on, for the whitening beside it in reports), the
-tokenizer's files, `encoder/` where the encoder came from a local folder, and a card `README.md`.
-"""
+"""Saved sentence models: an encoder, a flow and what the flow was fitted on."""
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import tempfile
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -21,143 +12,136 @@ from flowjax._version import __version__
 from flowjax.bijectors.moments import Moments
 from flowjax.encoder.embed import SentenceEncoder
 from flowjax.encoder.resolve import EMBEDDED
-from flowjax.saving.flow import FORMAT, shapes_of
+from flowjax.saving.flow import FILE, describe_flow, read_flow
+from flowjax.saving.folder import CONFIG, find_folder, new_folder, read_config
 from flowjax.saving.params import load_params, save_params
-from flowjax.types import Flow, FlowjaxError
+from flowjax.types import Flow, FlowjaxError, Params
+
+MOMENTS_FILE = "moments.safetensors"
 
 
-def save(model: Any, folder: str | Path, *, overwrite: bool = False) -> Path:
-    """Writes a fitted model; the folder appears whole or not at all.
+class SavedModel(NamedTuple):
+    """Content of a model folder.
+
+    Attributes:
+        encoder: the frozen encoder.
+        flow: the flow, of the dim of the encoder.
+        params: fitted parameters of the flow.
+        moments: moments of the vectors that the flow was fitted on, for a whitening to compare
+            with; or None.
+        seed: seed of the fit.
+        fitted_on: facts about the fit, for the model card.
+    """
+
+    encoder: SentenceEncoder
+    flow: Flow
+    params: Params
+    moments: Moments | None
+    seed: int
+    fitted_on: Mapping[str, Any]
+
+
+def save_model(folder: str | Path, model: SavedModel, *, overwrite: bool = False) -> Path:
+    """Writes a model folder that appears whole or not at all, readable without orbax.
+
+    It has `config.json`, `flow.safetensors`, `moments.safetensors`, the tokenizer, a model card
+    `README.md`, and `encoder/` if the encoder came from a local folder.
 
     Args:
-        model: fitted.
-        folder: where to; its parents are made.
-        overwrite: replaces a model that is there.
+        folder: a new folder; its parents are made.
+        model: content of the folder.
+        overwrite: True replaces an existing model folder.
 
     Returns:
         The folder.
 
     Raises:
-        ValueError: not fitted, or the folder exists and `overwrite` is not set.
+        FlowjaxError: the folder exists and `overwrite` is False.
     """
-    folder = Path(folder)
-    if folder.exists() and any(folder.iterdir()) and not overwrite:
-        raise FlowjaxError(f"{folder}: exists already; expected a new folder, or overwrite")
-    params = model._fitted()
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
-        encoder = model.encoder
-        config: dict[str, Any] = {
-            "format": FORMAT,
-            "flowjax": __version__,
-            "encoder": {**encoder.describe(), "dim": encoder.dim},
-            "flow": {
-                "name": model.flow_name,
-                "options": model.flow_options,
-                "finished": "latents" in params if isinstance(params, dict) else False,
-            },
-            "seed": model.seed,
-            "fitted_on": model.fitted_on,
-        }
-        save_params(params, partial / "flow.safetensors")
+    encoder, flow = model.encoder, describe_flow(model.flow, model.params)
+    local = Path(encoder.name).is_dir() and encoder.name not in EMBEDDED
+    about = {**encoder.describe(), "dim": encoder.dim, **({"files": "encoder"} if local else {})}
+    config = {
+        "flow": flow,
+        "encoder": about,
+        "seed": model.seed,
+        "fitted_on": dict(model.fitted_on),
+    }
+    with new_folder(folder, config, overwrite=overwrite) as partial:
+        save_params(model.params, partial / FILE)
         if model.moments is not None:
-            m = model.moments
-            arrays = {"count": np.asarray(m.count), "mean": m.mean, "m2": m.m2}
-            save_params(arrays, partial / "moments.safetensors")
+            save_params(model.moments._asdict(), partial / MOMENTS_FILE)
         encoder.tokenizer.save(str(partial / "tokenizer.json"))
-        if Path(encoder.name).is_dir() and encoder.name not in EMBEDDED:
+        if local:
             encoder.save(partial / "encoder")
-            config["encoder"]["files"] = "encoder"
-        (partial / "config.json").write_text(json.dumps(config, indent=2) + "\n", "utf-8")
-        (partial / "README.md").write_text(_card(model, config), "utf-8")
-        partial.chmod(0o755)
-        if folder.exists():
-            shutil.rmtree(folder)
-        os.replace(partial, folder)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
-    return folder
+        (partial / "README.md").write_text(_card(model, about), "utf-8")
+    return Path(folder)
 
 
-def load(make: Callable[..., Any], folder: str | Path, *, flow: Flow | None = None) -> Any:
+def load_model(folder: str | Path, flow: Flow | None = None) -> SavedModel:
     """Reads a model folder, or the run folder that holds one as `model/`.
 
     Args:
-        make: the class `BertFlow`.
-        folder: of `save`.
-        flow: the flow, where it was not one of `flows.make`.
+        folder: a folder of `save_model`, or a run folder.
+        flow: the flow if it is a composed one.
 
     Raises:
-        ValueError: no model there, or damaged, or its encoder cannot be had.
+        FlowjaxError: no model there, another format, damage, or an encoder that cannot be loaded.
     """
-    folder = Path(folder)
-    if not (folder / "config.json").exists() and (folder / "model" / "config.json").exists():
-        folder = folder / "model"
-    if not (folder / "config.json").exists():
-        raise FlowjaxError(f"{folder}: expected a model folder with config.json, found none")
+    found, config = find_folder(folder), read_config(folder)
+    if config is None:
+        raise FlowjaxError(f"{folder}: expected a model folder with {CONFIG}, found none")
     try:
-        config = json.loads((folder / "config.json").read_text("utf-8"))
-        spec, recipe = dict(config["encoder"]), config["flow"]
+        spec = dict(config["encoder"])
+        dim, name = spec.pop("dim"), spec.pop("encoder")
+        seed, fitted_on = config["seed"], dict(config["fitted_on"])
     except (ValueError, KeyError, TypeError) as error:
-        raise FlowjaxError(f"{folder / 'config.json'}: not a model's config: {error!r}") from None
-    if config.get("format") != FORMAT:
-        raise FlowjaxError(
-            f"{folder}: expected format {FORMAT}, got {config.get('format')!r}; fit it again"
-        )
-    dim, name, files = spec.pop("dim"), spec.pop("encoder"), spec.pop("files", None)
-    encoder = SentenceEncoder.from_pretrained(folder / files if files else name, **spec)
+        file = found / CONFIG
+        raise FlowjaxError(f"{file}: expected the config of a model: {error!r}") from None
+    files = spec.pop("files", None)
+    encoder = SentenceEncoder.from_pretrained(found / files if files else name, **spec)
     if files:
         encoder.name = name
     if encoder.dim != dim:
         raise FlowjaxError(f"{folder}: expected an encoder of dim {dim}, {name} has {encoder.dim}")
-    model = make(
-        encoder, flow=flow or recipe["name"], flow_options=recipe["options"], seed=config["seed"]
-    )
-    shapes = shapes_of(model.flow, finished=bool(recipe.get("finished")))
-    model.params = load_params(folder / "flow.safetensors", shapes)
-    if (folder / "moments.safetensors").exists():
+    flow, params = read_flow(found, config, flow)
+    moments = None
+    if (found / MOMENTS_FILE).exists():
         like = {"count": np.zeros(()), "mean": np.zeros(dim), "m2": np.zeros((dim, dim))}
-        arrays = load_params(folder / "moments.safetensors", like)
-        model.moments = Moments(int(arrays["count"]), arrays["mean"], arrays["m2"])
-    model.fitted_on = config["fitted_on"]
-    return model
+        arrays = load_params(found / MOMENTS_FILE, like)
+        moments = Moments(int(arrays["count"]), arrays["mean"], arrays["m2"])
+    return SavedModel(encoder, flow, params, moments, seed, fitted_on)
 
 
-def _card(model: Any, config: dict[str, Any]) -> str:
-    fitted, encoder = config["fitted_on"], config["encoder"]
-    lines = [f"- {key}: {value}" for key, value in fitted.items()]
-    return "\n".join(
-        [
-            f"# {config['flow']['name']} on {encoder['encoder']}",
-            "",
-            "Sentence vectors of a frozen BERT, calibrated by a normalizing flow "
-            "(BERT-flow, arXiv 2011.05864), made with bert-flowjax " + __version__ + ".",
-            "",
-            "## Fitted on",
-            "",
-            *lines,
-            "",
-            "No labels were seen. It is good for sentences like these; fit again for others.",
-            "",
-            "## Encoder",
-            "",
-            *(f"- {key}: {value}" for key, value in encoder.items()),
-            "",
-            "## Flow",
-            "",
-            "```",
-            model.flow.describe(model.params),
-            "```",
-            "",
-            "## Use",
-            "",
-            "```python",
-            "import flowjax",
-            'model = flowjax.BertFlow.load("this/folder")',
-            'vectors = model.encode(["One sentence."])',
-            "```",
-            "",
-        ]
-    )
+def _card(model: SavedModel, encoder: Mapping[str, Any]) -> str:
+    fitted = "\n".join(f"- {key}: {value}" for key, value in model.fitted_on.items())
+    about = "\n".join(f"- {key}: {value}" for key, value in encoder.items())
+    return f"""# {model.flow.name} on {encoder["encoder"]}
+
+Sentence vectors of a frozen BERT, calibrated by a normalizing flow (BERT-flow, arXiv 2011.05864),
+made with bert-flowjax {__version__}.
+
+## Fitted on
+
+{fitted}
+
+The fit used no labels. Use the model for sentences like these; fit again for others.
+
+## Encoder
+
+{about}
+
+## Flow
+
+```
+{model.flow.describe(model.params)}
+```
+
+## Use
+
+```python
+import flowjax
+model = flowjax.BertFlow.load("this/folder")
+vectors = model.encode(["One sentence."])
+```
+"""

@@ -1,4 +1,4 @@
-"""A params pytree as one `.safetensors` file: portable, and never unpickled."""
+"""Parameters in a `.safetensors` file, which is portable and never unpickled."""
 
 from __future__ import annotations
 
@@ -9,16 +9,20 @@ from typing import Any
 import jax
 import numpy as np
 
+from flowjax.errors import FlowjaxError
+
 
 def save_params(params: Any, path: str | Path) -> None:
-    """Writes each leaf under its path, e.g. `layers/0/bias`; the whole file or none.
+    """Writes each leaf under its path, for example `layers/0/bias`.
+
+    After an error there is no new file, and an existing one is unchanged.
 
     Args:
-        params: a pytree of arrays.
-        path: the file; what is there is replaced.
+        params: pytree of arrays.
+        path: file to write; an existing file is replaced.
 
     Raises:
-        ValueError: two leaves of the same name, such as `{"a/b": x}` beside `{"a": {"b": y}}`.
+        FlowjaxError: two leaves have the same name, such as in `{"a/b": x, "a": {"b": y}}`.
 
     Example:
         >>> import tempfile
@@ -27,48 +31,48 @@ def save_params(params: Any, path: str | Path) -> None:
         >>> load_params(file, {"bias": np.ones(3)})["bias"].tolist()
         [0.0, 0.0, 0.0]
     """
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     tensors: dict[str, np.ndarray] = {}
     for place, leaf in jax.tree_util.tree_flatten_with_path(params)[0]:
         name = _name(place)
         if name in tensors:
-            raise ValueError(f"{path}: expected leaves of different names, got {name!r} twice")
-        tensors[name] = np.asarray(leaf, order="C")  # ascontiguousarray would make scalars (1,)
+            raise FlowjaxError(f"params: expected leaves of different names, got {name!r} twice")
+        tensors[name] = np.asarray(leaf, order="C")  # `ascontiguousarray` gives scalars shape (1,)
     partial = Path(path).with_name(f".{Path(path).name}.partial")
     try:
-        save_file(tensors, str(partial))
+        partial.write_bytes(save(tensors))  # `save_file` would ignore the umask
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
 
 
 def load_params(path: str | Path, like: Any) -> Any:
-    """Reads a file of `save_params` back.
+    """Returns the parameters in a file of `save_params`.
 
     Args:
-        path: the file.
-        like: a tree of arrays or shapes with the structure to restore.
+        path: file to read.
+        like: pytree of arrays or shapes with the structure of the parameters.
 
     Raises:
-        ValueError: missing, damaged, or of another structure or shape.
+        FlowjaxError: the file is missing, damaged, or has tensors of other names or shapes.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
     if not Path(path).exists():
-        raise ValueError(f"{path}: no such file")
+        raise FlowjaxError(f"{path}: expected a file of parameters, found none")
     try:
         tensors = load_file(str(path))
     except (SafetensorError, OSError) as error:
-        raise ValueError(f"{path}: cannot be read: {error}") from None
+        raise FlowjaxError(f"{path}: cannot be read: {error}") from None
     leaves, structure = jax.tree_util.tree_flatten_with_path(like)
     wanted = {_name(p): tuple(leaf.shape) for p, leaf in leaves}
     for name in sorted({*wanted, *tensors}):
         got = tuple(tensors[name].shape) if name in tensors else "nothing"
         expected = wanted.get(name, "nothing")
         if got != expected:
-            raise ValueError(f"{path}: tensor {name!r}: expected {expected}, got {got}")
+            raise FlowjaxError(f"{path}: tensor {name!r}: expected {expected}, got {got}")
     return jax.tree_util.tree_unflatten(structure, [tensors[_name(p)] for p, _ in leaves])
 
 

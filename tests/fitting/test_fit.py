@@ -129,7 +129,7 @@ def test_validation_may_be_a_share(rows):
     )
     assert sum("validation_nll_nats" in row for row in result.metrics) == 2
     for share in (0.0, 1.5):
-        with pytest.raises(ValueError, match="validation: expected a share of 600 rows"):
+        with pytest.raises(ValueError, match="validation: expected a fraction of 600 examples"):
             flowjax.fit(small(), rows, key=0, steps=1, validation=share)
 
 
@@ -172,7 +172,7 @@ BAD = {
     "patience": (
         np.ones((5, 4)),
         {"steps": 1, "patience": 0},
-        "patience: expected a whole number of at least 1",
+        "patience: expected an integer of at least 1",
     ),
     "path": ("nowhere.npy", {"steps": 1}, "nowhere.npy"),
     "context": (np.ones((5, 4)), {"steps": 1, "context": np.ones((4, 1))}, "expected 5 rows"),
@@ -262,7 +262,7 @@ def test_streamed_init_is_that_of_all_rows(name, rows, tmp_path, monkeypatch):
 def test_given_moments_are_kept(rows):
     given = moments_of([rows[:100]], 4)
     flow = flows.whitening(4, moments=given)
-    assert flow.from_moments is None
+    assert flow.closed_form is None
     params = passes.init_params(flow, KEY, ArraySource(rows, resident=False))
     np.testing.assert_allclose(
         jax.tree.leaves(params["bijector"]["frozen"]["mean"])[0], given.mean, rtol=1e-5

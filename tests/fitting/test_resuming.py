@@ -26,7 +26,7 @@ def test_checkpoints_resume(rows, tmp_path):
     flowjax.fit(small(), rows, steps=12, **options)
     resumed = flowjax.fit(small(), rows, steps=30, **options)
     assert equal(resumed.params, whole.params)
-    with pytest.raises(ValueError, match="has checkpoints already"):
+    with pytest.raises(ValueError, match="expected a folder without checkpoints"):
         flowjax.fit(small(), rows, steps=30, resume=False, **options)
 
 

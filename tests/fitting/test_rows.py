@@ -47,11 +47,11 @@ def small():
 
 
 BAD = {
-    "steps": ({"steps": -1}, "steps: expected a whole number of at least 0, got -1"),
-    "half a step": ({"steps": 2.5}, "steps: expected a whole number"),
+    "steps": ({"steps": -1}, "steps: expected an integer of at least 0, got -1"),
+    "half a step": ({"steps": 2.5}, "steps: expected an integer"),
     "epochs": ({"epochs": 0}, "epochs: expected a positive number, got 0"),
-    "batch": ({"steps": 1, "batch_size": 0}, "batch_size: expected a whole number of at least 1"),
-    "patience": ({"steps": 1, "patience": 2}, "patience: expected validation beside it"),
+    "batch": ({"steps": 1, "batch_size": 0}, "batch_size: expected an integer of at least 1"),
+    "patience": ({"steps": 1, "patience": 2}, "patience: expected validation too"),
     "context only": (
         {"steps": 1, "context": C, "validation": X},
         "validation_context: expected one, as data has one",
@@ -64,14 +64,14 @@ BAD = {
         {"steps": 1, "context": C, "validation": 0.2, "validation_context": C},
         "validation_context: expected rows in validation",
     ),
-    "accumulate": ({"steps": 1, "accumulate": 0}, "accumulate: expected a whole number"),
+    "accumulate": ({"steps": 1, "accumulate": 0}, "accumulate: expected an integer"),
     "validations": (
         {"steps": 1, "validate_every": 1.5},
-        "validate_every: expected a whole number",
+        "validate_every: expected an integer",
     ),
-    "saves": ({"steps": 1, "checkpoint_every": -5}, "checkpoint_every: expected a whole number"),
-    "true": ({"steps": True}, "steps: expected a whole number of at least 0, got True"),
-    "no share": ({"steps": 1, "validation": 0}, "validation: expected a share of 40 rows"),
+    "saves": ({"steps": 1, "checkpoint_every": -5}, "checkpoint_every: expected an integer"),
+    "true": ({"steps": True}, "steps: expected an integer of at least 0, got True"),
+    "no share": ({"steps": 1, "validation": 0}, "validation: expected a fraction of 40 examples"),
     "labels": ({"steps": 1, "context": C[:, 0]}, "context: expected rows of shape"),
 }
 

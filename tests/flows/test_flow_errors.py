@@ -1,4 +1,4 @@
-"""What a flow is not made of, and what it is not asked for: one line each."""
+"""Errors of flows: one line that names the argument, the expected and the given value."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from flowjax import bijectors, flows
 from flowjax.types import FlowjaxError
 
 NET = {"width": 8, "hidden_layers": 1, "unroll": 1}
+KEY = jax.random.key(0)
 
 
 def data(n, dim):
@@ -38,7 +39,7 @@ def data(n, dim):
         (lambda: flows.realnvp(8, depth=3), "depth: expected an even"),
         (lambda: flows.neural_spline(8, bins=1), "bins: expected an integer from 2"),
         (lambda: flows.neural_spline(8, bound=0), "bound: expected a positive"),
-        (lambda: flows.none(0), "dim: expected a positive integer, got 0"),
+        (lambda: flows.identity(0), "dim: expected a positive integer, got 0"),
         (lambda: flows.student_t(0), "df: expected a positive"),
         (lambda: bijectors.affine_coupling(scale="exp"), "scale: expected one of tanh"),
         (lambda: bijectors.linear_lu(init="qr"), "init: expected"),
@@ -56,7 +57,7 @@ def data(n, dim):
             "a split needs dim >= 2",
         ),
         (
-            lambda: flows.none(2, base="conditional").init(jax.random.key(0), jnp.ones((3, 2))),
+            lambda: flows.identity(2, base="conditional").init(KEY, jnp.ones((3, 2))),
             "for a conditional base, got None",
         ),
     ],
