@@ -61,6 +61,16 @@ def legend(axes: Axes, **options: Any) -> None:
     axes.legend(frameon=False, fontsize=9, labelcolor=INK, **options)
 
 
+def colour_bar(figure: Figure, drawn: Any, axes: Any, label: str, *, shrink: float) -> None:
+    """Adds an opaque colour bar without a frame."""
+    bar = figure.colorbar(drawn, ax=axes, shrink=shrink, pad=0.02)
+    bar.set_label(label, fontsize=10, color=INK)
+    if bar.solids is not None:
+        bar.solids.set_alpha(1.0)
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(labelsize=9, colors=SOFT)
+
+
 def save(figure: Figure, path: str | Path, *, dpi: int = 150) -> Path:
     """Writes a figure to a file whose suffix is the format (.png, .svg, .pdf).
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from flowjax.errors import FlowjaxError
 from flowjax.evaluation.correlation import check_vectors
-from flowjax.plots._style import AFTER, BEFORE, INK, SOFT, dress, new_figure
+from flowjax.plots._style import AFTER, BEFORE, INK, colour_bar, dress, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -65,19 +65,9 @@ def density_2d(
     figure, (axes,) = new_figure(size=(5.2, 4.6), title=title)
     drawn = axes.pcolormesh(x, y, density, cmap="cividis", shading="gouraud", rasterized=True)
     if points is not None:
-        axes.scatter(
-            points[:, 0],
-            points[:, 1],
-            s=4,
-            color="white",
-            alpha=0.35,
-            linewidths=0,
-            rasterized=True,
-        )
-    bar = figure.colorbar(drawn, ax=axes, shrink=0.85, pad=0.02)
-    bar.set_label("density", fontsize=10)
-    bar.outline.set_visible(False)
-    bar.ax.tick_params(labelsize=9, colors=SOFT)
+        look: dict[str, Any] = {"color": "white", "alpha": 0.35, "linewidths": 0}
+        axes.scatter(points[:, 0], points[:, 1], s=4, rasterized=True, **look)
+    colour_bar(figure, drawn, axes, "density", shrink=0.85)
     axes.set_aspect("equal")
     axes.set(xlim=limits[0], ylim=limits[1])
     dress(axes, f"{100 * mass:.1f} % of the probability mass shown", "x₁", "x₂", grid=False)
@@ -140,9 +130,8 @@ def warped_grid(
     ):
         _draw_grid(panel, drawn, lines)
         if cloud is not None:
-            panel.scatter(
-                cloud[:, 0], cloud[:, 1], s=8, color=INK, alpha=0.6, linewidths=0, zorder=3
-            )
+            x, y = cloud.T
+            panel.scatter(x, y, s=8, color=INK, alpha=0.6, linewidths=0, zorder=3)
         panel.set_aspect("equal", adjustable="datalim")
         dress(panel, name, "first coordinate", "second coordinate", grid=False)
     return figure

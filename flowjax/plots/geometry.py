@@ -16,6 +16,7 @@ from flowjax.plots._style import (
     INK,
     NAMES,
     SOFT,
+    colour_bar,
     dress,
     legend,
     new_figure,
@@ -80,12 +81,7 @@ def projection_2d(
         panel.set_aspect("equal", adjustable="datalim")
         dress(panel, name, *(f"PC {i + 1} ({100 * s:.0f} % of variance)" for i, s in shares))
     if values is not None:
-        bar = figure.colorbar(drawn, ax=axes, shrink=0.8, pad=0.02)
-        bar.set_label(label, fontsize=10, color=INK)
-        if bar.solids is not None:
-            bar.solids.set_alpha(1.0)
-        bar.outline.set_visible(False)
-        bar.ax.tick_params(labelsize=9, colors=SOFT)
+        colour_bar(figure, drawn, axes, label, shrink=0.8)
     return figure
 
 
@@ -127,13 +123,8 @@ def spectrum(
         # Directions without variance have tiny eigenvalues from rounding, which are not drawn.
         relative = eigenvalues / eigenvalues.mean()
         relative[eigenvalues < 1e-12 * eigenvalues[0]] = np.nan
-        axes.plot(
-            np.arange(1, len(relative) + 1),
-            relative,
-            color=colour,
-            linewidth=2,
-            label=f"{name}: first component {share:.1f} % of variance",
-        )
+        label = f"{name}: first component {share:.1f} % of variance"
+        axes.plot(np.arange(len(relative)) + 1, relative, color=colour, linewidth=2, label=label)
     axes.axhline(1.0, color=SOFT, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
     axes.set_yscale("log")
     dress(axes, "", "eigenvalue of the covariance, by size", "eigenvalue / mean eigenvalue")

@@ -124,8 +124,10 @@ def _draw(axes: Axes, rows: Sequence[Mapping[str, Any]], keys: Sequence[str], st
         # The axis leaves out the first steps of long curves, whose losses may be far larger.
         lows.append(smooth.min())
         highs.append(smooth[0] if len(y) < 80 else max(smooth[len(y) // 50 :].max(), y[-1]))
-    room = 0.08 * (max(highs) - min(lows)) or 1.0
-    axes.set_ylim(min(lows) - room, max(highs) + room)
+    low, high = min(lows), max(highs)
+    constant = high - low <= 1e-9 * abs(high)  # up to the rounding of the running mean
+    room = (0.1 * abs(high) or 1.0) if constant else 0.08 * (high - low)
+    axes.set_ylim(low - room, high + room)
 
 
 def _running_mean(y: np.ndarray, width: int) -> np.ndarray:

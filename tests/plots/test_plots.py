@@ -121,6 +121,12 @@ def test_running_mean_is_centred_and_keeps_straight_lines():
     np.testing.assert_allclose(smooth.get_ydata(), 3.0 * np.arange(200), atol=1e-9)
 
 
+def test_the_axis_of_a_constant_curve_ignores_rounding():
+    rows = [{"step": i, "learning_rate": 0.1} for i in range(300)]
+    (axes,) = plots.fit_curves(rows).axes
+    assert axes.get_ylim() == pytest.approx((0.09, 0.11))
+
+
 def test_nearest_neighbours(rng):
     sentences = ["a", "b", "a", "c", "d"]
     x = np.array([[1, 0], [1, 0.1], [1, 0], [1, 0.5], [0, 1]], float)
