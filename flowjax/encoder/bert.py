@@ -28,7 +28,7 @@ __all__ = ["ACTIVATIONS", "Bert", "BertConfig", "resolve_layer"]
 Array = jax.Array
 
 
-class _LayerNorm(nn.LayerNorm):
+class LayerNorm(nn.LayerNorm):
     """Layer normalisation with float32 statistics; the variance is not E[x^2] - E[x]^2."""
 
     use_fast_variance: bool = False
@@ -53,7 +53,7 @@ class Embeddings(nn.Module):
         x += table(c.max_position_embeddings, "position_embeddings")(positions + c.first_position)
         if c.type_vocab_size:
             x += table(c.type_vocab_size, "token_type_embeddings")(types)
-        x = _LayerNorm(epsilon=c.layer_norm_eps, dtype=self.dtype, name="LayerNorm")(x)
+        x = LayerNorm(epsilon=c.layer_norm_eps, dtype=self.dtype, name="LayerNorm")(x)
         return nn.Dropout(c.hidden_dropout_prob)(x, deterministic=not train)
 
 
@@ -117,7 +117,7 @@ class Layer(nn.Module):
             return Dense(features, dtype=self.dtype, kernel_init=init, name=name)
 
         def norm(name: str) -> nn.Module:
-            return _LayerNorm(epsilon=c.layer_norm_eps, dtype=self.dtype, name=name)
+            return LayerNorm(epsilon=c.layer_norm_eps, dtype=self.dtype, name=name)
 
         def drop(x: Array, rate: float) -> Array:
             return nn.Dropout(rate)(x, deterministic=not train)
@@ -197,41 +197,33 @@ class Bert(nn.Module):
             FlowjaxError: a row exceeds the number of positions, or the model lacks a requested
                 layer, the pooler, or token types.
         """
-        depth = self.config.num_hidden_layers
+        c, depth = self.config, self.config.num_hidden_layers
         wanted = [depth if i == "pooler" else resolve_layer(i, depth) for i in layers]
-        if types is not None and not self.config.type_vocab_size:
-            raise FlowjaxError(
-                f"types: expected None for {self.config.model_type}, got token types"
-            )
+        if types is not None and not c.type_vocab_size:
+            raise FlowjaxError(f"types: expected None for {c.model_type}, got token types")
         mask = jnp.ones_like(ids) if mask is None else mask
         types = jnp.zeros_like(ids) if types is None else types
         if positions is None:
-            if ids.shape[-1] > self.config.max_length:  # XLA would clip positions silently
-                raise FlowjaxError(
-                    f"ids: expected at most {self.config.max_length} tokens per row, got "
-                    f"{ids.shape[-1]}"
-                )
-            positions = jnp.arange(ids.shape[-1])[None]
+            length, most = ids.shape[-1], c.max_length
+            if length > most:  # XLA would clip positions silently
+                raise FlowjaxError(f"ids: expected at most {most} tokens per row, got {length}")
+            positions = jnp.arange(length)[None]
         allowed = mask[:, None, :, None] == mask[:, None, None, :]
         bias = jnp.where(allowed, 0.0, jnp.finfo(jnp.float32).min)
-        if self.config.relative_attention_num_buckets:
-            bias += RelativeBias(self.config, name="relative_attention_bias")(positions)
-        x = Embeddings(self.config, self.dtype, name="embeddings")(ids, positions, types, train)
+        if c.relative_attention_num_buckets:
+            bias += RelativeBias(c, name="relative_attention_bias")(positions)
+        x = Embeddings(c, self.dtype, name="embeddings")(ids, positions, types, train)
         states = {0: x}
         # `init` creates the parameters of all layers, whichever are requested.
         for i in range(1, (depth if self.is_initializing() else max(wanted)) + 1):
-            x = Layer(self.config, self.dtype, name=f"layer_{i - 1}")(x, bias, train)
+            x = Layer(c, self.dtype, name=f"layer_{i - 1}")(x, bias, train)
             states[i] = x
         if self.with_pooler and ("pooler" in layers or self.is_initializing()):
-            init = nn.initializers.normal(self.config.initializer_range)
-            dense = Dense(
-                self.config.hidden_size, dtype=self.dtype, kernel_init=init, name="pooler"
-            )
+            init = nn.initializers.normal(c.initializer_range)
+            dense = Dense(c.hidden_size, dtype=self.dtype, kernel_init=init, name="pooler")
             pooled = jnp.tanh(dense(x[:, 0]))
         elif "pooler" in layers:
-            raise FlowjaxError(
-                "layers: expected a model with pooler weights for 'pooler', got none"
-            )
+            raise FlowjaxError("layers: expected a model with a pooler, got a model without")
         return tuple(
             pooled if i == "pooler" else states[n] for i, n in zip(layers, wanted, strict=True)
         )

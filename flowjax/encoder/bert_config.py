@@ -150,20 +150,17 @@ class BertConfig:
         if kind is None:  # Google's files and very old ones; never read another family as BERT
             classes = values.get("architectures") or ["Bert"]
             kind = "bert" if str(classes[0]).startswith("Bert") else classes[0]
-        if kind not in FAMILIES:
-            raise FlowjaxError(
-                f"config: model_type: expected one of {', '.join(FAMILIES)}, got {kind!r}"
-            )
-        for field, only in _ONLY.items():
-            if values.get(field, only) != only:
-                raise FlowjaxError(f"config: {field}: expected {only!r}, got {values[field]!r}")
-        family = FAMILIES[kind]
+        family = FAMILIES.get(kind, Family())
         found = dict(family.defaults)
         for each in dataclasses.fields(cls):
             value = values.get(family.names.get(each.name, each.name))
             if value is not None:
                 found[each.name] = value
-        return cls(**found)
+        config = cls(**found | {"model_type": kind})
+        for field, only in _ONLY.items():
+            if values.get(field, only) != only:
+                raise FlowjaxError(f"config: {field}: expected {only!r}, got {values[field]!r}")
+        return config
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the contents of a `config.json` that transformers can read."""

@@ -27,7 +27,6 @@ def embed_blocks(
     *,
     then: Then = lambda vectors: vectors,
     batch_size: int | None = None,
-    total: int | None = None,
     show_progress_bar: bool | None = None,
 ) -> Iterator[tuple[np.ndarray, dict[str, int]]]:
     """Embeds blocks of `CHUNK` sentences (the last may be shorter).
@@ -37,7 +36,6 @@ def embed_blocks(
         blocks: blocks of sentences, from a `Blocks`.
         then: function applied to the vectors of each block.
         batch_size: approximate number of sentences per batch; None means the encoder's.
-        total: number of sentences for the progress bar, if known.
         show_progress_bar: None shows the progress bar on a terminal only.
 
     Yields:
@@ -47,7 +45,6 @@ def embed_blocks(
     stream = encoder.encode_stream(
         chain.from_iterable(blocks),
         batch_size=batch_size,
-        total=total,
         show_progress_bar=show_progress_bar,
     )
     empty = cut = 0

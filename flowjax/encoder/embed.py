@@ -101,15 +101,10 @@ class SentenceEncoder(SentenceModel):
                 pooling, or the tokenizer is larger than the vocabulary.
         """
         if "pooler" in layers_of(pooling) and "pooler" not in params:
-            raise FlowjaxError(
-                f"pooling: expected an encoder with pooler weights for 'pooler', got {name!r} "
-                f"without them"
-            )
+            raise FlowjaxError(f"pooling: expected an encoder with a pooler, got {name!r}")
         if not 3 <= max_length <= config.max_length:
-            raise FlowjaxError(
-                f"max_length: expected 3 to {config.max_length} (the encoder's positions), got "
-                f"{max_length}"
-            )
+            limits = f"3 to {config.max_length} (the encoder's positions)"
+            raise FlowjaxError(f"max_length: expected {limits}, got {max_length}")
         if batch_size < 1:
             raise FlowjaxError(f"batch_size: expected at least 1, got {batch_size}")
         if dtype not in ("float32", "bfloat16"):

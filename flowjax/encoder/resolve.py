@@ -11,6 +11,9 @@ from flowjax.encoder.weights.formats import FORMATS, shard_names
 from flowjax.errors import FlowjaxError
 
 EMBEDDED = ("minibert",)
+_EXPECTED = (
+    f"an embedded name ({', '.join(EMBEDDED)}), a folder, or a name on the Hugging Face hub"
+)
 
 
 def resolve(name: str | Path) -> Path:
@@ -29,7 +32,7 @@ def resolve(name: str | Path) -> Path:
         'minibert'
     """
     if not str(name):  # Path("") is the current folder
-        raise FlowjaxError(f"encoder: expected {_expected()}, got an empty name")
+        raise FlowjaxError(f"encoder: expected {_EXPECTED}, got an empty name")
     if str(name) in EMBEDDED:
         return Path(str(files("flowjax") / "assets" / str(name)))
     folder = Path(name).expanduser()
@@ -42,10 +45,6 @@ def resolve(name: str | Path) -> Path:
     if str(name).startswith((".", "/", "~")) or str(name).count("/") > 1:
         raise FlowjaxError(f"encoder {str(name)!r}: expected a folder with config.json, got none")
     return _from_hub(str(name))
-
-
-def _expected() -> str:
-    return f"an embedded name ({', '.join(EMBEDDED)}), a folder, or a name on the Hugging Face hub"
 
 
 def _from_hub(name: str) -> Path:
@@ -66,14 +65,12 @@ def _from_hub(name: str) -> Path:
     except Exception as error:  # the client also raises errors of its HTTP library
         reason = " ".join((str(error).strip() or type(error).__name__).split())
         raise FlowjaxError(
-            f"encoder {name!r}: expected {_expected()}; got no such folder, and from the hub: "
-            f"{reason}"
+            f"encoder {name!r}: expected {_EXPECTED}; got no folder, and from the hub: {reason}"
         ) from error
     if config is None or weights is None:
         missing = "config.json" if config is None else f"weights ({', '.join(FORMATS)})"
         raise FlowjaxError(
-            f"encoder {name!r}: expected {missing} under that name on the Hugging Face hub, got "
-            f"none"
+            f"encoder {name!r}: expected {missing} under that name on the hub, got none"
         )
     return config.parent
 

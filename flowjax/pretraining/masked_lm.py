@@ -12,7 +12,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from flowjax.encoder.bert import ACTIVATIONS, Bert, BertConfig, _LayerNorm
+from flowjax.encoder.bert import ACTIVATIONS, Bert, BertConfig, LayerNorm
 from flowjax.encoder.dense import Dense
 from flowjax.pretraining.cross_entropy import cross_entropy
 
@@ -34,7 +34,7 @@ class MaskedLM(nn.Module):
             dtype=self.dtype,
             kernel_init=nn.initializers.normal(c.initializer_range),
         )
-        self.norm = _LayerNorm(epsilon=c.layer_norm_eps, dtype=self.dtype)
+        self.norm = LayerNorm(epsilon=c.layer_norm_eps, dtype=self.dtype)
         self.bias = self.param("bias", nn.initializers.zeros, (c.vocab_size,))
 
     def __call__(self, ids: Array, masked: Array, train: bool = False) -> Array:

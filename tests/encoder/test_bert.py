@@ -174,7 +174,7 @@ def test_dropout_only_when_training(loaded):
     ("call", "message"),
     [
         (dict(layers=(4,)), "layers: expected -4 to 3, got 4"),
-        (dict(layers=("pooler",)), "expected a model with pooler weights for 'pooler', got none"),
+        (dict(layers=("pooler",)), "layers: expected a model with a pooler"),
         (dict(types=np.zeros((1, 3), int)), "types: expected None for bert, got token types"),
     ],
 )

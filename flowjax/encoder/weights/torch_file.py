@@ -114,9 +114,7 @@ def read(file: Path) -> dict[str, np.ndarray]:
         return _read_zip(file)
     with open(file, "rb") as opened:
         if opened.read(1) != b"\x80":
-            raise FlowjaxError(
-                "expected a file of torch.save, got neither a zip archive nor a pickle"
-            )
+            raise FlowjaxError("expected a zip archive or a pickle of torch.save, got neither")
         opened.seek(0)
         return _read_legacy(opened)
 
