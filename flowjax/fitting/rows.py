@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from flowjax.data.arrays import ArraySource, Part, open_rows
+from flowjax.data.arrays import ArraySource, open_rows
+from flowjax.data.part import Part
 from flowjax.data.shuffle import shuffled
 from flowjax.types import FlowjaxError
 

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from flowjax.data.arrays import ArraySource, Part, check_rows, open_rows, release
+from flowjax.data.arrays import ArraySource, check_rows, open_rows, release
+from flowjax.data.part import Part
 from flowjax.data.rowfile import RowFile
 from flowjax.parallel import processes
 
@@ -168,7 +169,7 @@ def test_error_of_the_first_bad_row_of_all_shards(monkeypatch):
     rows = np.zeros((10, 2))
     rows[7, 1] = rows[8, 0] = np.nan
     for i, found in ((0, 10), (1, 7)):
-        monkeypatch.setattr(processes, "share", lambda: (i, 2))  # noqa: B023
+        monkeypatch.setattr(processes, "shard", lambda: (i, 2))  # noqa: B023
         sent = []
         monkeypatch.setattr(processes, "gather_arrays", lambda x: sent.append(int(x)) or [10, 7])  # noqa: B023
         with pytest.raises(ValueError, match=r"got nan at row 7, column 1$"):
