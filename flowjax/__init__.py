@@ -4,7 +4,7 @@
     model.fit(sentences)
     vectors = model.encode(sentences)
 
-Names are loaded when they are first used: `import flowjax` alone imports nothing heavy.
+Public names are imported at their first use, so `import flowjax` imports no heavy package.
 """
 
 from __future__ import annotations
@@ -15,28 +15,34 @@ from typing import TYPE_CHECKING, Any
 from flowjax._version import __version__
 
 if TYPE_CHECKING:
-    from flowjax import bijectors, flows
+    from flowjax import bijectors, compare, evaluation, flows, plots, training
+    from flowjax.data.arrays import ArraySource
     from flowjax.encoder.embed import SentenceEncoder
     from flowjax.errors import FlowjaxError
     from flowjax.fitting.fit import FitResult, fit
     from flowjax.model import BertFlow
     from flowjax.saving.flow import load_flow, save_flow
+    from flowjax.saving.params import load_params, save_params
     from flowjax.types import Bijector, Flow
 
-_WHERE = {
+_MODULE_OF = {
+    "ArraySource": "flowjax.data.arrays",
+    "BertFlow": "flowjax.model",
     "Bijector": "flowjax.types",
+    "FitResult": "flowjax.fitting.fit",
     "Flow": "flowjax.types",
     "FlowjaxError": "flowjax.errors",
-    "BertFlow": "flowjax.model",
-    "FitResult": "flowjax.fitting.fit",
-    "fit": "flowjax.fitting.fit",
     "SentenceEncoder": "flowjax.encoder.embed",
+    "fit": "flowjax.fitting.fit",
     "load_flow": "flowjax.saving.flow",
+    "load_params": "flowjax.saving.params",
     "save_flow": "flowjax.saving.flow",
+    "save_params": "flowjax.saving.params",
 }
-_MODULES = ("bijectors", "flows", "evaluation", "plots")
+_MODULES = ("bijectors", "compare", "evaluation", "flows", "plots", "training")
 
 __all__ = [
+    "ArraySource",
     "BertFlow",
     "Bijector",
     "FitResult",
@@ -45,17 +51,23 @@ __all__ = [
     "SentenceEncoder",
     "__version__",
     "bijectors",
+    "compare",
+    "evaluation",
     "fit",
     "flows",
     "load_flow",
+    "load_params",
+    "plots",
     "save_flow",
+    "save_params",
+    "training",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    """Imports a public name when it is first asked for."""
-    if name in _WHERE:
-        value = getattr(importlib.import_module(_WHERE[name]), name)
+    """Imports a public name when it is used for the first time."""
+    if name in _MODULE_OF:
+        value = getattr(importlib.import_module(_MODULE_OF[name]), name)
     elif name in _MODULES:
         value = importlib.import_module(f"flowjax.{name}")
     else:
@@ -65,4 +77,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, *_MODULES])
+    return sorted(__all__)

@@ -200,7 +200,7 @@ class Flow(NamedTuple):
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """One line of text per layer, data side first, and one for the base density."""
+        """Lines of text: one per layer, data side first, and one for the base density."""
         lines = () if self.bijector is None else self.bijector.layers
         return lines if self.base is None else (*lines, self.base.line)
 

@@ -1,14 +1,15 @@
-"""`BertFlow`: ten lines that work, a frozen encoder, and a folder that says what it is."""
+"""`BertFlow`: fit, encode, save and load; errors."""
 
 import json
 import shutil
 
 import jax
 import numpy as np
+import optax
 import pytest
 
 import flowjax
-from flowjax import flows
+from flowjax import bijectors, flows
 from flowjax.compare import calibrations
 from flowjax.data.sample import sentences_file
 from flowjax.data.sentences import read_sentences
@@ -72,19 +73,19 @@ def test_save_and_load_are_bit_equal(model, sentences, tmp_path):
     assert np.array_equal(loaded.moments.m2, model.moments.m2)
     card = (tmp_path / "m" / "README.md").read_text()
     assert "glow on minibert" in card and "sentences: 600" in card
-    with pytest.raises(ValueError, match="exists already"):
+    with pytest.raises(ValueError, match="expected a new folder"):
         model.save(tmp_path / "m")
     model.save(tmp_path / "m", overwrite=True)
 
 
 def test_a_folder_of_an_earlier_format_is_refused(model, tmp_path):
     file = model.save(tmp_path / "m") / "config.json"
-    file.write_text(file.read_text("utf-8").replace('"format": 2', '"format": 1'), "utf-8")
-    with pytest.raises(FlowjaxError, match="expected format 2, got 1; fit it again"):
+    file.write_text(file.read_text("utf-8").replace('"format": 3', '"format": 2'), "utf-8")
+    with pytest.raises(FlowjaxError, match="expected format 3, got 2; fit it again"):
         flowjax.BertFlow.load(tmp_path / "m")
 
 
-def test_a_local_encoder_travels_with_the_model(model, encoder, sentences, tmp_path):
+def test_a_local_encoder_is_saved_with_the_model(model, encoder, sentences, tmp_path):
     encoder.save(tmp_path / "bert")
     mine = flowjax.BertFlow(tmp_path / "bert", flow="whitening", max_length=32)
     mine.fit(sentences)
@@ -96,12 +97,14 @@ def test_a_local_encoder_travels_with_the_model(model, encoder, sentences, tmp_p
     )
 
 
-def test_a_flow_of_ones_own(encoder, sentences, tmp_path):
+def test_a_flow_object(encoder, sentences, tmp_path):
     flow = flows.realnvp(256, depth=2, width=4)
     model = flowjax.BertFlow(encoder, flow=flow)
     model.fit(sentences[:200], steps=3)
     model.save(tmp_path / "m")
-    loaded = flowjax.BertFlow.load(tmp_path / "m", flow=flow)
+    for given in (flow, None):  # a recipe needs no flow
+        loaded = flowjax.BertFlow.load(tmp_path / "m", flow=given)
+        assert loaded.flow_options == model.flow_options == {"depth": 2, "width": 4}
     assert np.array_equal(loaded.encode(sentences[:2]), model.encode(sentences[:2]))
     with pytest.raises(ValueError, match="flow: expected dim 256"):
         flowjax.BertFlow(encoder, flow=flows.realnvp(8))
@@ -126,7 +129,7 @@ def test_calibrations_are_fitted_on_the_same_sentences(model, encoder, sentences
     np.testing.assert_allclose(kept, np.eye(100), atol=0.05)
 
 
-def test_fit_in_a_run_folder_goes_on(encoder, sentences, tmp_path):
+def test_fit_in_a_run_folder_resumes(encoder, sentences, tmp_path):
     def run(out, steps):
         model = flowjax.BertFlow(encoder, flow="glow", flow_options={"levels": 1, "depth": 1})
         model.fit(sentences, out=out, steps=steps)
@@ -141,16 +144,34 @@ def test_fit_in_a_run_folder_goes_on(encoder, sentences, tmp_path):
         flowjax.BertFlow(encoder, flow="glow").fit(sentences[:50], out=tmp_path / "b")
 
 
-def test_empty_sentences_are_left_out_and_said(encoder, caplog):
+def test_empty_sentences_are_skipped_and_counted(encoder, caplog):
     model = flowjax.BertFlow(encoder, flow="standardize")
     model.fit(["One.", "", "Two.", "  ", "Three."])
     assert model.fitted_on["sentences"] == 3 and model.fitted_on["empty"] == 2
     assert "2 empty" in caplog.text
 
 
+def test_an_optimizer_excludes_the_arguments_of_the_default_one(encoder):
+    model, sgd = flowjax.BertFlow(encoder, flow="glow"), optax.sgd(1e-3)
+    for name, value in {"learning_rate": 1e-2, "weight_decay": 0.1, "clip_norm": None}.items():
+        with pytest.raises(FlowjaxError, match="optimizer: expected it without learning_rate"):
+            model.fit(["One.", "Two."], optimizer=sgd, steps=1, **{name: value})
+
+
+def test_a_composed_flow_is_given_to_load(encoder, sentences, tmp_path):
+    flow = flows.build(bijectors.chain(bijectors.actnorm(), bijectors.reverse()), 256)
+    model = flowjax.BertFlow(encoder, flow=flow)
+    model.fit(sentences[:100], steps=2)
+    model.save(tmp_path / "m")
+    with pytest.raises(FlowjaxError, match="is a composed flow"):
+        flowjax.BertFlow.load(tmp_path / "m")
+    loaded = flowjax.BertFlow.load(tmp_path / "m", flow=flow)
+    assert np.array_equal(loaded.encode(sentences[:2]), model.encode(sentences[:2]))
+
+
 def test_clear_errors(encoder, tmp_path):
     model = flowjax.BertFlow(encoder, flow="glow")
-    with pytest.raises(ValueError, match="call fit or load first"):
+    with pytest.raises(ValueError, match="call fit or load"):
         model.encode(["One."])
     with pytest.raises(ValueError, match=r"embeddings: expected \(n, 256\) from encoder minibert"):
         model.fit_vectors(np.ones((10, 1024)), steps=1)
@@ -161,5 +182,7 @@ def test_clear_errors(encoder, tmp_path):
     with pytest.raises(ValueError, match="flow: expected one of"):
         flowjax.BertFlow(encoder, flow="glowing")
     (tmp_path / "config.json").write_text("{")
-    with pytest.raises(ValueError, match=r"config\.json: not a model's config"):
+    with pytest.raises(
+        ValueError, match=r"config\.json: expected the config of a saved flow or model"
+    ):
         flowjax.BertFlow.load(tmp_path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -174,8 +175,12 @@ def fit(
     optimizer = training.freeze(optimizer or training.default_optimizer(), params)
     state = training.init_state(params, optimizer)
 
-    def train(steps: int, checkpoints: training.Checkpoints | None) -> training.TrainState:
-        return training.train(
+    with _open(checkpoint_dir, trained, keep, resume) as checkpoints:
+        if checkpoints and (found := checkpoints.restore(record.saved(state))):
+            state = record.restored(found[1])
+            if record.ended:  # a run that stopped early stays stopped when `fit` is called again
+                steps = int(state.step)
+        state = training.train(
             nll_loss(trained),
             optimizer,
             state,
@@ -194,24 +199,25 @@ def fit(
             every=record.every,
             stop=stop,
         )
-
-    if checkpoint_dir is None:
-        state = train(steps, None)
-    else:
-        about = "\n".join([f"{trained.name}: dim {trained.dim}", *trained.layers])
-        with training.Checkpoints(checkpoint_dir, keep=keep, about=about) as checkpoints:
-            if checkpoints.steps and not resume:
-                raise FlowjaxError(
-                    "checkpoint_dir: expected a folder without checkpoints, because resume=False, "
-                    f"got {checkpoint_dir}"
-                )
-            if found := checkpoints.restore(record.saved(state)):
-                state = record.restored(found[1])
-            # A run that stopped early stays stopped when `fit` is called again.
-            state = train(int(state.step) if record.ended else steps, checkpoints)
     last = machines.to_host(state)
     params = finish_params(flow, record.chosen(last.params), source)
     return FitResult(params, record.metrics, int(last.step))
+
+
+def _open(
+    folder: str | Path | None, flow: Flow, keep: int, resume: bool
+) -> AbstractContextManager[training.Checkpoints | None]:
+    """Returns the checkpoints of a fit, which only a flow with the same layers can resume."""
+    if folder is None:
+        return nullcontext()
+    about = "\n".join([f"{flow.name}: dim {flow.dim}", *flow.layers])
+    checkpoints = training.Checkpoints(folder, keep=keep, about=about)
+    if checkpoints.steps and not resume:
+        raise FlowjaxError(
+            "checkpoint_dir: expected a folder without checkpoints, because resume=False, got "
+            f"{folder}"
+        )
+    return checkpoints
 
 
 def check_options(

@@ -44,12 +44,12 @@ def normal() -> Base:
 
 
 def student_t(df: float = 5.0) -> Base:
-    """Returns the base whose coordinates are independent Student-t with `df` degrees of freedom.
+    """Returns the base density of independent Student-t coordinates.
 
-    Its tails are heavier than the normal's, so outliers pull less on the fit.
+    Its tails are heavier than those of the normal, so outliers have less influence on a fit.
 
     Args:
-        df: degrees of freedom, fixed, > 0.
+        df: degrees of freedom, > 0; not trained.
 
     Returns:
         The base density.
@@ -85,18 +85,19 @@ def student_t(df: float = 5.0) -> Base:
 
 
 def conditional_normal(conditioner: Conditioner | None = None) -> Base:
-    """Returns N(mean(context), exp(log_scale(context))^2), per coordinate, from a net.
+    """Returns the base N(mean, exp(log_scale)^2) per coordinate; a net maps the context to both.
 
-    The net starts at zero: the standard normal. log_scale is bounded to (-2, 2).
+    The last layer of the net is initialised with zeros, which gives the standard normal. log_scale
+    is bounded to (-2, 2).
 
     Args:
-        conditioner: factory `out_features -> flax.linen.Module`; None is `mlp()`.
+        conditioner: factory `out_features -> flax.linen.Module`; None means `mlp()`.
 
     Returns:
         The base density.
 
     Raises:
-        FlowjaxError: by its functions, without a context or with one of another width.
+        FlowjaxError: its functions get no context, or a context of another width.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -107,20 +108,20 @@ def conditional_normal(conditioner: Conditioner | None = None) -> Base:
     """
     factory = mlp() if conditioner is None else conditioner
 
-    def nothing_kept(shape: tuple[int, ...], dtype: Any, context: Array | None) -> Array:
-        """Returns the coordinates beside the context that the net sees: none."""
+    def no_coordinates(shape: tuple[int, ...], dtype: Any, context: Array | None) -> Array:
+        """Returns an array without coordinates, because the input of the net is the context."""
         if context is None:
             raise FlowjaxError("context: expected (n, width) for a conditional base, got None")
         return jnp.zeros((*shape[:-1], 0), dtype)
 
     def init(key: PRNGKey, z: Array, context: Array | None = None) -> Params:
-        none = nothing_kept(z.shape, z.dtype, context)
+        none = no_coordinates(z.shape, z.dtype, context)
         return init_net(key, factory, 2 * z.shape[-1], none, context)
 
     def moments(
         params: Params, context: Array | None, shape: tuple[int, ...], dtype: Any
     ) -> tuple[Array, Array]:
-        none, dim = nothing_kept(shape, dtype, context), shape[-1]
+        none, dim = no_coordinates(shape, dtype, context), shape[-1]
         raw = apply_net(factory, 2 * dim, params, none, context)
         return raw[..., :dim], bounded(raw[..., dim:])
 
@@ -149,10 +150,10 @@ BASES: dict[str, Callable[[], Base]] = {
 
 
 def base_from(base: str | Base) -> Base:
-    """Returns the base of that name, or the base itself.
+    """Returns the base of a name, or `base` if it is a `Base`.
 
     Raises:
-        FlowjaxError: an unknown name; the text lists the known ones.
+        FlowjaxError: unknown name; the text lists the known names.
 
     Example:
         >>> base_from("student_t").line

@@ -27,7 +27,7 @@ def in_blocks(
     compile the loop again.
 
     Args:
-        f: function that maps each example by itself.
+        f: function `(params, x, context) -> (z, log_det)` that maps each example independently.
         params: parameters of `f`.
         x: examples, shape (n, dim); other shapes are evaluated at once.
         context: shape (n, width) or (width,), or None.

@@ -24,8 +24,8 @@ def with_white_latents(flow: Flow) -> Flow:
         flow: flow with a bijector and a standard normal base.
 
     Returns:
-        A `Flow` whose params are `{"bijector": (bijector params, whitening), "base": ...}`. To
-        train it with a loop of your own, train `closed_form.inner`, then call `closed_form.set`.
+        A `Flow` whose params are `{"bijector": (bijector params, whitening), "base": ...}`. A
+        hand-written loop trains `closed_form.inner` and then calls `closed_form.set`.
 
     Example:
         >>> import jax

@@ -90,7 +90,7 @@ def holds_flow(folder: str | Path) -> bool:
 
 
 def describe_flow(flow: Flow, params: Params) -> dict[str, Any]:
-    """Returns the entry of a flow in `config.json`: all that is needed to build or verify it.
+    """Returns the entry of a flow in `config.json`, from which it is built or verified.
 
     Raises:
         FlowjaxError: the parameters do not belong to this flow.

@@ -26,7 +26,7 @@ def new_folder(
     """Context manager that yields a folder to write files to, and then moves it into place.
 
     The folder gets its final name after the block has ended without an error. After an error or a
-    kill there is no new folder, and an existing one is unchanged.
+    kill, an existing folder is unchanged.
 
     Args:
         folder: final name of the folder; its parents are made.

@@ -15,7 +15,7 @@ from flowjax.errors import FlowjaxError
 def save_params(params: Any, path: str | Path) -> None:
     """Writes each leaf under its path, for example `layers/0/bias`.
 
-    After an error there is no new file, and an existing one is unchanged.
+    After an error, an existing file is unchanged.
 
     Args:
         params: pytree of arrays.
