@@ -19,7 +19,7 @@ import numpy as np
 import tyro
 from embedded import Cache, Embedded, Transform, fit
 
-from flowjax.bijectors import moments_of, whitening, whitening_from_moments
+from flowjax.bijectors import moments, whitening, whitening_from_moments
 from flowjax.config import FitConfig, FlowConfig, TrainConfig
 from flowjax.evaluation import average, by_vectors, evaluate_vectors, summarize_seeds
 
@@ -119,7 +119,9 @@ def search(args: Args, cache: Cache) -> dict[str, Any]:
 def whitened_by(transform: Transform, rows: np.ndarray) -> Transform:
     """A fitted map, then the closed-form whitening of its latents: `whiten_latents` of `glow`."""
     latents = transform(rows)
-    params = whitening_from_moments(moments_of([latents], latents.shape[1]), shrinkage="auto")
+    params = whitening_from_moments(
+        moments.moments_of([latents], latents.shape[1]), shrinkage="auto"
+    )
     layer = whitening()
     return lambda x: np.asarray(layer.forward(params, transform(x))[0])
 

@@ -1,6 +1,8 @@
-"""Actnorm: one shift and one scale per coordinate, set from the first batch (Glow, 1807.03039)."""
+"""Actnorm: one shift and one scale per coordinate, initialised from data (Glow, 1807.03039)."""
 
 from __future__ import annotations
+
+from typing import Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -8,22 +10,22 @@ import jax.numpy as jnp
 from flowjax.bijectors.common import as_float, check_batch, check_dim, constant_log_det, total
 from flowjax.types import Array, Bijector, FlowjaxError, Params, PRNGKey
 
-INITS = ("data", "identity", "glorot")
+Init = Literal["data", "identity", "glorot"]
 
 
 def mean_and_std(x: Array) -> tuple[Array, Array]:
-    """Returns the mean and standard deviation of each column, `(dim,)` each, with no zero std.
+    """Returns the mean and the standard deviation of each column; no standard deviation is zero.
 
-    A column whose deviations are below the rounding of its own mean carries no information in
-    this type (a constant column, any column of a batch of one): its std is returned as 1, so
-    that it is centred and otherwise left alone. Deviations are centred twice and scaled by
-    their largest, so that columns of 1e6 + noise and of 1e-20 or 1e20 come out right.
+    The standard deviation of a constant column is returned as 1. A column counts as constant if
+    its standard deviation is at most the rounding error of its mean, as every column of a batch
+    of one does. The deviations are centred twice and divided by the largest, so that the result
+    is accurate for columns such as 1e6 + noise and for magnitudes such as 1e-20 and 1e20.
 
     Args:
-        x: `(n, dim)`, floating.
+        x: data, shape (n, dim), floating point.
 
     Returns:
-        mean `(dim,)` and std `(dim,)`, divided by n, both finite, std > 0.
+        Mean and standard deviation, shape (dim,) each, divided by n; both finite, std > 0.
 
     Example:
         >>> import jax.numpy as jnp
@@ -42,8 +44,14 @@ def mean_and_std(x: Array) -> tuple[Array, Array]:
     return mean, jnp.where(constant, 1, std)
 
 
-def initial(init: str, key: PRNGKey, x: Array, factor: float) -> tuple[Array, Array]:
-    """Returns actnorm's first bias and log-scale, `(dim,)` each, for a batch `(n, dim)`."""
+def check_init(init: str) -> None:
+    """Raises FlowjaxError unless `init` is an initialisation of actnorm."""
+    if init not in get_args(Init):
+        raise FlowjaxError(f"init: expected one of {', '.join(get_args(Init))}, got {init!r}")
+
+
+def initial(init: Init, key: PRNGKey, x: Array, factor: float) -> tuple[Array, Array]:
+    """Returns the initial bias and log-scale for a first batch (n, dim), shape (dim,) each."""
     if init == "data":
         mean, std = mean_and_std(x)
         return -mean, -jnp.log(std) / factor
@@ -55,23 +63,23 @@ def initial(init: str, key: PRNGKey, x: Array, factor: float) -> tuple[Array, Ar
     return bias, jax.random.uniform(second, x.shape[1:], x.dtype, -limit, limit)
 
 
-def actnorm(*, init: str = "data", logscale_factor: float = 1.0) -> Bijector:
+def actnorm(*, init: Init = "data", logscale_factor: float = 1.0) -> Bijector:
     """Returns `z = (x + bias) * exp(logscale_factor * log_scale)`, per coordinate.
 
     Args:
-        init: "data", the batch given to `init` comes out with mean 0 and standard deviation 1,
-            where constant columns (and every column of a batch of one) are centred and keep
-            scale 1; "identity"; or "glorot", both parameters uniform in +-sqrt(6 / (dim + 1)),
-            which is what TensorFlow gives a variable of shape (1, dim) that nobody set, and
-            what BERT-flow's released code therefore started from.
-        logscale_factor: multiplies the stored log-scale; 3 in Glow's code.
+        init: initialisation. "data" maps the batch given to `init` to mean 0 and standard
+            deviation 1; constant columns (and every column of a batch of one) are centred with
+            scale 1. "identity" has bias 0 and scale 1. "glorot" draws both parameters uniformly
+            from ±sqrt(6 / (dim + 1)), which is TensorFlow's default for a variable of shape
+            (1, dim) and therefore the initialisation in BERT-flow's released code.
+        logscale_factor: factor of the stored log-scale; 3 in Glow's code.
 
     Returns:
-        A bijector on `(n, dim)`; log_det is a constant of the parameters, in nats.
+        A bijector on `(n, dim)`; log_det, in nats, depends on the parameters only.
 
     Raises:
-        FlowjaxError: unknown init, a factor of 0; at init, a wrong shape or numbers that are not
-            finite.
+        FlowjaxError: unknown init or a factor of 0; at init, a wrong shape or values that are
+            not finite.
 
     References:
         Glow, https://arxiv.org/abs/1807.03039, section 3.1.
@@ -84,8 +92,7 @@ def actnorm(*, init: str = "data", logscale_factor: float = 1.0) -> Bijector:
         >>> layer.forward(params, x)[0].tolist()
         [[-1.0, 0.0], [1.0, 0.0]]
     """
-    if init not in INITS:
-        raise FlowjaxError(f"init: expected one of {', '.join(INITS)}, got {init!r}")
+    check_init(init)
     if not logscale_factor:
         raise FlowjaxError("logscale_factor: expected a number other than 0, got 0")
 

@@ -1,4 +1,4 @@
-"""What every part shares: types wide enough for log_det, checks of what came, frozen leaves."""
+"""Helpers of all bijectors: dtypes of log_det, checks of inputs, frozen parameters."""
 
 from __future__ import annotations
 
@@ -12,51 +12,51 @@ from flowjax.types import FROZEN, Array, Bijector, FlowjaxError, Params, PRNGKey
 
 
 def as_float(x: Any) -> Array:
-    """Returns `x` as an array of float32 at least (bfloat16, float16 and integers are widened)."""
+    """Returns `x` as an array of at least float32; converts bfloat16, float16 and integers."""
     x = jnp.asarray(x)
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
 def log_det_dtype() -> Any:
-    """Returns the type of every log_det: float64 where x64 is on, else float32."""
+    """Returns the dtype of every log_det: float64 if x64 is enabled, else float32."""
     return jnp.result_type(float)
 
 
 def total(values: Array) -> Array:
-    """Returns the sum over the last axis, added up in the log_det's type."""
+    """Returns the sum over the last axis, in the dtype of log_det."""
     return jnp.sum(values, axis=-1, dtype=log_det_dtype())
 
 
 def constant_log_det(x: Array, value: Array | float = 0.0) -> Array:
-    """Returns a log_det that is the same for every row, in the shape of `x`'s leading axes."""
+    """Returns the same log_det for every row, in the shape of the leading axes of `x`."""
     return jnp.broadcast_to(jnp.asarray(value, log_det_dtype()), x.shape[:-1])
 
 
 def product(x: Array, matrix: Array) -> Array:
-    """Returns `x @ matrix` in the full precision of its type, on every device.
+    """Returns `x @ matrix` in the full precision of its dtype, on every device.
 
-    Maps that must invert use this; GPUs and TPUs would otherwise round the factors. Conditioners
-    do not: a coupling computes the same net both ways.
+    By default, GPUs and TPUs round the factors, so that a forward and an inverse product would
+    not cancel. Conditioners do not need this function: both directions of a coupling evaluate
+    the same network.
     """
     return jnp.matmul(x, matrix, precision="highest")
 
 
 def init_part(part: Bijector, key: PRNGKey, x: Array, context: Array | None) -> Params:
-    """Returns `part.init(key, x, context)`; a part of a user's own may take no context."""
+    """Returns `part.init(key, x, context)`; a user-defined `init` may have no context argument."""
     return part.init(key, x) if context is None else part.init(key, x, context)
 
 
 def bounded(raw: Array) -> Array:
-    """Returns the log-scale in (-2, 2) that a raw number stands for; 0 stands for 0."""
+    """Returns log-scales in (-2, 2) from raw network outputs; 0 maps to 0."""
     return 2 * jnp.tanh(raw / 2)
 
 
 def alike(x: Array, *others: Any) -> Array:
-    """Returns `x` as one that differs from device to device where any of the others do.
+    """Returns `x` marked as varying over each mesh axis over which one of the others varies.
 
-    Inside of `jax.shard_map` that is part of a type, and a scan wants its carry to come out of a
-    turn with the type it went in with: it cannot begin with replicated rows where the parameters
-    or the context are sharded.
+    Inside of `jax.shard_map`, the varying axes are part of an array's type. The carry of a scan
+    must keep its type, so it cannot start replicated if the parameters or the context are sharded.
     """
     axes = (
         frozenset[Any]()
@@ -74,10 +74,13 @@ def check_dim(name: str, x: Any, dim: int) -> None:
 
 
 def check_batch(name: str, x: Any) -> Array:
-    """Returns `x` as a floating (n, dim) array, n >= 1; raises FlowjaxError if it is not one.
+    """Returns `x` as a floating-point array (n, dim), n >= 1 and dim >= 1.
 
-    Outside of jit the values are looked at too: NaN or infinity is an error that names its first
-    row and column. Inside of jit they cannot be, and the caller's non-finite guard has to see it.
+    Inside of jit, values cannot be checked; the training loop then detects a loss that is not
+    finite.
+
+    Raises:
+        FlowjaxError: wrong shape; outside of jit also NaN or infinity.
     """
     shape = jnp.shape(x)
     if len(shape) != 2 or shape[0] < 1 or shape[1] < 1:
@@ -89,7 +92,7 @@ def check_batch(name: str, x: Any) -> Array:
 
 
 def check_finite(name: str, x: np.ndarray) -> None:
-    """Raises FlowjaxError naming the first row and column of `x` (n, dim) that is not finite."""
+    """Raises FlowjaxError with the first row and column of `x` (n, dim) that is not finite."""
     if np.isfinite(x).all():
         return
     bad = np.argwhere(~np.isfinite(x))
@@ -101,5 +104,5 @@ def check_finite(name: str, x: np.ndarray) -> None:
 
 
 def frozen(params: Params) -> Params:
-    """Returns the leaves under `"frozen"`, with no gradient flowing into them."""
+    """Returns the parameters under `"frozen"`, without gradients."""
     return jax.lax.stop_gradient(params[FROZEN])

@@ -1,15 +1,17 @@
-"""The nets inside couplings: Flax Linen modules, and the door through which a user brings another.
+"""Conditioners: factories of the neural networks inside of couplings.
 
-A conditioner is a *factory*: `conditioner(out_features) -> flax.linen.Module`, whose call takes
-`(..., features)`, the kept coordinates with the context beside them, to `(..., out_features)`. Its
-last layer should start at zero, so that the coupling starts as the identity.
+A conditioner is a function `out_features -> flax.linen.Module`. The module maps the identity half
+of a coupling, concatenated with the context if there is one, shape (..., features), to the raw
+parameters of the transformation, shape (..., out_features). If the last layer of the module is
+initialised to zero, the coupling is the identity at init.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import flax.linen as nn
 import jax
@@ -20,6 +22,7 @@ from flowjax.bijectors.products import policy_dot
 from flowjax.types import Array, FlowjaxError, Params, PRNGKey
 
 Conditioner = Callable[[int], nn.Module]
+Activation = Literal["relu", "gelu", "silu", "tanh"] | Callable[[Array], Array]
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
     "relu": nn.relu,
@@ -29,81 +32,98 @@ ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
 }
 
 
-def _activation(activation: str | Callable[[Array], Array]) -> Callable[[Array], Array]:
-    if callable(activation):
-        return activation
-    if activation not in ACTIVATIONS:
-        raise FlowjaxError(
-            f"activation: expected one of {', '.join(ACTIVATIONS)}, got {activation!r}"
-        )
-    return ACTIVATIONS[activation]
+@dataclass(frozen=True, repr=False)
+class NetFactory:
+    """Conditioner with a name; equality and hash are by value.
+
+    Attributes:
+        template: module with a field `out`, its number of outputs.
+        name: text that stands for the conditioner in the summary of a flow.
+    """
+
+    template: nn.Module
+    name: str
+
+    def __call__(self, out: int) -> nn.Module:
+        """Returns the module with `out` outputs."""
+        return self.template.clone(out=out)
+
+    def __repr__(self) -> str:
+        return self.name
 
 
 _dense = partial(nn.Dense, dot_general=policy_dot)
 
 
 def _hidden(width: int, fan_in: int) -> nn.Module:
-    """Returns a hidden layer whose kernel and bias start U(±1 / sqrt(fan_in)), as torch's do.
+    """Returns a dense layer with kernel and bias initialised as in PyTorch, U(-l, l).
 
-    With zero biases every unit of the first layer bends at the origin, so a net of few inputs
-    starts with hardly a shape to choose from: see benchmarks/density.md for what that costs.
+    The limit l is 1 / sqrt(fan_in). With zero biases, all ReLU units of the first layer have their
+    kink at the origin, which fits data of few dimensions badly: see benchmarks/density.md.
     """
     limit = fan_in**-0.5
 
-    def spread(key: PRNGKey, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Array:
+    def uniform(key: PRNGKey, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Array:
         return jax.random.uniform(key, shape, dtype, -limit, limit)
 
-    return _dense(width, kernel_init=spread, bias_init=spread)
+    return _dense(width, kernel_init=uniform, bias_init=uniform)
 
 
 class _MLP(nn.Module):
     width: int
     depth: int
-    out: int
     activation: Callable[[Array], Array]
-    residual: bool
-    start: str = "zero"
+    start: str
+    out: int = 0
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        if self.residual:
-            x = _hidden(self.width, x.shape[-1])(x)
         for _ in range(self.depth):
-            if self.residual:
-                h = _hidden(self.width, self.width)(self.activation(x))
-                x = x + _hidden(self.width, self.width)(self.activation(h))
-            else:
-                x = self.activation(_hidden(self.width, x.shape[-1])(x))
-        if self.residual:
-            x = self.activation(x)
+            x = self.activation(_hidden(self.width, x.shape[-1])(x))
         if self.start == "spread":
             return _hidden(self.out, x.shape[-1])(x)
         return _dense(self.out, kernel_init=nn.initializers.zeros)(x)
+
+
+class _Residual(nn.Module):
+    width: int
+    blocks: int
+    activation: Callable[[Array], Array]
+    out: int = 0
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        x = _hidden(self.width, x.shape[-1])(x)
+        for _ in range(self.blocks):
+            h = _hidden(self.width, self.width)(self.activation(x))
+            x = x + _hidden(self.width, self.width)(self.activation(h))
+        return _dense(self.out, kernel_init=nn.initializers.zeros)(self.activation(x))
 
 
 def mlp(
     width: int = 64,
     depth: int = 2,
     *,
-    activation: str | Callable[[Array], Array] = "relu",
-    start: str = "zero",
-) -> Conditioner:
-    """Returns a factory of plain nets: `depth` hidden layers of `width` and a last one.
+    activation: Activation = "relu",
+    start: Literal["zero", "spread"] = "zero",
+) -> NetFactory:
+    """Returns a conditioner that makes multilayer perceptrons.
 
-    Kernels and biases of the hidden layers start uniform in ±1 / sqrt(fan_in).
+    Kernels and biases of the hidden layers are initialised uniformly in ±1 / sqrt(fan_in).
 
     Args:
-        width: units of each hidden layer.
-        depth: how many hidden layers; 0 is a linear conditioner.
+        width: number of units in each hidden layer.
+        depth: number of hidden layers; 0 makes a linear map.
         activation: "relu", "gelu", "silu", "tanh" or a function.
-        start: of the last layer: "zero", so that a coupling starts as the identity, or "spread"
-            as the others, which fitted better on the plane (benchmarks/density.md).
+        start: initialisation of the last layer. "zero" makes the coupling the identity at init;
+            "spread" is the initialisation of the hidden layers. benchmarks/density.md compares
+            them.
 
     Returns:
-        A conditioner factory, `out_features -> flax.linen.Module`.
+        A conditioner, `out_features -> flax.linen.Module`.
 
     Raises:
-        FlowjaxError: the activation's name or the start is unknown.
+        FlowjaxError: unknown activation or start.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -112,32 +132,32 @@ def mlp(
         >>> net.apply(params, jnp.ones((4, 2))).shape
         (4, 3)
     """
-    chosen = _activation(activation)
     if start not in ("zero", "spread"):
         raise FlowjaxError(f"start: expected 'zero' or 'spread', got {start!r}")
-
-    def factory(out: int) -> nn.Module:
-        return _MLP(width, depth, out, chosen, residual=False, start=start)
-
-    extra = "" if start == "zero" else f", start={start!r}"
-    return named(factory, f"mlp(width={width}, depth={depth}{_other(activation)}{extra})")
+    function, suffix = _activation(activation)
+    suffix += "" if start == "zero" else f", start={start!r}"
+    net = _MLP(width, depth, function, start)
+    return NetFactory(net, f"mlp(width={width}, depth={depth}{suffix})")
 
 
-def residual(
-    width: int = 64, blocks: int = 2, *, activation: str | Callable[[Array], Array] = "relu"
-) -> Conditioner:
-    """Returns a factory of residual nets: `blocks` blocks of two layers, last layer zero.
+def residual(width: int = 64, blocks: int = 2, *, activation: Activation = "relu") -> NetFactory:
+    """Returns a conditioner that makes residual networks with two layers per block.
+
+    The last layer is initialised to zero, so a coupling is the identity at init.
 
     Args:
-        width: units of each layer.
-        blocks: how many residual blocks.
+        width: number of units in each layer.
+        blocks: number of residual blocks.
         activation: "relu", "gelu", "silu", "tanh" or a function.
 
     Returns:
-        A conditioner factory, `out_features -> flax.linen.Module`.
+        A conditioner, `out_features -> flax.linen.Module`.
+
+    Raises:
+        FlowjaxError: unknown activation.
 
     References:
-        As in Neural Spline Flows, https://arxiv.org/abs/1906.04032.
+        The network is that of Neural Spline Flows, https://arxiv.org/abs/1906.04032.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -145,84 +165,93 @@ def residual(
         >>> net.apply(net.init(jax.random.key(0), jnp.ones((4, 2))), jnp.ones((4, 2))).shape
         (4, 3)
     """
-    chosen = _activation(activation)
-
-    def factory(out: int) -> nn.Module:
-        return _MLP(width, blocks, out, chosen, residual=True)
-
-    return named(factory, f"residual(width={width}, blocks={blocks}{_other(activation)})")
+    function, suffix = _activation(activation)
+    net = _Residual(width, blocks, function)
+    return NetFactory(net, f"residual(width={width}, blocks={blocks}{suffix})")
 
 
-def _other(activation: str | Callable[[Array], Array]) -> str:
-    """What a layer list says of an activation that is not the usual one."""
-    name = activation if isinstance(activation, str) else getattr(activation, "__name__", "own")
-    return "" if name == "relu" else f", {name}"
-
-
-def named(factory: Conditioner, name: str) -> Conditioner:
-    """Gives a factory the name that layer lists print."""
-    factory.__name__ = name
-    return factory
+def _activation(activation: Activation) -> tuple[Callable[[Array], Array], str]:
+    """Returns the function, and the text that names it in a summary (none for "relu")."""
+    if callable(activation):
+        function, name = activation, getattr(activation, "__name__", type(activation).__name__)
+    elif activation in ACTIVATIONS:
+        function, name = ACTIVATIONS[activation], activation
+    else:
+        names = ", ".join(ACTIVATIONS)
+        raise FlowjaxError(f"activation: expected one of {names}, got {activation!r}")
+    return function, "" if name == "relu" else f", {name}"
 
 
 def name_of(conditioner: Conditioner) -> str:
-    """Returns what a layer list calls a conditioner."""
+    """Returns the name of a conditioner in the summary of a flow."""
+    if isinstance(conditioner, NetFactory):
+        return conditioner.name
     return getattr(conditioner, "__name__", type(conditioner).__name__)
 
 
-def features_of(kept: Array, context: Array | None) -> Array:
-    """Returns the net's input: the kept coordinates, with the context beside them if any."""
+def features_of(identity_half: Array, context: Array | None) -> Array:
+    """Returns the input of a conditioner's network: the identity half and then the context."""
     if context is None:
-        return kept
-    context = jnp.asarray(context, kept.dtype)
-    wide = jnp.broadcast_to(context, (*kept.shape[:-1], context.shape[-1]))
-    return jnp.concatenate([kept, wide], axis=-1)
+        return identity_half
+    context = jnp.asarray(context, identity_half.dtype)
+    context = jnp.broadcast_to(context, (*identity_half.shape[:-1], context.shape[-1]))
+    return jnp.concatenate([identity_half, context], axis=-1)
 
 
 def make_net(conditioner: Conditioner, out: int) -> nn.Module:
-    """Returns the conditioner's net of `out` features, or raises FlowjaxError if it makes none."""
+    """Returns the network of a conditioner with `out` outputs.
+
+    Raises:
+        FlowjaxError: the conditioner is no function, or does not return a Flax module.
+    """
+    # a module is callable too, but cannot be one: its number of outputs is fixed
     factory = callable(conditioner) and not isinstance(conditioner, nn.Module)
     net = conditioner(out) if factory else None
     if not isinstance(net, nn.Module):
         raise FlowjaxError(
-            "conditioner: expected a factory out_features -> flax.linen.Module, such as mlp(), "
+            "conditioner: expected a function out_features -> flax.linen.Module, such as mlp(), "
             f"got {conditioner!r}"
         )
     return net
 
 
 def init_net(
-    key: PRNGKey, conditioner: Conditioner, out: int, kept: Array, context: Array | None
+    key: PRNGKey, conditioner: Conditioner, out: int, identity_half: Array, context: Array | None
 ) -> Params:
-    """Returns the parameters of the conditioner's net, in the input's type."""
-    features = features_of(kept, context)
-    given, variables = make_net(conditioner, out).init_with_output(key, features)
+    """Returns initial parameters of a conditioner's network, in the dtype of its input.
+
+    Raises:
+        FlowjaxError: the network has variables other than params, or not `out` outputs.
+    """
+    features = features_of(identity_half, context)
+    output, variables = make_net(conditioner, out).init_with_output(key, features)
     found: Any = variables
     if set(found) - {"params"}:
         raise FlowjaxError(f"conditioner: expected a module with params only, got {sorted(found)}")
-    if jnp.shape(given) != (*features.shape[:-1], out):
+    expected = (*features.shape[:-1], out)
+    if jnp.shape(output) != expected:
         raise FlowjaxError(
-            f"conditioner: expected a net with {out} outputs, {(*features.shape[:-1], out)} here, "
-            f"got {jnp.shape(given)}"
+            f"conditioner: expected a network with {out} outputs, shape {expected}, "
+            f"got {jnp.shape(output)}"
         )
     return jax.tree.map(lambda v: jnp.asarray(v, features.dtype), dict(found.get("params", {})))
 
 
 def apply_net(
-    conditioner: Conditioner, out: int, params: Params, kept: Array, context: Array | None
+    conditioner: Conditioner, out: int, params: Params, identity_half: Array, context: Array | None
 ) -> Array:
-    """Returns the net's output `(..., out)`, in the input's type whatever the net computes in.
+    """Returns the output of a conditioner's network, shape (..., out), in the dtype of its input.
 
     Raises:
-        FlowjaxError: the input is not as wide as the one that init was given.
+        FlowjaxError: the width of the context differs from its width in `init`.
     """
-    features = features_of(kept, context)
+    features = features_of(identity_half, context)
     try:
         raw: Any = make_net(conditioner, out).apply({"params": params}, features)
     except ScopeParamShapeError as error:
         got = "None" if context is None else jnp.shape(context)
         raise FlowjaxError(
-            "context: expected the width (or None) that init was given, "
-            f"got {got} beside {kept.shape[-1]} kept coordinates"
+            f"context: expected the width (or None) that init received, got {got} next to "
+            f"{identity_half.shape[-1]} coordinates"
         ) from error
     return jnp.asarray(raw, features.dtype)

@@ -1,9 +1,10 @@
-"""Coupling layers: one part of the coordinates says how the other part moves (NICE, RealNVP)."""
+"""Coupling layers: half of the coordinates parametrize a map of the others (NICE, RealNVP)."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -14,12 +15,14 @@ from flowjax.bijectors.conditioner import Conditioner, apply_net, init_net, mlp,
 from flowjax.bijectors.permutation import take_columns
 from flowjax.types import Array, Bijector, FlowjaxError, Params, PRNGKey
 
-# An elementwise map of the moved part: (raw net output, moved) -> (new, log_det or None for 0)
-Move = Callable[[Array, Array], tuple[Array, Array | None]]
+Mask = Literal["half", "checkerboard"]
+
+# (raw network output, transformed half) -> (result, log-derivative or None if it is 0)
+Elementwise = Callable[[Array, Array], tuple[Array, Array | None]]
 
 
 def _sigmoid(raw: Array) -> Array:
-    # log(e^-3 + (1 - e^-3) sigmoid(raw + 2)): a bare sigmoid goes to 0, and then nothing inverts
+    # log(e^-3 + (1 - e^-3) sigmoid(raw + 2)): sigmoid alone tends to 0, which has no inverse
     return jnp.logaddexp(-3.0, math.log1p(-math.exp(-3)) + jax.nn.log_sigmoid(raw + 2))
 
 
@@ -27,23 +30,23 @@ LOG_SCALES: dict[str, Callable[[Array], Array]] = {"tanh": bounded, "sigmoid": _
 
 
 def half(dim: int) -> int:
-    """Returns the size of the first half; the larger one where `dim` is odd."""
+    """Returns the size of the first half, which is the larger one if `dim` is odd."""
     return dim - dim // 2
 
 
-def split_parts(x: Array, mask: str, swap: bool) -> tuple[Array, Array]:
-    """Returns the kept and the moved coordinates of `x` `(..., dim)`."""
-    if mask == "half":  # one split, whose gradient joins; that of two slices pads and adds
+def split_parts(x: Array, mask: Mask, swap: bool) -> tuple[Array, Array]:
+    """Returns the identity half and the transformed half of `x` (..., dim)."""
+    if mask == "half":  # jnp.split, because the gradient of slices pads and adds
         first, second = jnp.split(x, [half(x.shape[-1])], axis=-1)
     else:
         first, second = x[..., 0::2], x[..., 1::2]
     return (second, first) if swap else (first, second)
 
 
-def merge_parts(kept: Array, moved: Array, mask: str, swap: bool) -> Array:
-    """Returns what `split_parts` took apart."""
-    first, second = (moved, kept) if swap else (kept, moved)
-    joined = jnp.concatenate([first, second], axis=-1)
+def merge_parts(identity_half: Array, transformed: Array, mask: Mask, swap: bool) -> Array:
+    """Inverse of `split_parts`: joins the two halves in their original order."""
+    halves = (transformed, identity_half) if swap else (identity_half, transformed)
+    joined = jnp.concatenate(halves, axis=-1)
     if mask == "half":
         return joined
     dim = joined.shape[-1]
@@ -54,33 +57,34 @@ def merge_parts(kept: Array, moved: Array, mask: str, swap: bool) -> Array:
 def coupling(
     name: str,
     outputs: int,
-    forward_move: Move,
-    inverse_move: Move,
+    forward_map: Elementwise,
+    inverse_map: Elementwise,
     *,
     conditioner: Conditioner | None,
-    mask: str,
+    mask: Mask,
     swap: bool,
 ) -> Bijector:
-    """Returns the coupling that moves coordinates by an elementwise map whose numbers a net gives.
+    """Returns a coupling with any elementwise map, whose parameters a network computes.
 
-    This is the general part behind `additive_coupling`, `affine_coupling` and `spline_coupling`,
-    and how a user makes another.
+    The network's input is the identity half; the map applies to the transformed half.
+    `additive_coupling`, `affine_coupling` and `spline_coupling` are couplings of this kind.
 
     Args:
-        name: for layer lists.
-        outputs: numbers the net gives per moved coordinate.
-        forward_move: `(raw, moved) -> (new, log_derivative)`; `moved` is `(..., m)`, `raw` is
-            `(..., outputs, m)`, log_derivative `(..., m)` in nats, or None for a shift.
-        inverse_move: the same for the inverse map.
+        name: name in the summary.
+        outputs: number of network outputs per transformed coordinate.
+        forward_map: `(raw, x) -> (z, log_derivative)`; `x` is the transformed half, shape
+            (..., m), `raw` the network's output, shape (..., outputs, m), and `log_derivative`
+            has shape (..., m), in nats, or is None for 0.
+        inverse_map: the inverse, `(raw, z) -> (x, log_derivative)`.
         conditioner: factory `out_features -> flax.linen.Module`; None is `mlp()`.
-        mask: "half" (first coordinates keep, last move) or "checkerboard" (even, odd).
-        swap: exchange the two parts.
+        mask: "half" (the last coordinates are transformed) or "checkerboard" (the odd ones).
+        swap: if True, transform the other half.
 
     Returns:
-        A bijector on `(n, dim)`, dim >= 2, odd ones included.
+        A bijector on `(n, dim)`, dim >= 2.
 
     Raises:
-        FlowjaxError: unknown mask, or at init dim < 2.
+        FlowjaxError: unknown mask; at init, dim < 2.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -97,41 +101,45 @@ def coupling(
     def init(key: PRNGKey, x: Array, context: Array | None = None) -> Params:
         x = check_batch("x", x)
         if x.shape[1] < 2:
-            raise FlowjaxError(f"x: a coupling needs dim >= 2, got {x.shape}")
-        kept, moved = split_parts(x, mask, swap)
-        return init_net(key, factory, outputs * moved.shape[-1], kept, context)
+            raise FlowjaxError(f"x: a coupling needs dim >= 2, got shape {x.shape}")
+        identity_half, transformed = split_parts(x, mask, swap)
+        return init_net(key, factory, outputs * transformed.shape[-1], identity_half, context)
 
-    def run(move: Move, params: Params, x: Array, context: Array | None) -> tuple[Array, Array]:
+    def run(
+        function: Elementwise, params: Params, x: Array, context: Array | None
+    ) -> tuple[Array, Array]:
         x = as_float(x)
-        kept, moved = split_parts(x, mask, swap)
-        width = moved.shape[-1]
-        raw = apply_net(factory, outputs * width, params, kept, context)
-        new, change = move(raw.reshape(*raw.shape[:-1], outputs, width), moved)
-        log_det = constant_log_det(x) if change is None else total(change)
-        return merge_parts(kept, new, mask, swap), log_det
+        identity_half, transformed = split_parts(x, mask, swap)
+        size = transformed.shape[-1]
+        raw = apply_net(factory, outputs * size, params, identity_half, context)
+        raw = raw.reshape(*raw.shape[:-1], outputs, size)
+        transformed, log_derivative = function(raw, transformed)
+        log_det = constant_log_det(x) if log_derivative is None else total(log_derivative)
+        return merge_parts(identity_half, transformed, mask, swap), log_det
 
     def forward(params: Params, x: Array, context: Array | None = None) -> tuple[Array, Array]:
-        return run(forward_move, params, x, context)
+        return run(forward_map, params, x, context)
 
     def inverse(params: Params, z: Array, context: Array | None = None) -> tuple[Array, Array]:
-        return run(inverse_move, params, z, context)
+        return run(inverse_map, params, z, context)
 
     extra = ("" if mask == "half" else ", checkerboard") + (", swap" if swap else "")
     return Bijector(init, forward, inverse, (f"{name}({name_of(factory)}{extra})",))
 
 
 def additive_coupling(
-    *, conditioner: Conditioner | None = None, mask: str = "half", swap: bool = False
+    *, conditioner: Conditioner | None = None, mask: Mask = "half", swap: bool = False
 ) -> Bijector:
-    """Returns `moved + net(kept)`: a shift, whose log_det is 0.
+    """Returns the coupling `z = x + net(identity half)` of the transformed half; log_det is 0.
 
     Args:
         conditioner: factory `out_features -> flax.linen.Module`; None is `mlp()`.
-        mask: "half" or "checkerboard".
-        swap: let the second part condition and the first move.
+        mask: "half" (the last coordinates are transformed) or "checkerboard" (the odd ones).
+        swap: if True, transform the other half.
 
     Returns:
-        A bijector on `(n, dim)`, dim >= 2; the identity at init with the library's conditioners.
+        A bijector on `(n, dim)`, dim >= 2; the identity at init with the default
+        conditioner.
 
     Raises:
         FlowjaxError: unknown mask; at init, dim < 2.
@@ -160,22 +168,24 @@ def additive_coupling(
 def affine_coupling(
     *,
     conditioner: Conditioner | None = None,
-    scale: str = "tanh",
-    mask: str = "half",
+    scale: Literal["tanh", "sigmoid"] = "tanh",
+    mask: Mask = "half",
     swap: bool = False,
 ) -> Bijector:
-    """Returns `moved * exp(log_scale) + shift`, with shift and a bounded log_scale from the net.
+    """Returns the coupling `z = x * exp(log_scale) + shift` of the transformed half.
+
+    A network computes shift and log_scale from the identity half; log_scale is bounded.
 
     Args:
-        conditioner: factory `out_features -> flax.linen.Module`; None is `mlp()`. Its output is
-            the shifts, then the raw scales.
-        scale: "tanh", log_scale = 2 tanh(raw / 2), in (-2, 2); or "sigmoid", scale =
-            sigmoid(raw + 2) as in Glow, but raised to lie in (e^-3, 1).
-        mask: "half" or "checkerboard".
-        swap: let the second part condition and the first move.
+        conditioner: factory `out_features -> flax.linen.Module`; None is `mlp()`. The outputs of
+            its network are the shifts, followed by the raw scales.
+        scale: "tanh" has log_scale = 2 tanh(raw / 2), in (-2, 2). "sigmoid" has
+            scale = e^-3 + (1 - e^-3) sigmoid(raw + 2), which is Glow's scale with a lower bound.
+        mask: "half" (the last coordinates are transformed) or "checkerboard" (the odd ones).
+        swap: if True, transform the other half.
 
     Returns:
-        A bijector on `(n, dim)`, dim >= 2; log_det is the sum of the log_scales, in nats.
+        A bijector on `(n, dim)`, dim >= 2; log_det is the sum of log_scale, in nats.
 
     Raises:
         FlowjaxError: unknown scale or mask; at init, dim < 2.
@@ -195,22 +205,23 @@ def affine_coupling(
     log_scale_of = LOG_SCALES[scale]
 
     def shift_and_log_scale(raw: Array) -> tuple[Array, Array]:
-        shift, raw_scale = jnp.unstack(raw, axis=-2)  # its gradient joins; slices' pads and adds
+        # jnp.unstack, because the gradient of slices pads and adds
+        shift, raw_scale = jnp.unstack(raw, axis=-2)
         return shift, log_scale_of(raw_scale)
 
-    def forward_move(raw: Array, x: Array) -> tuple[Array, Array]:
+    def forward_map(raw: Array, x: Array) -> tuple[Array, Array]:
         shift, log_scale = shift_and_log_scale(raw)
         return x * jnp.exp(log_scale) + shift, log_scale
 
-    def inverse_move(raw: Array, z: Array) -> tuple[Array, Array]:
+    def inverse_map(raw: Array, z: Array) -> tuple[Array, Array]:
         shift, log_scale = shift_and_log_scale(raw)
         return (z - shift) * jnp.exp(-log_scale), -log_scale
 
     return coupling(
         "affine_coupling" if scale == "tanh" else f"affine_coupling[{scale}]",
         2,
-        forward_move,
-        inverse_move,
+        forward_map,
+        inverse_map,
         conditioner=conditioner,
         mask=mask,
         swap=swap,

@@ -1,4 +1,4 @@
-"""The conditioner of Glow's released code."""
+"""Conditioner of Glow's released code."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from collections.abc import Callable
 import flax.linen as nn
 import jax.numpy as jnp
 
-from flowjax.bijectors.actnorm import INITS, initial
-from flowjax.bijectors.conditioner import Conditioner, named
+from flowjax.bijectors.actnorm import Init, check_init, initial
+from flowjax.bijectors.conditioner import NetFactory
 from flowjax.bijectors.products import policy_dot
-from flowjax.types import Array, FlowjaxError, PRNGKey
+from flowjax.types import Array, PRNGKey
 
 
 class _ScaledDense(nn.Module):
-    """Glow's convolution with filter 1x1: a product, then (x + bias) * exp(factor * log_scale)."""
+    """Glow's 1x1 convolution, a matrix product, followed by an actnorm."""
 
     features: int
     kernel_init: Callable[..., Array]
-    begin: str  # how bias and log_scale start, as in actnorm
+    init_method: Init  # of bias and log_scale
     factor: float
 
     @nn.compact
@@ -27,8 +27,8 @@ class _ScaledDense(nn.Module):
         kernel = self.param("kernel", self.kernel_init, shape, x.dtype)
         x = policy_dot(x, kernel, (((x.ndim - 1,), (0,)), ((), ())))
 
-        def start(key: PRNGKey, which: int) -> Array:  # x is the first batch when init runs this
-            return initial(self.begin, key, x.reshape(-1, self.features), self.factor)[which]
+        def start(key: PRNGKey, index: int) -> Array:  # at init, x is the first batch
+            return initial(self.init_method, key, x.reshape(-1, self.features), self.factor)[index]
 
         bias = self.param("bias", start, 0)
         scale = jnp.exp(self.factor * self.param("log_scale", start, 1))
@@ -37,34 +37,38 @@ class _ScaledDense(nn.Module):
 
 class _GlowNet(nn.Module):
     width: int
-    out: int
-    begin: str
+    init_method: Init
     factor: float
+    out: int = 0
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
-        normal = nn.initializers.normal(0.05)
+        normal, zeros = nn.initializers.normal(0.05), nn.initializers.zeros
         for i in range(2):
-            layer = _ScaledDense(self.width, normal, self.begin, self.factor, name=f"hidden_{i}")
+            name = f"hidden_{i}"
+            layer = _ScaledDense(self.width, normal, self.init_method, self.factor, name=name)
             x = nn.relu(layer(x))
-        zeros = nn.initializers.zeros
         return _ScaledDense(self.out, zeros, "identity", self.factor, name="output")(x)
 
 
-def glow_net(width: int = 32, *, init: str = "data", logscale_factor: float = 3.0) -> Conditioner:
-    """Returns a factory of the nets of Glow's released code, with 1x1 filters.
+def glow_net(width: int = 32, *, init: Init = "data", logscale_factor: float = 3.0) -> NetFactory:
+    """Returns a conditioner that makes the networks of Glow's released code, with 1x1 filters.
 
-    product -> actnorm -> relu -> product -> actnorm -> relu -> product -> `(x + b) * exp(3 logs)`.
-    Kernels start N(0, 0.05), the last one at zero.
+    Each of the two hidden layers is product -> actnorm -> relu. The last layer is
+    product -> `(x + bias) * exp(logscale_factor * log_scale)`. Kernels are initialised
+    N(0, 0.05^2), and the last kernel is zero.
 
     Args:
-        width: units of both hidden layers.
-        init: of the inner actnorms, "data", "identity" or "glorot", as in `actnorm`; BERT-flow's
-            released code left them at "glorot".
-        logscale_factor: multiplies each stored log-scale.
+        width: number of units in both hidden layers.
+        init: initialisation of the hidden actnorms: "data", "identity" or "glorot", as in
+            `actnorm`. BERT-flow's released code has "glorot".
+        logscale_factor: factor of each stored log-scale.
 
     Returns:
-        A conditioner factory, `out_features -> flax.linen.Module`.
+        A conditioner, `out_features -> flax.linen.Module`.
+
+    Raises:
+        FlowjaxError: unknown init.
 
     References:
         Glow, https://arxiv.org/abs/1807.03039; BERT-flow, https://arxiv.org/abs/2011.05864.
@@ -75,11 +79,6 @@ def glow_net(width: int = 32, *, init: str = "data", logscale_factor: float = 3.
         >>> net.apply(net.init(jax.random.key(0), jnp.ones((4, 2))), jnp.ones((4, 2))).shape
         (4, 3)
     """
-    if init not in INITS:
-        raise FlowjaxError(f"init: expected one of {', '.join(INITS)}, got {init!r}")
-
-    def factory(out: int) -> nn.Module:
-        return _GlowNet(width, out, init, logscale_factor)
-
-    factor = "" if logscale_factor == 3 else f", logscale_factor={logscale_factor:g}"
-    return named(factory, f"glow_net(width={width}{factor})")
+    check_init(init)
+    suffix = "" if logscale_factor == 3 else f", logscale_factor={logscale_factor:g}"
+    return NetFactory(_GlowNet(width, init, logscale_factor), f"glow_net(width={width}{suffix})")

@@ -1,8 +1,9 @@
-"""A learned linear map held as its LU factors: Glow's 1x1 convolution for vectors."""
+"""Learned linear map in LU form: Glow's 1x1 convolution for vectors."""
 
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Literal
 
 import jax.numpy as jnp
 import numpy as np
@@ -22,12 +23,11 @@ from flowjax.types import Array, Bijector, FlowjaxError, Params, PRNGKey
 
 
 def _mixing_rotation(dim: int, seed: int) -> np.ndarray:
-    """Returns the first proper rotation drawn that mixes the halves, in float64.
+    """Returns the first random rotation (determinant 1) that mixes the two halves, in float64.
 
-    The first half it gives takes at most as much of its variance from the first half it is given
-    as is to be expected, and at least half of that. A coupling then moves most of what the last
-    one kept, and turns of one rotation go through many directions; reflections, which QR gives at
-    dim 2, would alternate between two. What that does at dim 2: benchmarks/density.md.
+    Let s be the fraction of the variance of the output's first half that comes from the input's
+    first half. A rotation is accepted if s is at most its expectation and at least half of it.
+    benchmarks/density.md compares these bounds, and rotations with reflections, at dim 2.
     """
     if dim == 1:
         return np.ones((1, 1))
@@ -35,47 +35,48 @@ def _mixing_rotation(dim: int, seed: int) -> np.ndarray:
     while True:
         rotation, _ = np.linalg.qr(rng.standard_normal((dim, dim)))
         rotation[:, -1] *= np.linalg.slogdet(rotation)[0]
-        share, expected = (rotation[:half, :half] ** 2).sum() / half, half / dim
-        if expected / 2 <= share <= expected:
+        fraction, expected = (rotation[:half, :half] ** 2).sum() / half, half / dim
+        if expected / 2 <= fraction <= expected:
             return rotation
 
 
 @lru_cache(maxsize=16)
 def _rotation(dim: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns (order, L and U packed, D): R[order] = L D U for a random rotation R, in float64."""
-    rotation = _mixing_rotation(dim, seed)
-    lu, order = rotation.copy(), np.arange(dim)
-    for k in range(dim - 1):  # elimination with partial pivoting, which NumPy does not offer
-        pivot = k + int(np.argmax(np.abs(lu[k:, k])))
-        lu[[k, pivot]], order[[k, pivot]] = lu[[pivot, k]], order[[pivot, k]]
-        lu[k + 1 :, k] /= lu[k, k]
-        lu[k + 1 :, k + 1 :] -= np.outer(lu[k + 1 :, k], lu[k, k + 1 :])
-    diagonal = np.diag(lu).copy()
-    unit = np.triu(lu, 1) / diagonal[:, None]
-    return order, np.tril(lu, -1) + unit, diagonal
+    """Returns float64 factors of a random rotation R as (order, triangles, diagonal).
+
+    R[order] = L D U, where `triangles` holds L below the diagonal and U above it.
+    """
+    from scipy.linalg import lu  # imported here because it takes long to import
+
+    rows, lower, upper = lu(_mixing_rotation(dim, seed), p_indices=True)
+    diagonal = np.diag(upper).copy()
+    triangles = np.tril(lower, -1) + np.triu(upper / diagonal[:, None], 1)
+    return np.argsort(rows), triangles, diagonal
 
 
-def linear_lu(*, init: str = "rotation", seed: int = 0) -> Bijector:
+def linear_lu(
+    *, init: Literal["rotation", "identity", "pca"] = "rotation", seed: int = 0
+) -> Bijector:
     """Returns `z = P L D U x + bias`: L unit lower and U unit upper triangular, D diagonal.
 
-    The permutation P and the signs of D are fixed by `init`, `seed` and the dim; what is learned
-    is the triangles (packed in one matrix), the logarithm of |D|, and the bias. log_det is that
-    logarithm's sum, and inverting solves two triangular systems. (Glow's code keeps D inside U;
-    apart from it the triangles have no scale, so that a step or weight decay means the same
-    whatever the data's scale.)
+    The permutation P and the signs of D are fixed: `init`, `seed` and the dim determine them. The
+    learned parameters are the triangles (packed in one matrix), log |D| and the bias. log_det is
+    the sum of log |D|; the inverse solves two triangular systems. Unlike Glow's code, D is
+    separate from U, so that the triangles do not depend on the scale of the data, and neither
+    does the effect of a step size or of weight decay on them.
 
     Args:
-        init: "rotation", a random one from `seed` as in Glow, drawn until it mixes the halves;
-            "identity"; or "pca", the first batch's symmetric whitening `U Lambda^(-1/2) U^T` with
-            its mean taken out (the one whitening whose LU factors need no pivoting, so that P is
-            fixed before any data).
-        seed: for "rotation".
+        init: initialisation. "rotation" is a random rotation, as in Glow, drawn until it mixes the
+            two halves. "identity" is the identity. "pca" is the symmetric (ZCA) whitening of the
+            first batch, `U Lambda^(-1/2) U^T (x - mean)`; its LU factors need no pivoting, so
+            that P does not depend on the data.
+        seed: seed of the rotation; unused by the other initialisations.
 
     Returns:
         A bijector on `(n, dim)`; log_det in nats.
 
     Raises:
-        FlowjaxError: unknown init.
+        FlowjaxError: unknown init; at init, a wrong shape or values that are not finite.
 
     References:
         Glow, https://arxiv.org/abs/1807.03039, section 3.2.
@@ -98,9 +99,9 @@ def linear_lu(*, init: str = "rotation", seed: int = 0) -> Bijector:
         dim = x.shape[1]
         bias = jnp.zeros(dim, x.dtype)
         if rotated:
-            _, packed, diagonal = _rotation(dim, seed)
+            _, triangles, diagonal = _rotation(dim, seed)
             return {
-                "triangles": jnp.asarray(packed, x.dtype),
+                "triangles": jnp.asarray(triangles, x.dtype),
                 "log_diagonal": jnp.asarray(np.log(np.abs(diagonal)), x.dtype),
                 "bias": bias,
             }
@@ -110,7 +111,7 @@ def linear_lu(*, init: str = "rotation", seed: int = 0) -> Bijector:
         xp, mean, rows, unit = deviations(x)
         values, vectors = xp.linalg.eigh(scatter(rows) / len(rows))
         values = xp.maximum(values, xp.where(values[-1] > 0, 1e-6 * values[-1], 1))
-        halves = vectors * values**-0.25  # so that matrix = halves halves^T, exactly symmetric
+        halves = vectors * values**-0.25  # matrix = halves halves^T is exactly symmetric
         matrix = scatter(halves.T)
         lower = xp.linalg.cholesky(matrix)  # matrix = C C^T = (C / d) d^2 (C / d)^T, d = diag C
         root = xp.diag(lower)

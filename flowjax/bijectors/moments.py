@@ -1,4 +1,4 @@
-"""Mean and covariance: of one batch; or in one pass over batches and shards, in float64."""
+"""Mean and covariance of a batch, or of a stream of batches in one pass and float64."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from flowjax.types import Array, FlowjaxError
 
 
 class Moments(NamedTuple):
-    """Count, mean and scatter of the rows seen so far; NumPy float64, never mutated.
+    """Count, mean and scatter matrix of examples, in NumPy float64.
 
     Attributes:
-        count: rows seen.
-        mean: `(dim,)`.
-        m2: `(dim, dim)`, the sum over rows of `(x - mean) (x - mean)^T`.
+        count: number of examples.
+        mean: mean, shape (dim,).
+        m2: scatter matrix, shape (dim, dim): the sum of `(x - mean) (x - mean)^T` over examples.
     """
 
-    count: int  # type: ignore[assignment]  # a tuple has a method of that name
+    count: int  # type: ignore[assignment]  # tuple.count is a method
     mean: np.ndarray
     m2: np.ndarray
 
 
 def no_moments(dim: int) -> Moments:
-    """Returns the moments of no rows at all: where a pass begins.
+    """Returns the moments of zero examples, the start of a pass over data.
 
     Example:
         >>> no_moments(3).m2.shape
@@ -40,14 +40,16 @@ def no_moments(dim: int) -> Moments:
 
 
 def merge(a: Moments, b: Moments) -> Moments:
-    """Returns the moments of both sets of rows: shards merge in any order, to rounding.
+    """Returns the moments of the union of two disjoint sets of examples.
+
+    The order of merges changes the result by rounding errors only.
 
     Args:
-        a: moments of some rows.
-        b: moments of other rows of the same dim.
+        a: moments of the first set.
+        b: moments of the second set.
 
     Returns:
-        The moments of all of them.
+        The moments of both sets together.
 
     Raises:
         FlowjaxError: the dims differ.
@@ -68,23 +70,23 @@ def merge(a: Moments, b: Moments) -> Moments:
     if count == 0:
         return a
     gap = b.mean - a.mean
-    share = b.count / count
-    between = np.outer(gap, gap) * (a.count * share)
-    return Moments(count, a.mean + gap * share, a.m2 + b.m2 + between)
+    fraction = b.count / count
+    between = np.outer(gap, gap) * (a.count * fraction)
+    return Moments(count, a.mean + gap * fraction, a.m2 + b.m2 + between)
 
 
 def update(moments: Moments, batch: Any) -> Moments:
-    """Returns the moments with the rows of `batch` added.
+    """Returns the moments of the previous examples and those of `batch`.
 
     Args:
-        moments: so far.
-        batch: `(n, dim)`, any floating type; n = 0 changes nothing.
+        moments: moments of the previous examples.
+        batch: new examples, shape (n, dim), n >= 0.
 
     Returns:
-        New moments.
+        The updated moments; the argument does not change.
 
     Raises:
-        FlowjaxError: wrong shape, or a NaN or infinity, named by row and column.
+        FlowjaxError: wrong shape, NaN or infinity.
 
     Example:
         >>> import numpy as np
@@ -104,7 +106,10 @@ def update(moments: Moments, batch: Any) -> Moments:
 
 
 def moments_of(batches: Iterable[Any], dim: int) -> Moments:
-    """Returns the moments of all rows of an iterable of `(n, dim)` batches, read once.
+    """Returns the moments of all examples in an iterable of batches, shape (n, dim) each.
+
+    Raises:
+        FlowjaxError: a batch has a wrong shape, NaN or infinity.
 
     Example:
         >>> import numpy as np
@@ -115,14 +120,14 @@ def moments_of(batches: Iterable[Any], dim: int) -> Moments:
 
 
 def deviations(x: Array) -> tuple[ModuleType, Any, Any, Any]:
-    """Returns how a batch spreads: `(xp, mean, rows, unit)`, where `x = mean + unit * rows`.
+    """Returns `(xp, mean, rows, unit)` of a batch `x = mean + unit * rows`, with centred rows.
 
-    `xp` is NumPy, in float64, or inside of jit jax.numpy in the batch's own type. There the
-    squares of small or large numbers would leave its range, so the rows are in units of the
-    largest deviation. A column that varies by less than the rounding of its mean is zeros.
+    `xp` is the module of the arrays: NumPy in float64, or inside of jit jax.numpy in the dtype of
+    the batch. `unit` is the largest deviation; dividing by it avoids overflow and underflow of
+    squares in float32. Columns that vary by less than the rounding error of their mean are zeros.
 
     Args:
-        x: `(n, dim)`, floating.
+        x: data, shape (n, dim), floating point.
 
     Example:
         >>> import jax.numpy as jnp
@@ -145,17 +150,17 @@ def deviations(x: Array) -> tuple[ModuleType, Any, Any, Any]:
 
 
 def scatter(rows: Any) -> Any:
-    """Returns `rows^T rows`, `(dim, dim)`, where the rows are: on the host, or inside of jit."""
+    """Returns `rows^T rows`, shape (dim, dim), with NumPy, or inside of jit with jax.numpy."""
     return product(rows.T, rows) if isinstance(rows, jax.core.Tracer) else rows.T @ rows
 
 
 def covariance(moments: Moments) -> np.ndarray:
-    """Returns the covariance `(dim, dim)`, divided by the count (maximum likelihood).
+    """Returns the covariance, shape (dim, dim), divided by the count (maximum likelihood).
 
-    That of a column which varies by less than the rounding of its mean is 0.
+    Entries of a column that varies by less than the rounding error of its mean are 0.
 
     Raises:
-        FlowjaxError: no rows were seen.
+        FlowjaxError: the moments are those of zero examples.
 
     Example:
         >>> import numpy as np
@@ -163,7 +168,7 @@ def covariance(moments: Moments) -> np.ndarray:
         [[1.0]]
     """
     if moments.count < 1:
-        raise FlowjaxError("moments: expected at least one row, got none")
+        raise FlowjaxError("moments: expected at least one example, got none")
     found = moments.m2 / moments.count
     varies = np.sqrt(np.diag(found)) > 4 * np.finfo(np.float64).eps * np.abs(moments.mean)
     return np.where(np.outer(varies, varies), found, 0)

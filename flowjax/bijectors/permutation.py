@@ -1,4 +1,4 @@
-"""Fixed reorderings of the coordinates: compile-time constants, never parameters or products."""
+"""Fixed permutations of the coordinates, which are compile-time constants."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from flowjax.types import Array, Bijector, Params, PRNGKey
 
 
 def take_columns(x: Array, order: np.ndarray) -> Array:
-    """Returns `x[..., order]` for a permutation `order`; its gradient gathers by the inverse.
+    """Returns `x[..., order]` for a permutation `order`; the gradient is a gather as well.
 
-    The gradient of plain indexing is a scatter-add, which XLA runs slowly on a CPU; a permutation
-    needs none. Both modes of differentiation work, to any order.
+    The gradient of plain indexing is a scatter-add, which XLA runs slowly on a CPU. Forward and
+    reverse mode work, to any order of differentiation.
 
     Args:
-        x: `(..., dim)`.
-        order: `(dim,)` integers, a permutation of 0 .. dim - 1, known at compile time.
+        x: input, shape (..., dim).
+        order: permutation of 0 .. dim - 1, shape (dim,), known at compile time.
 
     Returns:
-        `(..., dim)`.
+        The permuted input, shape (..., dim).
 
     Example:
         >>> import jax.numpy as jnp, numpy as np
@@ -40,12 +40,12 @@ def _gather(order: tuple[int, ...]) -> Callable[[Array], Array]:
     back = np.argsort(there).astype(np.int32)
 
     def pick(x: Array, columns: np.ndarray) -> Array:
-        # `x[..., columns]` would be laid out column by column, which costs a step of Glow half of
-        # its time; an index for every number keeps the rows together
+        # one index per entry, because XLA stores `x[..., columns]` in column-major order, which is
+        # slow: see benchmarks/flows.md
         indices = jnp.broadcast_to(columns, x.shape)
         return jnp.take_along_axis(x, indices, axis=-1, mode="promise_in_bounds")
 
-    # A linear solve whose solver is known: unlike `jax.custom_vjp`, forward mode works as well.
+    # custom_linear_solve, because jax.custom_vjp does not support forward mode
     def gather(x: Array) -> Array:
         return jax.lax.custom_linear_solve(
             lambda y: pick(y, back), x, lambda _, b: pick(b, there), lambda _, b: pick(b, back)
@@ -54,7 +54,7 @@ def _gather(order: tuple[int, ...]) -> Callable[[Array], Array]:
     return gather
 
 
-def _fixed(move: Callable[[Array], Array], back: Callable[[Array], Array], line: str) -> Bijector:
+def _fixed(apply: Callable[[Array], Array], undo: Callable[[Array], Array], line: str) -> Bijector:
     """Returns the bijector of a volume-preserving map without parameters."""
 
     def init(key: PRNGKey, x: Array, context: Array | None = None) -> Params:
@@ -63,30 +63,30 @@ def _fixed(move: Callable[[Array], Array], back: Callable[[Array], Array], line:
 
     def forward(params: Params, x: Array, context: Array | None = None) -> tuple[Array, Array]:
         x = as_float(x)
-        return move(x), constant_log_det(x)
+        return apply(x), constant_log_det(x)
 
     def inverse(params: Params, z: Array, context: Array | None = None) -> tuple[Array, Array]:
         z = as_float(z)
-        return back(z), constant_log_det(z)
+        return undo(z), constant_log_det(z)
 
     return Bijector(init, forward, inverse, (line,))
 
 
 def permutation(*, seed: int = 0) -> Bijector:
-    """Returns the fixed random reordering of the coordinates that `seed` and the dim give.
+    """Returns a fixed random permutation of the coordinates, with log_det 0.
 
-    The order is `numpy.random.default_rng(seed).permutation(dim)`, so a saved flow needs only the
-    seed. log_det is 0.
+    The permutation is `numpy.random.default_rng(seed).permutation(dim)`, and
+    `Bijector.constants` returns it.
 
     Args:
-        seed: which reordering.
+        seed: seed of the permutation.
 
     Returns:
         A bijector on `(n, dim)` without parameters.
 
     References:
-        Glow's ablation, https://arxiv.org/abs/1807.03039, section 6; BERT-flow,
-        https://arxiv.org/abs/2011.05864, which uses it in place of the 1x1 convolution.
+        Glow, https://arxiv.org/abs/1807.03039, section 6, compares it with the 1x1 convolution;
+        BERT-flow, https://arxiv.org/abs/2011.05864, uses it.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -115,8 +115,8 @@ def reverse() -> Bijector:
         A bijector on `(n, dim)` without parameters, its own inverse.
 
     References:
-        NICE and RealNVP, https://arxiv.org/abs/1605.08803; what BERT-flow's released code does
-        where its paper says "random permutation".
+        RealNVP, https://arxiv.org/abs/1605.08803. BERT-flow's released code reverses as well,
+        although its paper describes random permutations.
 
     Example:
         >>> import jax.numpy as jnp
@@ -127,7 +127,7 @@ def reverse() -> Bijector:
 
 
 def identity() -> Bijector:
-    """Returns the map that changes nothing, `z = x`, with log_det 0.
+    """Returns the identity, `z = x`, with log_det 0.
 
     Returns:
         A bijector on `(n, dim)` without parameters.

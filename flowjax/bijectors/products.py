@@ -1,4 +1,4 @@
-"""Matrix products of the conditioners, under the precision policy that the training loop sets."""
+"""Matrix products of the conditioners, with the precision policy of the training loop."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from flowjax.types import Array
 def policy_dot(
     x: Array, kernel: Array, dimension_numbers: Any, precision: Any = None, **options: Any
 ) -> Array:
-    """`x @ kernel` for a Flax layer, under the policy that `jax.default_matmul_precision` names.
+    """Returns `x @ kernel` for a Flax layer, in the precision of `jax.default_matmul_precision`.
 
-    "bfloat16": factors are cast to it, sums are float32, in the gradient's products as well and on
-    every device. All other names are for the compiler, which follows them where the device can
-    ("tensorfloat32" on GPUs). `training.make_step` sets the policy.
+    With "bfloat16", the factors are cast to bfloat16 and the sums are float32, on every device and
+    also in the gradient. The compiler handles the other names if the device supports them
+    ("tensorfloat32" on GPUs). `training.make_step` sets the precision.
 
     Example:
         >>> x, numbers = jnp.array([[1.0 + 2**-9]]), (((1,), (0,)), ((), ()))
@@ -47,7 +47,7 @@ def _bfloat16_dot_fwd(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Arra
 
 def _bfloat16_dot_bwd(factors: tuple[Array, Array], out: Array) -> tuple[Array, Array]:
     x, kernel = factors
-    out = out.astype(jnp.bfloat16)  # the rule of dot_general would multiply float32 by bfloat16
+    out = out.astype(jnp.bfloat16)  # JAX's own gradient would multiply float32 by bfloat16
     rows = x.reshape(-1, x.shape[-1]), out.reshape(-1, out.shape[-1])
     return _wide(out, kernel.T), _wide(rows[0].T, rows[1])
 

@@ -1,4 +1,4 @@
-"""Monotone rational-quadratic splines, and the coupling made of them (Neural Spline Flows)."""
+"""Monotone rational-quadratic splines and their coupling (Neural Spline Flows)."""
 
 from __future__ import annotations
 
@@ -8,25 +8,23 @@ import jax
 import jax.numpy as jnp
 
 from flowjax.bijectors.conditioner import Conditioner
-from flowjax.bijectors.coupling import coupling
+from flowjax.bijectors.coupling import Mask, coupling
 from flowjax.types import Array, Bijector, FlowjaxError
 
-MIN_WIDTH = 1e-3  # of a bin, as a part of the interval; the same for heights
+MIN_WIDTH = 1e-3  # width (and height) of a bin as a fraction of the interval
 MIN_SLOPE = 1e-3
-# A coupling's raw numbers go through RAW_BOUND tanh(raw / RAW_BOUND), as log-scales do: a flat bin
-# beside a steep knot would make slopes of e^-16, which float32 does not invert (zuko clips its
-# own softly at 6.9).
+# Bound of a coupling's raw parameters, RAW_BOUND tanh(raw / RAW_BOUND). Without it, slopes can be
+# as small as e^-16, which float32 cannot invert; zuko has a similar bound.
 RAW_BOUND = 3.0
-# softplus(UNIT_SLOPE) + MIN_SLOPE = 1: raw derivatives of zero, shifted by this, have slope 1
-UNIT_SLOPE = log(expm1(1 - MIN_SLOPE))
+UNIT_SLOPE = log(expm1(1 - MIN_SLOPE))  # softplus(UNIT_SLOPE) + MIN_SLOPE = 1
 
 
 def _edges(raw: Array, bound: float) -> tuple[Array, Array]:
-    """Returns left edges and sizes `(..., bins, m)` of the bins that raw numbers stand for."""
+    """Returns the left edges and the sizes of bins from raw sizes, shape (..., bins, m) each."""
     bins = raw.shape[-2]
     size = MIN_WIDTH + (1 - MIN_WIDTH * bins) * jax.nn.softmax(raw, axis=-2)
     right = jnp.cumsum(size, axis=-2)
-    # the last edge is exactly the bound, and sizes are differences, so that bins leave no gap
+    # the last edge is set to the bound and sizes are differences of edges, so bins have no gaps
     right = jnp.concatenate([right[..., :-1, :], jnp.ones_like(right[..., -1:, :])], axis=-2)
     left = jnp.concatenate([jnp.zeros_like(right[..., :1, :]), right[..., :-1, :]], axis=-2)
     return (2 * left - 1) * bound, (right - left) * 2 * bound
@@ -43,19 +41,20 @@ def rational_quadratic_spline(
 ) -> tuple[Array, Array]:
     """Returns a monotone rational-quadratic spline of `x` and the log of its derivative.
 
-    The spline maps [-bound, bound] onto itself; outside it is the identity (linear tails), and
-    the derivative is 1 at both ends, so it is continuously differentiable throughout.
+    The spline maps [-bound, bound] to itself and is the identity outside (linear tails). The
+    derivative is 1 at both ends, so that the spline is continuously differentiable everywhere.
 
     Args:
-        x: `(..., m)`.
-        widths: raw bin widths, `(..., bins, m)`; a softmax makes them positive.
-        heights: raw bin heights, `(..., bins, m)`, likewise.
-        slopes: raw derivatives at the inner knots, `(..., bins - 1, m)`; softplus, at least 1e-3.
-        bound: half the length of the interval.
-        inverse: invert the spline.
+        x: points, shape (..., m).
+        widths: raw bin widths, shape (..., bins, m); a softmax over bins makes them positive.
+        heights: raw bin heights, shape (..., bins, m); a softmax over bins makes them positive.
+        slopes: raw derivatives at the inner knots, shape (..., bins - 1, m); a softplus makes
+            them at least 1e-3.
+        bound: half of the length of the interval.
+        inverse: if True, apply the inverse of the spline.
 
     Returns:
-        `(..., m)` values and `(..., m)` log-derivatives, in nats, of the map that was applied.
+        Values and log-derivatives (nats) of the spline, or of its inverse, shape (..., m) each.
 
     References:
         Durkan et al., https://arxiv.org/abs/1906.04032, section 3 and appendix A; Gregory and
@@ -79,7 +78,7 @@ def rational_quadratic_spline(
     inside = (x > -bound) & (x < bound)
     at = jnp.where(inside, x, 0)[..., None, :]
     left = y_left if inverse else x_left
-    # one bin holds the point: a mask and a sum pick it, where a gather's gradient would scatter
+    # a mask and a sum select the bin of each point, because the gradient of a gather is a scatter
     passed = at >= left
     following = jnp.concatenate([passed[..., 1:, :], jnp.zeros_like(passed[..., :1, :])], axis=-2)
     here = passed & ~following
@@ -96,7 +95,8 @@ def rational_quadratic_spline(
         a = h * (s - d0) + rise * bend
         b = h * d0 - rise * bend
         c = -s * rise
-        square = b * b - 4 * a * c  # positive but for rounding; at 0 the root has no gradient
+        square = b * b - 4 * a * c  # rounding can make it negative
+        # the inner where avoids the infinite gradient of sqrt at 0
         root = jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1)), 0)
         t = 2 * c / (-b - root)
         out = x0 + t * w
@@ -117,21 +117,22 @@ def spline_coupling(
     conditioner: Conditioner | None = None,
     bins: int = 8,
     bound: float = 5.0,
-    mask: str = "half",
+    mask: Mask = "half",
     swap: bool = False,
 ) -> Bijector:
-    """Returns the coupling that moves each coordinate by a rational-quadratic spline.
+    """Returns the coupling that maps each transformed coordinate by a rational-quadratic spline.
 
-    Raw numbers of zero are the identity; each is bounded to (-3, 3) first. Coordinates beyond
-    +-bound pass unchanged: put an actnorm or a whitening before it.
+    A network computes the raw parameters of the splines, which are then bounded to (-3, 3). Raw
+    parameters of zero give the identity. Coordinates outside of [-bound, bound] do not change, so
+    put an actnorm or a whitening before this layer.
 
     Args:
-        conditioner: factory `out_features -> flax.linen.Module`; None is `mlp()`. Its output is
-            all raw widths, then heights, then inner slopes.
-        bins: of each spline, at least 2.
-        bound: the splines live on [-bound, bound].
-        mask: "half" or "checkerboard".
-        swap: let the second part condition and the first move.
+        conditioner: factory `out_features -> flax.linen.Module`; None is `mlp()`. The outputs of
+            its network are all raw widths, then all heights, then all inner slopes.
+        bins: number of bins of each spline, 2 to 500.
+        bound: half of the length of the splines' interval, [-bound, bound].
+        mask: "half" (the last coordinates are transformed) or "checkerboard" (the odd ones).
+        swap: if True, transform the other half.
 
     Returns:
         A bijector on `(n, dim)`, dim >= 2; log_det in nats.
@@ -154,7 +155,7 @@ def spline_coupling(
     if not bound > 0:
         raise FlowjaxError(f"bound: expected a positive number, got {bound!r}")
 
-    def move(raw: Array, x: Array, inverse: bool) -> tuple[Array, Array]:
+    def spline(raw: Array, x: Array, inverse: bool) -> tuple[Array, Array]:
         raw = RAW_BOUND * jnp.tanh(raw / RAW_BOUND)
         widths, heights = raw[..., :bins, :], raw[..., bins : 2 * bins, :]
         slopes = raw[..., 2 * bins :, :] + UNIT_SLOPE
@@ -163,8 +164,8 @@ def spline_coupling(
     return coupling(
         f"spline_coupling[{bins} bins on ±{bound:g}]",
         3 * bins - 1,
-        lambda raw, x: move(raw, x, inverse=False),
-        lambda raw, z: move(raw, z, inverse=True),
+        lambda raw, x: spline(raw, x, inverse=False),
+        lambda raw, z: spline(raw, z, inverse=True),
         conditioner=conditioner,
         mask=mask,
         swap=swap,

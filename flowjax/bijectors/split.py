@@ -1,4 +1,4 @@
-"""Split: half of the coordinates go on, the other half leave as latents (RealNVP, Glow)."""
+"""Split of a multi-scale flow: half of the dimensions become latents (RealNVP, Glow)."""
 
 from __future__ import annotations
 
@@ -14,20 +14,25 @@ from flowjax.types import Array, Bijector, FlowjaxError, Params, PRNGKey
 def split(
     inner: Bijector, *, conditional: bool = False, conditioner: Conditioner | None = None
 ) -> Bijector:
-    """Returns a bijector whose second half of the coordinates leaves while the first goes on.
+    """Factors out half of the dimensions as latents and passes the rest to another bijector.
 
-    `z = concat(left, inner(kept))`, so that nested splits give level 1's leavers, level 2's, ...,
-    and last the innermost latent: the order of BERT-flow's sentence vectors. What leaves meets
-    the base density as it is, or, with `conditional`, standardized by a mean and a bounded
-    log-scale that a net reads off the kept half: Glow's learned prior, as part of the map.
+    The result is `z = concat(factored, inner(rest))`, where `rest` is the first half of x.
+    Nested splits therefore give the dimensions that level 1 factors out, then those of level 2,
+    and so on, and last the innermost latents. This is the order of BERT-flow's sentence vectors.
+
+    With `conditional`, a network computes a mean and a bounded log-scale from `rest`, and the
+    factored-out dimensions are standardized by them: Glow's learned prior, as part of the
+    bijector.
 
     Args:
-        inner: what the kept half goes through.
-        conditional: standardize what leaves, given what stays (and the context).
-        conditioner: factory `out_features -> flax.linen.Module` for that; None is `mlp()`.
+        inner: bijector of the first half.
+        conditional: if True, standardize the factored-out dimensions given the first half (and
+            the context).
+        conditioner: conditioner of that network, `out_features -> flax.linen.Module`; None is
+            `mlp()`.
 
     Returns:
-        A bijector on `(n, dim)`, dim >= 2; for an odd dim the kept half is the larger one.
+        A bijector on `(n, dim)`, dim >= 2; for an odd dim, the first half is the larger one.
 
     Raises:
         FlowjaxError: at init, dim < 2.
@@ -45,42 +50,42 @@ def split(
     """
     factory = mlp() if conditioner is None else conditioner
 
-    def prior(params: Params, kept: Array, dim: int, context: Array | None) -> tuple[Array, Array]:
-        raw = apply_net(factory, 2 * dim, params, kept, context)
+    def prior(params: Params, rest: Array, dim: int, context: Array | None) -> tuple[Array, Array]:
+        raw = apply_net(factory, 2 * dim, params, rest, context)
         return raw[..., :dim], bounded(raw[..., dim:])
 
     def init(key: PRNGKey, x: Array, context: Array | None = None) -> Params:
         x = check_batch("x", x)
         if x.shape[1] < 2:
-            raise FlowjaxError(f"x: a split needs dim >= 2, got {x.shape}")
+            raise FlowjaxError(f"x: a split needs dim >= 2, got shape {x.shape}")
         size = half(x.shape[1])
         inner_key, prior_key = jax.random.split(key)
         params = {"inner": init_part(inner, inner_key, x[:, :size], context)}
         if conditional:
-            out = 2 * (x.shape[1] - size)
-            params["prior"] = init_net(prior_key, factory, out, x[:, :size], context)
+            outputs = 2 * (x.shape[1] - size)
+            params["prior"] = init_net(prior_key, factory, outputs, x[:, :size], context)
         return params
 
     def forward(params: Params, x: Array, context: Array | None = None) -> tuple[Array, Array]:
         x = as_float(x)
-        kept, left = jnp.split(x, [half(x.shape[-1])], axis=-1)
-        z, log_det = inner.forward(params["inner"], kept, context)
+        rest, factored = jnp.split(x, [half(x.shape[-1])], axis=-1)
+        z, log_det = inner.forward(params["inner"], rest, context)
         if conditional:
-            mean, log_scale = prior(params["prior"], kept, left.shape[-1], context)
-            left = (left - mean) * jnp.exp(-log_scale)
+            mean, log_scale = prior(params["prior"], rest, factored.shape[-1], context)
+            factored = (factored - mean) * jnp.exp(-log_scale)
             log_det = log_det - total(log_scale)
-        return jnp.concatenate([left, z], axis=-1), log_det
+        return jnp.concatenate([factored, z], axis=-1), log_det
 
     def inverse(params: Params, z: Array, context: Array | None = None) -> tuple[Array, Array]:
         z = as_float(z)
         size = half(z.shape[-1])
-        left, z = z[..., : z.shape[-1] - size], z[..., z.shape[-1] - size :]
-        kept, log_det = inner.inverse(params["inner"], z, context)
+        factored, z = z[..., : z.shape[-1] - size], z[..., z.shape[-1] - size :]
+        rest, log_det = inner.inverse(params["inner"], z, context)
         if conditional:
-            mean, log_scale = prior(params["prior"], kept, left.shape[-1], context)
-            left = left * jnp.exp(log_scale) + mean
+            mean, log_scale = prior(params["prior"], rest, factored.shape[-1], context)
+            factored = factored * jnp.exp(log_scale) + mean
             log_det = log_det + total(log_scale)
-        return jnp.concatenate([kept, left], axis=-1), log_det
+        return jnp.concatenate([rest, factored], axis=-1), log_det
 
     first = f"split, conditional({name_of(factory)})" if conditional else "split"
     return Bijector(

@@ -1,4 +1,4 @@
-"""Standardization: each coordinate's mean and deviation taken out, then frozen."""
+"""Standardization of each coordinate, with frozen parameters."""
 
 from __future__ import annotations
 
@@ -20,18 +20,22 @@ from flowjax.types import Array, Bijector, Params, PRNGKey
 
 
 def standardize(*, moments: Moments | None = None) -> Bijector:
-    """Returns `z = (x - mean) / std` per coordinate, from the batch given to `init`, then frozen.
+    """Returns `z = (x - mean) / std` per coordinate, with frozen parameters.
 
-    Constant columns (and every column of a batch of one) are centred and keep scale 1.
+    Mean and standard deviation are those of the batch given to `init`. Constant columns (and every
+    column of a batch of one) are centred with scale 1.
 
     Args:
-        moments: take these in place of the batch's.
+        moments: moments of the data, used instead of those of the batch.
 
     Returns:
-        A bijector on `(n, dim)`; log_det is minus the sum of the log stds, in nats.
+        A bijector on `(n, dim)`; log_det is minus the sum of `log(std)`, in nats.
+
+    Raises:
+        FlowjaxError: at init, a wrong shape or values that are not finite.
 
     References:
-        The "SN" rows of BERT-flow's table 5, https://arxiv.org/abs/2011.05864.
+        "SN" in table 5 of BERT-flow, https://arxiv.org/abs/2011.05864.
 
     Example:
         >>> import jax, jax.numpy as jnp

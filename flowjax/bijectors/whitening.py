@@ -1,4 +1,4 @@
-"""Whitening: the closed form of the first batch or of moments, with its options, then frozen."""
+"""PCA whitening in closed form, from a batch or from streamed moments, with frozen parameters."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from flowjax.types import FROZEN, Array, Bijector, FlowjaxError, Params, PRNGKey
 
 
 def _shrinkage(xp: ModuleType, cov: Any, count: int, rows: Any, shrinkage: float | str) -> Any:
-    """Returns the weight, in [0, 1], of the round covariance the sample's is mixed with."""
+    """Returns the weight, in [0, 1], of the spherical covariance in the shrunk covariance."""
     if not isinstance(shrinkage, str):
         return shrinkage
     dim = cov.shape[0]
     square, trace = (cov * cov).sum(), xp.trace(cov)
-    spread = square - trace**2 / dim  # zero only for a covariance that is round already
+    spread = square - trace**2 / dim  # 0 if the covariance is spherical
     safe = xp.where(spread > 0, spread, 1)
     if shrinkage == "auto":  # OAS, Chen et al. 2010, eq. 23
         top = (1 - 2 / dim) * square + trace**2
@@ -47,7 +47,7 @@ def _solve(
     rows: Any,
     options: tuple[int | None, float, float | str, float],
 ) -> dict[str, Any]:
-    """Returns the whitening's arrays; NumPy float64 on the host, jax.numpy inside of jit."""
+    """Returns the parameters of a whitening, computed with `xp` (NumPy or jax.numpy)."""
     components, beta, shrinkage, floor = options
     dim = cov.shape[0]
     kept = dim if components is None else components
@@ -58,7 +58,7 @@ def _solve(
     values, vectors = xp.linalg.eigh(cov)
     values, vectors = values[::-1], vectors[:, ::-1]
     values = xp.maximum(values, xp.where(values[0] > 0, floor * values[0], 1))
-    # eigenvectors come with any sign: the largest entry of each is made positive
+    # the sign of an eigenvector is arbitrary: make its largest entry positive
     largest = xp.take_along_axis(vectors, xp.abs(vectors).argmax(axis=0)[None], axis=0)
     vectors = vectors * xp.where(largest < 0, -1, 1)
     log_scale = -0.5 * beta * xp.log(values[:kept])
@@ -75,7 +75,7 @@ def _solve(
 
 
 def _in_units(xp: ModuleType, arrays: dict[str, Any], unit: Any, beta: float) -> dict[str, Any]:
-    """Returns the whitening of `unit * rows`, given that of the rows."""
+    """Returns the parameters for the data `unit * rows`, given the parameters for `rows`."""
     matrix, inverse = arrays["matrix"] * unit**-beta, arrays["inverse"] * unit**beta
     log_det = arrays["log_det"] - beta * matrix.shape[1] * xp.log(unit)
     scaled = {**arrays, "matrix": matrix, "inverse": inverse, "log_det": log_det}
@@ -101,9 +101,9 @@ def _check(components: int | None, beta: float, shrinkage: float | str, floor: f
 
 
 def freeze(arrays: dict[str, Any], dtype: Any) -> Params:
-    """Returns the arrays in this type, as parameters that training leaves alone."""
+    """Returns frozen parameters: the arrays, converted to `dtype`, under the key "frozen"."""
     params = {name: jnp.asarray(value, dtype) for name, value in arrays.items()}
-    if "log_det" in arrays:  # a sum over coordinates: kept as wide as every log_det
+    if "log_det" in arrays:  # a sum over coordinates
         params["log_det"] = jnp.asarray(arrays["log_det"], log_det_dtype())
     return {FROZEN: params}
 
@@ -116,33 +116,36 @@ def whitening_from_moments(
     shrinkage: float | str = 0.0,
     eigenvalue_floor: float = 1e-6,
 ) -> Params:
-    """Returns the parameters of `whitening` with the same options, from streamed moments.
+    """Returns the parameters of `whitening`, computed from streamed moments.
 
     Args:
-        moments: of all the rows; see `flowjax.bijectors.moments`.
-        components: as in `whitening`.
-        beta: as in `whitening`.
-        shrinkage: as in `whitening`, but for "ledoit_wolf", which needs the rows themselves.
-        eigenvalue_floor: as in `whitening`.
+        moments: moments of the data, see `flowjax.bijectors.moments`.
+        components: number of leading components to keep, see `whitening`.
+        beta: exponent of the eigenvalues, see `whitening`.
+        shrinkage: weight of the spherical covariance, or "auto", see `whitening`. "ledoit_wolf"
+            is not available, because it needs the examples.
+        eigenvalue_floor: smallest relative eigenvalue, see `whitening`.
 
     Returns:
-        `{"frozen": {...}}`, float32 (float64 where x64 is on).
+        `{"frozen": {...}}` in float32, or float64 if x64 is enabled.
 
     Raises:
-        FlowjaxError: an option out of range, no rows, or "ledoit_wolf".
+        FlowjaxError: an option is out of range, shrinkage is "ledoit_wolf", or the moments are
+            those of zero examples.
 
     Example:
         >>> import numpy as np
-        >>> from flowjax.bijectors import moments_of
+        >>> from flowjax.bijectors import moments
         >>> batches = (np.random.default_rng(i).normal(size=(50, 3)) for i in range(4))
-        >>> params = whitening_from_moments(moments_of(batches, dim=3), components=2)
+        >>> params = whitening_from_moments(moments.moments_of(batches, dim=3), components=2)
         >>> params["frozen"]["matrix"].shape
         (3, 2)
     """
     _check(components, beta, shrinkage, eigenvalue_floor)
     if shrinkage == "ledoit_wolf":
         raise FlowjaxError(
-            "shrinkage: 'ledoit_wolf' needs the rows themselves; from moments use 'auto' (OAS)"
+            "shrinkage: expected a number or 'auto' (OAS) with moments, got 'ledoit_wolf', which "
+            "needs the examples"
         )
     options = (components, beta, shrinkage, eigenvalue_floor)
     cov = covariance(moments)
@@ -157,35 +160,38 @@ def whitening(
     eigenvalue_floor: float = 1e-6,
     moments: Moments | None = None,
 ) -> Bijector:
-    """Returns `z = (x - mean) U Lambda^(-beta / 2)`, closed form from the batch given to `init`.
+    """Returns PCA whitening, `z = (x - mean) U Lambda^(-beta / 2)`, with frozen parameters.
 
-    U and Lambda are the covariance's eigenvectors and eigenvalues, largest first, so z has
-    covariance I on that batch (divided by n). On the host the sums and the eigenproblem run in
-    NumPy float64; inside of jit in the batch's own type. The parameters are frozen. Going from
-    latents to data and back loses digits with the square root of the eigenvalues' ratio, at
-    most 1000 by the floor below; from data to latents and back loses none.
+    U holds the eigenvectors and Lambda the eigenvalues, largest first, of the covariance of the
+    batch given to `init`. With beta = 1, z has covariance I (divided by n) on that batch. Outside
+    of jit, NumPy solves the eigenproblem in float64; inside of jit, it is solved in the dtype of
+    the batch. The round trip data -> latent -> data is accurate to the dtype; latent -> data ->
+    latent loses accuracy by the square root of the eigenvalues' ratio, which is at most 1000
+    with the default `eigenvalue_floor`.
 
-    With k = `components` < dim, forward gives `(n, k)` and inverse puts the dropped coordinates
-    at their mean. log_det then holds the log-density, in nats, of the dropped coordinates too:
-    they are N(0, s I) with s the mean of their eigenvalues. So `log N(z; 0, I) + log_det` is
-    exactly the log-density of probabilistic PCA at its maximum likelihood (for beta = 1), and
-    the inverse's log_det is minus the forward one at the point it returns.
+    With k = `components` < dim, forward returns k coordinates, and inverse sets the dropped
+    coordinates to their mean. Their distribution is modelled as N(0, s I), where s is the mean of
+    their eigenvalues, and log_det includes its log-density, in nats. For beta = 1,
+    `log N(z; 0, I) + log_det` is therefore the log-density of probabilistic PCA at its maximum
+    likelihood. The log_det of inverse is minus the log_det of forward at the returned point.
 
     Args:
-        components: how many leading coordinates to keep; None keeps all.
-        beta: 1 whitens, 0 only rotates, between them soft whitening.
-        shrinkage: weight in [0, 1] of the round covariance `tr(S) / dim I`; "auto" is the oracle
-            approximating one, "ledoit_wolf" Ledoit's and Wolf's. For n < dim use one of them.
-        eigenvalue_floor: eigenvalues are raised to this times the largest, so that constant
-            columns and rank-deficient data stay finite: a direction without variance is scaled
-            by 1000 / sqrt(largest eigenvalue) at most. Where nothing varies (a batch of one), 1.
-        moments: take these in place of the batch's.
+        components: number of leading components to keep; None keeps all.
+        beta: exponent in [0, 1]: 1 whitens, 0 rotates, values in between whiten partially.
+        shrinkage: weight in [0, 1] of the spherical covariance `tr(S) / dim I` in a mixture with
+            the sample covariance S. "auto" computes it by oracle approximating shrinkage (OAS),
+            "ledoit_wolf" by the estimator of Ledoit and Wolf. Use one of them if n < dim.
+        eigenvalue_floor: lower bound of the eigenvalues relative to the largest, in (0, 1). It
+            keeps constant columns and rank-deficient data finite. If all eigenvalues are 0, as
+            for a batch of one, they are set to 1.
+        moments: moments of the data, used instead of those of the batch.
 
     Returns:
         A bijector from `(n, dim)` to `(n, components or dim)`.
 
     Raises:
-        FlowjaxError: an option out of range; at init, components > dim.
+        FlowjaxError: an option is out of range; at init, components > dim, a wrong shape or
+            values that are not finite.
 
     References:
         BERT-whitening, https://arxiv.org/abs/2103.15316; Tipping and Bishop, "Probabilistic
@@ -238,15 +244,15 @@ def whitening(
         log_det = constant_log_det(z, p["log_det"] + _log_noise(p))
         return product(z, p["inverse"]) + p["mean"], -log_det
 
-    wording = {"components": None, "beta": 1.0, "shrinkage": 0.0}
+    defaults = {"components": None, "beta": 1.0, "shrinkage": 0.0}
     given = {"components": components, "beta": beta, "shrinkage": shrinkage}
-    text = ", ".join(f"{k}={v}" for k, v in given.items() if v != wording[k])
+    text = ", ".join(f"{k}={v}" for k, v in given.items() if v != defaults[k])
     layers = (f"whitening({text})" if text else "whitening",)
     return Bijector(init, forward, inverse, layers, lambda dim: components or dim)
 
 
 def _log_noise(p: Params) -> Array | float:
-    """Returns the log-density, in nats, of the dropped coordinates at their mean; 0 for none."""
+    """Returns the log-density, in nats, of the dropped coordinates at their mean, or 0."""
     if "log_noise" not in p:
         return 0.0
     dropped = p["matrix"].shape[0] - p["matrix"].shape[1]

@@ -1,4 +1,4 @@
-"""The table every part joins with one line: name -> a function that makes the bijector."""
+"""Bijectors that the tests share, one entry per bijector and option: name -> function."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from flowjax.types import trainable_mask
 
 
 class Small(nn.Module):
-    """A user's own conditioner. Its start is NumPy's: JAX's random draws take long to compile."""
+    """User-defined conditioner, initialised with NumPy to avoid compiling random draws."""
 
     out: int
 
@@ -70,7 +70,7 @@ BIJECTORS = {
     "standardize": b.standardize,
 }
 
-# Where a context conditions the map: name -> a function that makes the bijector.
+# Bijectors that a context conditions.
 CONTEXTUAL = {
     name: BIJECTORS[name]
     for name in (
@@ -90,7 +90,7 @@ CONTEXTUAL = {
     )
 }
 
-# Where `init` looks at the batch's numbers and not only at its shape.
+# Bijectors whose `init` depends on the values of the batch and not only on its shape.
 DATA_DEPENDENT = (
     "actnorm",
     "linear_lu_pca",
@@ -102,14 +102,14 @@ DATA_DEPENDENT = (
 
 
 def data(dim: int, *, rows: int = 40, scale: float = 1.0, seed: int = 0, dtype=np.float32):
-    """Returns skewed, correlated rows `(rows, dim)`, off centre."""
+    """Returns skewed and correlated data with a mean other than 0, shape (rows, dim)."""
     rng = np.random.default_rng(seed)
     x = rng.standard_normal((rows, dim)) @ (np.eye(dim) + 0.3 * rng.standard_normal((dim, dim)))
     return jnp.asarray(scale * (x + 0.1 * x**2 + 0.5), dtype)
 
 
 def noisy(params, *, size: float = 0.2, seed: int = 0):
-    """Returns params with every trainable leaf moved, so that no part is at its easy start."""
+    """Returns params with noise added to every trainable leaf, away from the initial values."""
     leaves, structure = jax.tree.flatten(jax.tree.map(np.asarray, params))
     mask = jax.tree.leaves(trainable_mask(params))
     rng = np.random.default_rng(seed)
@@ -120,20 +120,20 @@ def noisy(params, *, size: float = 0.2, seed: int = 0):
     return jax.tree.unflatten(structure, moved)
 
 
-# The suite's time is nearly all XLA's: it is asked for correct programs, not for fast ones.
+# No optimizations, because compilation takes most of the time of the tests.
 QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 
 
 def key(seed: int = 0):
-    """Returns a random key of the kind that compiles fastest."""
+    """Returns a random key of the implementation that compiles fastest."""
     return jax.random.key(seed, impl="unsafe_rbg")
 
 
 @functools.cache
 def compiled(name: str):
-    """Returns (bijector, init, forward, inverse, singles) of a row, jitted; the tests share them.
+    """Returns (bijector, init, forward, inverse, singles) of an entry; the functions are jitted.
 
-    singles(params, x) is per row, by vmap: the Jacobian dz/dx, z and log_det.
+    singles(params, x) returns the Jacobian dz/dx, z and log_det of every example, by vmap.
     """
     part = BIJECTORS[name]()
     jit = functools.partial(jax.jit, compiler_options=QUICK)

@@ -1,0 +1,43 @@
+"""Tests of streamed moments."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flowjax.bijectors.moments import covariance, merge, moments_of, no_moments, update
+from flowjax.types import FlowjaxError
+
+
+@settings(max_examples=20, derandomize=True, deadline=None)
+@given(cuts=st.lists(st.integers(0, 60), max_size=5), shift=st.sampled_from([0.0, 1e6]))
+def test_streamed_and_merged_moments_equal_those_of_the_whole_batch(cuts, shift):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((60, 5)) @ rng.standard_normal((5, 5)) + shift
+    parts = np.split(x, sorted(cuts))
+    whole = np.cov(x.T, bias=True)
+    one_by_one = moments_of(parts, dim=5)
+    np.testing.assert_allclose(one_by_one.mean, x.mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(covariance(one_by_one), whole, rtol=1e-7)
+    shards = [moments_of([part], dim=5) for part in parts]
+    merged = shards[-1]
+    for shard in shards[:-1]:
+        merged = merge(merged, shard)
+    assert merged.count == 60
+    np.testing.assert_allclose(covariance(merged), whole, rtol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (lambda: update(no_moments(3), np.ones((4, 2))), r"expected \(n, 3\), got \(4, 2\)"),
+        (lambda: update(no_moments(2), [[0, 1], [2, np.nan]]), "got nan at row 1, column 1"),
+        (lambda: merge(no_moments(3), no_moments(2)), "expected dim 3, got 2"),
+        (lambda: covariance(no_moments(3)), "expected at least one example, got none"),
+    ],
+)
+def test_wrong_arguments_raise(call, text):
+    with pytest.raises(FlowjaxError, match=text):
+        call()

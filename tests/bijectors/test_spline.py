@@ -1,0 +1,54 @@
+"""Tests of rational-quadratic splines at their limits."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from table import key, noisy
+
+from flowjax import bijectors as b
+
+
+def test_spline_is_the_identity_for_zeros_and_outside_of_its_interval():
+    x = jnp.linspace(-9, 9, 101)[:, None]
+    zeros, slopes = jnp.zeros((101, 6, 1)), jnp.full((101, 5, 1), np.log(np.expm1(1 - 1e-3)))
+    z, log_slope = b.rational_quadratic_spline(x, zeros, zeros, slopes, bound=3.0)
+    np.testing.assert_allclose(z, x, atol=1e-5)
+    np.testing.assert_allclose(log_slope, 0, atol=1e-5)
+    rng = np.random.default_rng(0)
+    raw = [jnp.asarray(rng.normal(size=(1, n, 1)) * 5, jnp.float32) for n in (6, 6, 5)]
+    z, log_slope = b.rational_quadratic_spline(x, *raw, bound=3.0)
+    out = np.abs(x) >= 3
+    np.testing.assert_array_equal(z[out], x[out])
+    np.testing.assert_array_equal(log_slope[out], 0)
+    assert (np.diff(z[:, 0]) > 0).all()
+    gradient = jax.grad(lambda r: b.rational_quadratic_spline(x, *r, bound=3.0)[0].sum())(raw)
+    assert all(np.isfinite(g).all() for g in gradient)
+
+
+def test_gradients_of_an_inverse_spline_are_finite_where_its_root_is_zero():
+    """In a steep bin with a flat end, rounding makes the argument of the square root 0."""
+    raw = [jnp.array(v)[:, None] for v in ([0.0, -20.0, 0.0], [0.0, 20.0, 0.0], [-20.0, -20.0])]
+    heights = 1e-3 + (1 - 3e-3) * jax.nn.softmax(raw[1], axis=0)
+    end = np.float32(10 * heights[:2].sum() - 5)  # right edge of the middle bin
+    x = jnp.asarray(end - 2e-7 * np.arange(3000), jnp.float32)[:, None]
+
+    def loss(raw):
+        return sum(map(jnp.sum, b.rational_quadratic_spline(x, *raw, inverse=True)))
+
+    for gradient in (jax.grad(loss), jax.jit(jax.grad(loss))):
+        assert all(np.isfinite(g).all() for g in gradient(raw))
+
+
+def test_spline_coupling_with_large_raw_parameters_inverts():
+    """The coupling bounds raw parameters of any size."""
+    layer = b.spline_coupling(conditioner=b.mlp(depth=0))
+    x = jnp.asarray(np.random.default_rng(0).uniform(-5, 5, (4000, 2)), jnp.float32)
+    params = noisy(layer.init(key(), x), size=2.0)
+    z, log_det = layer.forward(params, x)
+    back, minus = layer.inverse(params, z)
+    np.testing.assert_allclose(back, x, atol=1e-2)
+    np.testing.assert_allclose(minus, -log_det, atol=3e-2)
+    gradient = jax.grad(lambda p: sum(map(jnp.sum, layer.inverse(p, x))))(params)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
