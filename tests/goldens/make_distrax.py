@@ -1,8 +1,9 @@
-"""Writes distrax.npz: what distrax computes, in float64.
+"""Script that writes distrax.npz: reference results of distrax in float64.
 
-Run in an environment of its own: `pip install distrax==0.1.9`, then
-`python tests/goldens/make_distrax.py`. distrax's forward is latent -> data; here it is only a
-map, and the tests compare ours with it as such. Versions are in the file's `versions`.
+Create an environment for this script with `pip install distrax==0.1.9`, and run
+`python tests/goldens/make_distrax.py`. The forward direction of distrax is latent -> data, but
+the tests compare the functions only, so the direction does not matter. The array `versions`
+lists the versions of the packages.
 """
 
 from __future__ import annotations

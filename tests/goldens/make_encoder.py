@@ -1,6 +1,6 @@
-"""Makes tests/goldens/encoder: tiny random models, as their original writers write and run them.
+"""Script that writes tests/goldens/encoder: tiny random models and reference results.
 
-Three programs write checkpoints, so there are three parts, each run in an environment of its own:
+Three libraries write checkpoints, and each needs a separate environment:
 
     pip install torch==2.13.0 && pip install "transformers>=5" safetensors numpy
     python tests/goldens/make_encoder.py torch
@@ -11,9 +11,9 @@ Three programs write checkpoints, so there are three parts, each run in an envir
     pip install tensorflow-cpu safetensors
     python tests/goldens/make_encoder.py tensorflow
 
-`encoder/FAMILY/` holds a model that transformers saved (float16, to be small; it is run in float32
-on those numbers) and `states.npz`: inputs, every hidden state, the pooler's output and the vectors
-of each pooling, all computed by PyTorch. `encoder/formats/` holds one BERT in every file format.
+`encoder/FAMILY/` holds a model saved by transformers, in float16 to be small, and `states.npz`:
+inputs, all hidden states, the output of the pooler and the vectors of each pooling, computed by
+PyTorch in float32. `encoder/formats/` holds one BERT in every file format.
 """
 
 import json
@@ -30,7 +30,7 @@ LENGTHS = (12, 9, 5, 2)
 
 
 def randomize(model, seed):
-    """Weights of a size that makes every part matter: gains not 1, biases not 0."""
+    """Returns the model with random weights: gains other than 1 and biases other than 0."""
     import torch
 
     random = np.random.RandomState(seed)
@@ -49,7 +49,7 @@ def randomize(model, seed):
 
 
 def pooled_by_torch(states, mask, pooler):
-    """The poolings of the paper's code, written for PyTorch."""
+    """Returns the vectors of every pooling, as the paper's code defines them."""
     import torch
 
     first, last, second = states[1], states[-1], states[-2]
@@ -92,7 +92,7 @@ def make_family(name, model, seed, types):
     pooler = getattr(out, "pooler_output", None)
     for key, value in pooled_by_torch(out.hidden_states, inputs["attention_mask"], pooler).items():
         arrays[f"pooled_{key}"] = value.numpy()
-    # What stands at padding means nothing; zeros compress.
+    # states of padding tokens are unused; zeros compress well
     arrays["states"] = torch.stack(out.hidden_states).numpy() * mask[None, :, :, None]
     if name == "mpnet":
         bucket = model.encoder.relative_position_bucket
@@ -162,14 +162,14 @@ def torch_part():
     index = {"metadata": {}, "weight_map": weight_map}
     (sharded / "pytorch_model.bin.index.json").write_text(json.dumps(index))
 
-    # As the first files on the hub: the old container, parameters, gamma and beta.
+    # oldest format on the Hugging Face Hub: no zip container, Parameters, and gamma and beta
     def old_name(name):
         name = name.replace("LayerNorm.weight", "LayerNorm.gamma")
         return name.replace("LayerNorm.bias", "LayerNorm.beta")
 
     old = {old_name(n): p for n, p in model.named_parameters()}
     save("torch_legacy", old, _use_new_zipfile_serialization=False)
-    # A training script's wrapper; a view of a larger storage, transposed: strides and offsets.
+    # state dict nested in a checkpoint, with a tensor that has strides and an offset
     strided = {n: p.detach().half() for n, p in model.bert.named_parameters()}
     name = "embeddings.word_embeddings.weight"
     strided[name] = torch.cat([torch.zeros(8, 2).half(), strided[name].T], 1)[:, 2:].T
@@ -207,7 +207,7 @@ def tensorflow_part():
             name = "cls/predictions/output_bias"
         names.append(name)
         values.append(np.ascontiguousarray(value))
-        if name.startswith("bert/pooler"):  # the optimizer's, as in a checkpoint of one's own
+        if name.startswith("bert/pooler"):  # optimizer state, as in a training checkpoint
             names.append(name + "/adam_m")
             values.append(np.zeros_like(value))
     prefix = str(folder / "bert_model.ckpt")

@@ -1,7 +1,7 @@
-"""Writes sklearn.npz: Ledoit-Wolf covariance and PCA whitening, as scikit-learn computes them.
+"""Script that writes sklearn.npz: Ledoit-Wolf covariance and PCA whitening of scikit-learn.
 
-Run in an environment of its own: `pip install scikit-learn`, then
-`python tests/goldens/make_sklearn.py`. Versions are in the file's `versions`.
+Create an environment for this script with `pip install scikit-learn`, and run
+`python tests/goldens/make_sklearn.py`. The array `versions` lists the versions of the packages.
 """
 
 from __future__ import annotations

@@ -1,13 +1,14 @@
-"""Writes zuko.npz, nflows.npz and normflows.npz: what these libraries compute, in float64.
+"""Script that writes zuko.npz, nflows.npz and normflows.npz: reference results in float64.
 
-Run in an environment of its own, Python 3.11:
+Create an environment for this script with Python 3.11, and run
 
     pip install torch==2.13.0 numpy==2.4.6
     pip install zuko==1.6.0 nflows==0.14 normflows==1.7.3
     python tests/goldens/make_torch.py
 
-Every array is an input, a parameter or an output of the peer's own code; the tests translate
-parameters (conventions differ) and compare outputs. Versions are in each file's `versions`.
+Every array is an input, a parameter or an output of one of these libraries. The tests convert the
+parameters, because conventions differ, and compare the outputs. The array `versions` of each file
+lists the versions of the packages.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def save(name, arrays):
 
 
 def raw_spline(x_rows=ROWS):
-    """Returns points, some beyond the bound, and raw widths, heights and inner slopes."""
+    """Returns points (some outside of the bound), raw widths, heights and inner slopes."""
     return (
         normal(x_rows, DIM, scale=2.0),
         normal(x_rows, DIM, BINS),
@@ -53,7 +54,7 @@ def raw_spline(x_rows=ROWS):
 
 
 def linear_net():
-    """Returns the weights of a conditioner without hidden layer: shifts, then raw log-scales."""
+    """Returns weight and bias of a linear conditioner: shifts first, then raw log-scales."""
     return normal(2 * HALF, HALF, scale=0.7), normal(2 * HALF, scale=0.3)
 
 
@@ -145,7 +146,7 @@ def make_nflows():
 
 
 class _Affine(nt.AffineCouplingTransform):
-    """nflows' coupling with our bound of the scale; its own is a sigmoid, raised by 1e-3."""
+    """Coupling of nflows with the log-scale of flowjax in place of sigmoid(raw + 2) + 1e-3."""
 
     def _scale_and_shift(self, raw):
         return bounded(raw[:, HALF:]).exp(), raw[:, :HALF]
@@ -161,7 +162,7 @@ class _WithContext(torch.nn.Module):
 
 
 class _Interleaved(torch.nn.Module):
-    """normflows reads shifts at even outputs and log-scales at odd ones."""
+    """Linear conditioner for normflows: shifts at even and log-scales at odd outputs."""
 
     def __init__(self, weight, bias):
         super().__init__()
@@ -183,7 +184,7 @@ def make_normflows():
         norm.t.copy_(normal(1, DIM))
     norm_z, norm_log_det = norm(x)
 
-    # Its forward goes from latents to data, and its matrix stands on the right of a row.
+    # forward of normflows is latent -> data and multiplies a row by the matrix on its right
     linear = normflows.flows.InvertibleAffine(DIM, use_lu=True)
     with torch.no_grad():
         linear.P.copy_(torch.eye(DIM))

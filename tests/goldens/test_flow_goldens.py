@@ -1,6 +1,6 @@
-"""Same parameters, same numbers as zuko, nflows, normflows, distrax and scikit-learn.
+"""Tests against results of zuko, nflows, normflows, distrax and scikit-learn.
 
-The make_*.py scripts beside this file wrote the arrays.
+The scripts make_*.py in this folder wrote the arrays.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def golden(peer):
 
 
 def same(part, params, x, z, log_det, near=1e-10):
-    """Raises unless forward gives the golden, and inverse takes it back."""
+    """Raises AssertionError unless forward and inverse agree with the reference arrays."""
     with jax.enable_x64(True):
         params = jax.tree.map(lambda a: jnp.asarray(a, jnp.float64), params)
         got, got_log_det = part.forward(params, jnp.asarray(x))
@@ -38,15 +38,15 @@ def same(part, params, x, z, log_det, near=1e-10):
 @pytest.mark.parametrize("peer", ["zuko", "nflows", "normflows", "distrax"])
 def test_lu_linear(peer):
     g = golden(peer)
-    if peer == "zuko":  # the diagonal is L's, and there is no bias
+    if peer == "zuko":  # the diagonal belongs to L, and there is no bias
         diagonal = np.diag(g["lu"])
         lower, upper = np.tril(g["lu"]) / diagonal, np.triu(g["lu"], 1)
         bias = np.zeros_like(diagonal)
-    elif peer == "normflows":  # z = x L (U + diag): transposed, U is the lower one, with diagonal
+    elif peer == "normflows":  # z = x L (U + diag), so U^T is the lower factor
         diagonal = np.exp(g["lu_log_diagonal"])
         lower, upper = g["lu_upper"].T / diagonal, g["lu_lower"].T
         bias = np.zeros_like(diagonal)
-    else:  # the diagonal is U's
+    else:  # the diagonal belongs to U
         diagonal = np.diag(g["lu_upper"])
         lower, upper = g["lu_lower"], g["lu_upper"] / diagonal[:, None]
         bias = g["lu_bias"]
@@ -58,7 +58,9 @@ def test_lu_linear(peer):
 @pytest.mark.parametrize("peer", ["nflows", "normflows"])
 def test_actnorm(peer):
     g = golden(peer)
-    bias = g["actnorm_shift"] / np.exp(g["actnorm_log_scale"])  # theirs is added after scaling
+    bias = g["actnorm_shift"] / np.exp(
+        g["actnorm_log_scale"]
+    )  # the peer adds its shift after scaling
     params = {"bias": bias, "log_scale": g["actnorm_log_scale"]}
     same(b.actnorm(), params, g["x"], g["actnorm_z"], g["actnorm_log_det"])
 
@@ -79,7 +81,7 @@ def test_additive_coupling():
 
 
 def spline(x, raw, inverse=False):
-    """Returns our spline of raw numbers whose bins are the last axis, as the peers have them."""
+    """Returns the spline of raw parameters with the bins on the last axis, as in the peers."""
     with jax.enable_x64(True):
         widths, heights, slopes = (jnp.asarray(np.swapaxes(a, -1, -2)) for a in raw)
         return rational_quadratic_spline(
@@ -88,19 +90,19 @@ def spline(x, raw, inverse=False):
 
 
 @pytest.mark.parametrize("peer", ["nflows", "normflows"])
-def test_spline_of_raw_numbers(peer):
+def test_spline_from_raw_parameters(peer):
     g = golden(peer)
     raw = [g[f"spline_{name}"] for name in ("widths", "heights", "slopes")]
     for name, inverse in (("z", False), ("inverse", True)):
         value, log_slope = spline(g["spline_x"], raw, inverse)
         np.testing.assert_allclose(value, g[f"spline_{name}"], atol=1e-9)
         np.testing.assert_allclose(log_slope, g[f"spline_{name}_log_slope"], atol=1e-9)
-    assert (np.abs(g["spline_x"]) > BOUND).any()  # the tails are in it
+    assert (np.abs(g["spline_x"]) > BOUND).any()  # includes the linear tails
 
 
 @pytest.mark.parametrize("peer", ["zuko", "distrax"])
-def test_spline_of_knots(peer):
-    """Where raw numbers mean other things, through the knots they come to."""
+def test_spline_from_knots(peer):
+    """Raw parameters of these peers are defined differently, so they are computed from knots."""
     g = golden(peer)
 
     def raw_sizes(knots):
@@ -121,7 +123,7 @@ def test_spline_of_knots(peer):
 
 
 def test_whitening_against_sklearn():
-    """Ledoit-Wolf's covariance; PCA's whitened coordinates (theirs divide by n - 1, ours by n)."""
+    """PCA of scikit-learn divides by n - 1 and flowjax by n."""
     g = golden("sklearn")
     x = g["x"]
     with jax.enable_x64(True):
@@ -131,10 +133,10 @@ def test_whitening_against_sklearn():
         assert 0.05 < g["weight"] < 0.95
         part = b.whitening(components=3)
         z, _ = part.forward(part.init(jax.random.key(0), x), x)
-        theirs = g["pca_z"] * np.sqrt(len(x) / (len(x) - 1))
-        np.testing.assert_allclose(np.abs(z), np.abs(theirs), atol=1e-9)
+        expected = g["pca_z"] * np.sqrt(len(x) / (len(x) - 1))
+        np.testing.assert_allclose(np.abs(z), np.abs(expected), atol=1e-9)
 
 
 @pytest.mark.parametrize("peer", ["zuko", "nflows", "normflows", "distrax"])
-def test_a_golden_says_what_made_it(peer):
+def test_reference_files_name_their_library(peer):
     assert str(golden(peer)["versions"][0]).startswith(f"{peer} ")
