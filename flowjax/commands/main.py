@@ -51,9 +51,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _complain("flowjax", f"no command {name!r}; expected one of {', '.join(COMMANDS)}")
     code = _run(name, args[1:])
     if code and name in DISTRIBUTED:
-        from flowjax.parallel import processes
+        from flowjax.parallel import launch
 
-        processes.leave(code)  # comes back where this is the only process
+        launch.leave(code)  # comes back where this is the only process
     return code
 
 
@@ -67,9 +67,9 @@ def _run(name: str, rest: list[str]) -> int:
     try:
         args = _parse(module, prog, rest)
         if name in DISTRIBUTED:
-            from flowjax.parallel import processes
+            from flowjax.parallel import launch
 
-            processes.initialize()
+            launch.initialize()
         with common.stopping():
             module.run(args)
         sys.stdout.flush()

@@ -1,1 +1,1 @@
-"""Devices of a process (`devices.py`) and processes of a job (`processes.py`)."""
+"""Devices of a process (`devices.py`), start-up of a job (`launch.py`) and its `processes.py`."""

@@ -124,7 +124,7 @@ def compile_together(call: Step, *args: Any) -> Step:
     """Compiles a mapped step and waits until all processes have compiled it.
 
     Without this barrier, a process that compiles slowly would exceed the timeout of the first
-    collective (see `processes.initialize`).
+    collective (see `launch.initialize`).
 
     Args:
         call: step from `data_parallel`.

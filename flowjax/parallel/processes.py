@@ -1,18 +1,14 @@
-"""Processes of a distributed job: start-up, communication, and the death of a peer process.
+"""Communication between the processes of a job, and errors about a peer process that died.
 
 All functions also work in a job of one process, where they return at once, so that other code
-does not distinguish the two cases. `initialize` connects the processes by `jax.distributed`, and
-`gather` exchanges values. If a process dies, the others end with `LostProcess` or with the
-message of JAX's coordinator.
+does not distinguish the two cases. If a process dies, the others end with `LostProcess` or with
+the message of JAX's coordinator.
 """
 
 from __future__ import annotations
 
-import os
 import re
-import sys
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,12 +16,6 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from flowjax.errors import FlowjaxError
-
-# JAX ends the other processes if one sends no heartbeat for this long.
-HEARTBEAT_SECONDS = 30
-# Time that process 0 waits before it exits, see `leave`.
-EXIT_DELAY_SECONDS = 1.0
 # Words in errors of collectives and of JAX's coordinator, and first words of JAX's own errors,
 # about a process that does not answer. File names are removed first: they may contain any word.
 _COLLECTIVE = re.compile(r"\b(gloo|nccl|barrier|coordination|heartbeat)", re.IGNORECASE)
@@ -35,96 +25,6 @@ _FILE_NAMES = re.compile(r"'[^']*'|/\S+")
 
 class LostProcess(ConnectionError):
     """Death or exit of a peer process of the job; a restart resumes from the last checkpoint."""
-
-
-def launched(environment: Mapping[str, str]) -> dict[str, Any] | None:
-    """Returns how to initialize `jax.distributed`, from a launcher's environment variables.
-
-    Args:
-        environment: `os.environ`.
-
-    Returns:
-        Keyword arguments of `jax.distributed.initialize`, which detects the missing ones; None
-        for a job of one process.
-
-    Raises:
-        FlowjaxError: a variable is not a number.
-
-    Example:
-        >>> launched({"JAX_COORDINATOR_ADDRESS": "a:1", "JAX_NUM_PROCESSES": "2"})
-        {'coordinator_address': 'a:1', 'num_processes': 2}
-        >>> launched({"SLURM_NTASKS": "4", "SLURM_STEP_NODELIST": "node[1-4]"})
-        {}
-        >>> launched({"SLURM_NTASKS": "4"}) is None  # in the batch script, outside srun
-        True
-    """
-    if address := environment.get("JAX_COORDINATOR_ADDRESS"):
-        found: dict[str, Any] = {"coordinator_address": address}
-        for name in ("num_processes", "process_id"):
-            if text := environment.get(f"JAX_{name.upper()}"):
-                if not text.isdecimal():
-                    raise FlowjaxError(f"JAX_{name.upper()}: expected a number, got {text!r}")
-                found[name] = int(text)
-        if len(found) == 3:  # nothing to detect
-            found["cluster_detection_method"] = "deactivate"
-        return found
-    slurm = "SLURM_STEP_NODELIST" in environment and environment.get("SLURM_NTASKS", "1") != "1"
-    mpi = environment.get("OMPI_COMM_WORLD_SIZE", "1") != "1"
-    pod = "," in environment.get("TPU_WORKER_HOSTNAMES", "")
-    return {} if slurm or mpi or pod or environment.get("FLOWJAX_DISTRIBUTED") else None
-
-
-def initialize() -> None:
-    """Connects the processes of a job; does nothing if no launcher started several processes.
-
-    Slurm (`srun`), Open MPI and TPU pods on GKE are recognised. `FLOWJAX_DISTRIBUTED=1` lets
-    `jax.distributed` detect other clusters (Kubernetes jobs, TPU VMs). Elsewhere, set
-    `JAX_COORDINATOR_ADDRESS`, `JAX_NUM_PROCESSES` and `JAX_PROCESS_ID`. If a process dies, the
-    others end within a minute. Call this function before any other function of JAX.
-
-    Raises:
-        FlowjaxError: the environment variables do not describe the job.
-        LostProcess: the processes could not connect.
-    """
-    if jax.distributed.is_initialized() or (found := launched(os.environ)) is None:
-        return
-    before = sys.excepthook
-
-    def print_and_leave(*error: Any) -> None:
-        before(*error)
-        leave(1)
-
-    sys.excepthook = print_and_leave
-    try:
-        jax.distributed.initialize(
-            **found,
-            heartbeat_timeout_seconds=HEARTBEAT_SECONDS,
-            initialization_timeout=int(os.environ.get("FLOWJAX_START_SECONDS", "300")),
-        )
-    except ValueError as error:
-        raise FlowjaxError(
-            f"several processes: expected JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and "
-            f"JAX_PROCESS_ID, or a cluster that JAX detects: {error}"
-        ) from None
-    except jax.errors.JaxRuntimeError as error:
-        raise LostProcess(f"several processes: no connection: {first_line(error)}") from None
-    # Gloo connects in the first collective, with a timeout of 30 s; later timeouts are far longer.
-    gather([0])
-
-
-def leave(code: int) -> None:
-    """Exits immediately with an exit code; returns if there is only one process.
-
-    A normal exit would wait for the peer processes, which wait for this process in a collective.
-    Process 0 waits a moment, because its exit ends the others: if all processes fail for the same
-    reason, each exits with its own code.
-    """
-    if jax.distributed.is_initialized():
-        sys.stdout.flush()
-        sys.stderr.flush()
-        if is_first():
-            time.sleep(EXIT_DELAY_SECONDS)
-        os._exit(code)
 
 
 def several() -> bool:

@@ -1,4 +1,4 @@
-"""Recognition of launchers, a job of one process, and errors that mean a lost process.
+"""A job of one process, and errors that mean a lost process.
 
 `faults/test_jobs.py` runs jobs of two processes.
 """
@@ -7,36 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from flowjax.errors import FlowjaxError
 from flowjax.parallel import processes
-
-
-@pytest.mark.parametrize(
-    ("environment", "expected"),
-    [
-        ({}, None),
-        ({"SLURM_NTASKS": "1", "SLURM_STEP_NODELIST": "a"}, None),
-        ({"SLURM_NTASKS": "4"}, None),
-        ({"SLURM_NTASKS": "4", "SLURM_STEP_NODELIST": "a[1-4]"}, {}),
-        ({"OMPI_COMM_WORLD_SIZE": "2"}, {}),
-        ({"TPU_WORKER_HOSTNAMES": "a"}, None),
-        ({"TPU_WORKER_HOSTNAMES": "a,b"}, {}),
-        ({"KUBERNETES_SERVICE_HOST": "a"}, None),
-        ({"KUBERNETES_SERVICE_HOST": "a", "FLOWJAX_DISTRIBUTED": "1"}, {}),
-        ({"JAX_COORDINATOR_ADDRESS": "a:1"}, {"coordinator_address": "a:1"}),
-    ],
-)
-def test_launchers_are_recognised(environment, expected):
-    assert processes.launched(environment) == expected
-
-
-def test_a_full_description_needs_no_cluster_detection():
-    names = {"JAX_COORDINATOR_ADDRESS": "a:1", "JAX_NUM_PROCESSES": "2", "JAX_PROCESS_ID": "x"}
-    with pytest.raises(FlowjaxError, match="JAX_PROCESS_ID: expected a number, got 'x'"):
-        processes.launched(names)
-    found = processes.launched({**names, "JAX_PROCESS_ID": "1"})
-    assert (found["num_processes"], found["process_id"]) == (2, 1)
-    assert found["cluster_detection_method"] == "deactivate"
 
 
 def test_a_job_of_one_process():
@@ -46,7 +17,6 @@ def test_a_job_of_one_process():
     assert not processes.several() and processes.is_first()
     with processes.first_alone() as first:
         assert first
-    processes.leave(1)  # returns, because there are no peer processes
 
 
 LOST = [
