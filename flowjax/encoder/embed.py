@@ -50,7 +50,7 @@ class EncodeReport:
     def __str__(self) -> str:
         parts = [f"{self.sentences} sentences"]
         if self.empty:
-            parts.append(f"{self.empty} empty (embedded as special tokens only)")
+            parts.append(f"{self.empty} empty (encoded as special tokens only)")
         if self.cut:
             parts.append(f"{self.cut} truncated to max_length")
         return ", ".join(parts)

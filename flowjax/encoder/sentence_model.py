@@ -138,9 +138,7 @@ class SentenceModel(abc.ABC):
         """
         sentences = kwargs.pop("inputs", None) if sentences is None else sentences
         if unknown := {k for k in kwargs if kwargs[k] is not None} - _IGNORED:
-            raise FlowjaxError(
-                f"encode: expected no argument {', '.join(sorted(unknown))}, got it"
-            )
+            raise FlowjaxError(f"encode: expected known arguments, got {sorted(unknown)}")
         if output_value != "sentence_embedding":
             raise FlowjaxError(
                 f"output_value: expected 'sentence_embedding', got {output_value!r} "

@@ -1,4 +1,4 @@
-"""Fixtures: the golden models' folder, and a small encoder with a tokenizer of its own."""
+"""Fixtures: the folder of golden models, and a small encoder with a tokenizer."""
 
 import shutil
 import string
@@ -8,7 +8,7 @@ import pytest
 
 GOLDENS = Path(__file__).parents[1] / "goldens" / "encoder"
 WORDS = "the a cat dog man plays guitar sat on in is of and music ran red sun two by it".split()
-# 5 + 1 + 26 + 26 + 39 entries: the golden BERT has 97.
+# 97 entries, the vocabulary size of the golden BERT.
 VOCAB = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "."]
 VOCAB += [*string.ascii_lowercase, *(f"##{c}" for c in string.ascii_lowercase)]
 VOCAB += [w for w in WORDS if len(w) > 1]
@@ -22,7 +22,7 @@ def goldens():
 
 @pytest.fixture(scope="session")
 def encoder_folder(tmp_path_factory):
-    """The golden BERT with a `vocab.txt`: words, letters and their continuations."""
+    """Folder of the golden BERT with a `vocab.txt` of words, letters and continuations."""
     folder = tmp_path_factory.mktemp("encoder")
     for name in ("config.json", "model.safetensors"):
         shutil.copy(GOLDENS / "bert" / name, folder)
@@ -33,5 +33,5 @@ def encoder_folder(tmp_path_factory):
 
 @pytest.fixture
 def formats(tmp_path):
-    """A copy of the golden formats, to be damaged."""
+    """Copy of the golden formats that a test may damage."""
     return Path(shutil.copytree(GOLDENS / "formats", tmp_path / "formats"))

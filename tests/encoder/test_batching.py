@@ -1,4 +1,4 @@
-"""Every sentence once and in its place, in at most twelve shapes whatever comes in."""
+"""Tests of `batching`: all sentences are packed exactly once, in at most twelve shapes."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ MAX_LENGTHS = [1, 3, 8, 9, 63, 64, 65, 100, 128, 256, 300, 384, 512, 514, 2000, 
 @example([0, 0], 4, 64, 1)
 @example([64] * 9, 4, 64, 1)
 @example([3] * 60, 4, 64, 1)
-def test_every_sentence_once_and_at_the_right_place(sizes, batch_size, max_length, multiple):
+def test_every_sentence_is_packed_once_at_the_right_place(sizes, batch_size, max_length, multiple):
     random = np.random.default_rng(0)
     tokens = [random.integers(0, 99, min(size, max_length)).tolist() for size in sizes]
     allowed = shapes(batch_size, max_length, multiple)
@@ -59,8 +59,8 @@ def test_at_most_twelve_shapes(max_length, batch_size, multiple):
     ("count", "max_length", "least"),
     [(100, 64, 0.9), (500, 64, 0.95), (2000, 64, 0.95), (2000, 128, 0.95), (2000, 512, 0.95)],
 )
-def test_padding_is_less_than_a_twentieth(count, max_length, least):
-    """Lengths as in STS-B, mean 15 of at most 64, and the same wider."""
+def test_padding_is_a_small_fraction(count, max_length, least):
+    """Lengths are distributed as in STS-B (mean 15, at most 64), or scaled to `max_length`."""
     random = np.random.default_rng(0)
     sizes = np.clip(random.gamma(4, 3.7 * max_length / 64, count), 3, max_length).astype(int)
     found = list(batches([[1] * n for n in sizes], batch_size=64, max_length=max_length))

@@ -1,4 +1,4 @@
-"""Hidden states against PyTorch's, family by family, and what must not change them."""
+"""Tests of `Bert`: hidden states of every family equal PyTorch, with any padding and packing."""
 
 from functools import partial
 
@@ -10,16 +10,17 @@ import pytest
 from flowjax.encoder.bert import Bert, BertConfig, distance_buckets, resolve_layer
 from flowjax.encoder.pooling import POOLINGS, layers_of, pool
 from flowjax.encoder.weights import load_pretrained
+from flowjax.errors import FlowjaxError
 
 FAMILIES = ("bert", "roberta", "mpnet", "distilbert")
 
 
 @pytest.fixture(scope="module")
 def loaded(goldens):
-    """family -> (model, variables, golden arrays, run), each loaded and compiled once.
+    """Function from a family to (model, variables, golden arrays, run), each loaded once.
 
-    `run(ids, mask, types=, positions=)` gives every hidden state and, where there is one, the
-    pooler's output. Types are always given where there are any, to compile less.
+    `run(ids, mask, types=, positions=)` returns every hidden state and, if the model has a pooler,
+    its output. Models with token types always get them, to compile fewer programs.
     """
     cache = {}
 
@@ -73,7 +74,7 @@ def test_padding_of_any_length_changes_nothing(loaded, family):
     scale = np.abs(reference).max()  # about 4: one unit in the last place is 5e-7
     vectors = pool([reference[1], reference[-1]], mask, "first_last")
     most = model.config.max_length
-    # What padding holds must not matter either, so it is not the pad id.
+    # Ids at padding must not matter, so they differ from the pad id.
     padding = np.full((len(ids), most - ids.shape[1]), 5, np.int32)
     long_mask = np.hstack([mask, 0 * padding])
     positions = np.broadcast_to(np.arange(most, dtype=np.int32), long_mask.shape)
@@ -83,12 +84,12 @@ def test_padding_of_any_length_changes_nothing(loaded, family):
     again = pool([padded[1], padded[-1]], long_mask, "first_last")
     np.testing.assert_allclose(again, vectors, rtol=0, atol=1e-6)
     if family == "bert":
-        alone = np.stack(run(ids[1:2, :9], mask[1:2, :9])[blocks])  # a row of 9 tokens, no padding
+        alone = np.stack(run(ids[1:2, :9], mask[1:2, :9])[blocks])  # 9 tokens without padding
         assert np.abs(alone[:, 0] - reference[:, 1, :9]).max() <= 1e-6 * scale
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_packed_sentences_equal_one_a_row(loaded, family):
+def test_packed_sentences_equal_single_sentences(loaded, family):
     model, _, golden, run = loaded(family)
     lengths = golden["mask"].sum(1)[1:]  # 9 + 5 + 2 tokens in the first row of four
     number, where, tokens = np.zeros((3, 4, model.config.max_length), np.int32)
@@ -117,7 +118,7 @@ def test_bfloat16_is_close(loaded, family):
     cases = {"cls": [last], "mean": [last], "last2": [last, second], "first_last": [first, last]}
     for pooling, states in cases.items():
         got, want = np.asarray(pool(states, golden["mask"], pooling)), golden[f"pooled_{pooling}"]
-        # One token's vector is noisier than a mean; PyTorch's own bfloat16 is 1.3e-2 off there.
+        # A single token is noisier than a mean; the error of PyTorch's bfloat16 is 1.3e-2.
         limit = 2e-2 if pooling == "cls" else 1e-2
         assert np.linalg.norm(got - want) / np.linalg.norm(want) <= limit
         norms = np.linalg.norm(got, axis=1) * np.linalg.norm(want, axis=1)
@@ -135,7 +136,7 @@ def test_a_subset_of_layers_equals_the_full_run(loaded):
             np.testing.assert_allclose(state, full[place], rtol=0, atol=1e-6)
 
 
-def test_blocks_that_are_not_asked_for_are_not_run(loaded):
+def test_layers_above_the_requested_ones_do_not_run(loaded):
     model, variables, golden, _ = loaded("bert")
     without = {k: v for k, v in variables["params"].items() if k not in ("layer_1", "layer_2")}
     run = partial(model.apply, layers=(1,))
@@ -145,7 +146,7 @@ def test_blocks_that_are_not_asked_for_are_not_run(loaded):
 
 def test_mpnet_buckets_equal_pytorch(goldens):
     with np.load(goldens / "mpnet" / "states.npz") as arrays:
-        golden = arrays["buckets"]  # of memory - context from -300 to 300
+        golden = arrays["buckets"]  # buckets of the distances -300 to 300
     apart = np.arange(-300, 301)
     table = distance_buckets(32)
     ours = table[np.minimum(np.abs(apart), 128)] + np.where(apart > 0, 16, 0)
@@ -153,7 +154,7 @@ def test_mpnet_buckets_equal_pytorch(goldens):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_init_makes_the_params_that_files_give(loaded, family):
+def test_init_has_the_parameters_of_the_files(loaded, family):
     model, variables, golden, _ = loaded(family)
     made = jax.eval_shape(model.init, jax.random.key(0), golden["ids"])
     shapes = jax.tree.map(jnp.shape, made["params"])
@@ -178,7 +179,7 @@ def test_dropout_only_when_training(loaded):
         (dict(types=np.zeros((1, 3), int)), "types: expected None for bert, got token types"),
     ],
 )
-def test_what_a_model_does_not_have_is_an_error(call, message):
+def test_a_missing_layer_pooler_or_type_is_an_error(call, message):
     sizes = dict(vocab_size=9, hidden_size=4, num_hidden_layers=3, num_attention_heads=2)
     config = BertConfig(**sizes, intermediate_size=8, type_vocab_size=0)
     model = Bert(config, with_pooler=False)
@@ -186,7 +187,7 @@ def test_what_a_model_does_not_have_is_an_error(call, message):
     params = jax.tree.map(
         lambda x: np.zeros(x.shape, x.dtype), jax.eval_shape(model.init, jax.random.key(0), ids)
     )
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(FlowjaxError, match=message):
         jax.eval_shape(partial(model.apply, **call), params, ids)
 
 
@@ -195,7 +196,7 @@ def test_a_row_beyond_the_positions_is_an_error(loaded, family):
     model, variables, _, _ = loaded(family)
     most = model.config.max_length
     assert most == {"bert": 24, "roberta": 38}[family]
-    with pytest.raises(ValueError, match=f"at most {most} tokens per row, got {most + 1}"):
+    with pytest.raises(FlowjaxError, match=f"at most {most} tokens per row, got {most + 1}"):
         model.apply(variables, np.ones((1, most + 1), int))
 
 
@@ -218,7 +219,7 @@ def test_resolve_layer():
     ],
 )
 def test_bad_configs_name_the_field(values, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(FlowjaxError, match=message):
         BertConfig.from_dict(values)
 
 

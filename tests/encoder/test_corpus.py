@@ -1,4 +1,4 @@
-"""The encoder and the store together: the same vectors in memory, in a store, and resumed."""
+"""Tests of `corpus`: equal vectors in memory, in a store, and after an interruption."""
 
 import json
 
@@ -12,6 +12,7 @@ from flowjax.commands import encode as command
 from flowjax.data.sentences import open_source
 from flowjax.data.store import OtherStore
 from flowjax.encoder.corpus import embed_in_memory, embed_in_store, hash_arrays
+from flowjax.errors import FlowjaxError
 
 TEXTS = [f"{'A man ' * (i % 7)}sees {i} birds." for i in range(40)]
 
@@ -84,15 +85,15 @@ def test_other_weights_are_refused(encoder, tmp_path):
     assert hash_arrays(changed) != hash_arrays(encoder.params)
 
 
-def test_nothing_to_embed(encoder, tmp_path):
+def test_a_source_without_sentences_is_an_error(encoder, tmp_path):
     for texts in ([], ["", "  "]):
-        with pytest.raises(ValueError, match=f"found {len(texts)} empty lines and no other"):
+        with pytest.raises(FlowjaxError, match=f"found {len(texts)} empty lines and no other"):
             embed_in_memory(encoder, open_source(texts))
-        with pytest.raises(ValueError, match=f"found {len(texts)} empty lines and no other"):
+        with pytest.raises(FlowjaxError, match=f"found {len(texts)} empty lines and no other"):
             embed_in_store(encoder, open_source(texts), tmp_path / str(len(texts)))
 
 
-def test_fit_from_a_file_does_not_hold_it(encoder, tmp_path):
+def test_fit_from_a_file_equals_fit_from_a_list(encoder, tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("\n".join(mixed()))
     model = BertFlow(encoder, flow="whitening")
@@ -150,7 +151,7 @@ def test_encode_command_after_an_interruption(tmp_path, monkeypatch):
 def test_encode_command_leaves_nothing_after_a_mistake(tmp_path):
     path = tmp_path / "a.txt"
     path.write_bytes(b"fine\n" * 20 + b"caf\xe9\n")
-    with pytest.raises(ValueError, match="line 21 has byte 0xe9"):
+    with pytest.raises(FlowjaxError, match="line 21 has byte 0xe9"):
         encode(path, tmp_path / "a.npy")
     assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
 

@@ -1,4 +1,4 @@
-"""Sentences to vectors: order, batches, what is counted and what is refused."""
+"""Tests of `SentenceEncoder`: order, batches, counts and errors."""
 
 import json
 import shutil
@@ -11,6 +11,7 @@ import pytest
 from flowjax.encoder import embed
 from flowjax.encoder.embed import SentenceEncoder
 from flowjax.encoder.pooling import POOLINGS
+from flowjax.errors import FlowjaxError
 
 SENTENCES = [
     "A man plays the guitar.",
@@ -32,8 +33,8 @@ def vectors(encoder):
     return encoder.encode(SENTENCES)
 
 
-def test_vectors_equal_the_module_s(encoder, vectors, encoder_folder):
-    """Each sentence alone through the parts: tokenizer, module, mean in NumPy."""
+def test_vectors_equal_those_of_the_module(encoder, vectors, encoder_folder):
+    """The reference encodes one sentence at a time: tokenizer, module, mean in NumPy."""
     from flowjax.encoder.bert import Bert
     from flowjax.encoder.tokenizer import load_tokenizer
     from flowjax.encoder.weights import load_pretrained
@@ -69,8 +70,8 @@ def test_the_order_is_kept_and_one_string_is_one_vector(encoder, vectors):
 
 @pytest.mark.parametrize("pooling", POOLINGS)
 @pytest.mark.parametrize("special_tokens", [True, False])
-def test_company_does_not_matter(encoder_folder, pooling, special_tokens):
-    """Sentences packed into one row give what each gives alone, whatever the pooling."""
+def test_packing_does_not_change_vectors(encoder_folder, pooling, special_tokens):
+    """Packed sentences have the same vectors as single sentences, with every pooling."""
     encoder = SentenceEncoder.from_pretrained(
         encoder_folder, max_length=16, pooling=pooling, special_tokens=special_tokens
     )
@@ -98,7 +99,7 @@ def test_empty_and_cut_sentences_are_counted(encoder):
     report = encoder.report
     assert (report.sentences, report.empty, report.cut) == (4, 2, 1)
     assert str(report) == (
-        "4 sentences, 2 empty (embedded as special tokens only), 1 truncated to max_length"
+        "4 sentences, 2 empty (encoded as special tokens only), 1 truncated to max_length"
     )
     assert np.isfinite(vectors).all()
     np.testing.assert_allclose(vectors[0], vectors[1], rtol=0, atol=1e-5)
@@ -114,15 +115,15 @@ def test_normalised_vectors(encoder, vectors):
 
 
 @pytest.mark.parametrize("wrong", [3, None, b"bytes", ["nested"], float("nan")])
-def test_what_is_no_string_is_named(encoder, wrong):
+def test_a_value_that_is_not_a_string_is_an_error(encoder, wrong):
     kind = type(wrong).__name__
-    with pytest.raises(ValueError, match=f"sentences: expected strings, got {kind} at 1"):
+    with pytest.raises(FlowjaxError, match=f"sentences: expected strings, got {kind} at 1"):
         encoder.encode(["a cat", wrong, 7])
 
 
 @pytest.mark.parametrize("pooling", ["mean", "embeddings_last"])
 def test_means_without_special_tokens_equal_pytorch(goldens, pooling):
-    """`[CLS]` and `[SEP]`, whatever ids stand there, are left out unless nothing else is."""
+    """The first and the last token are excluded unless the sentence has no other token."""
     from flowjax.encoder.bert import Bert
     from flowjax.encoder.weights import load_pretrained
 
@@ -154,7 +155,7 @@ def test_bfloat16_vectors_are_close(encoder_folder, vectors):
     ],
 )
 def test_bad_options(encoder_folder, options, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(FlowjaxError, match=message):
         SentenceEncoder.from_pretrained(encoder_folder, **({"max_length": 16} | options))
 
 
@@ -162,7 +163,7 @@ def test_files_that_do_not_fit_together(encoder_folder, tmp_path):
     shutil.copytree(encoder_folder, tmp_path, dirs_exist_ok=True)
     with open(tmp_path / "vocab.txt", "a", encoding="utf-8") as opened:
         opened.write("onemore\n")
-    with pytest.raises(ValueError, match=r"tokenizer of at most 97 entries, .*, got 98"):
+    with pytest.raises(FlowjaxError, match=r"tokenizer of at most 97 entries, .*, got 98"):
         SentenceEncoder.from_pretrained(tmp_path, max_length=16)
 
 
@@ -170,7 +171,7 @@ def test_a_model_without_pooler(goldens, encoder_folder, tmp_path):
     shutil.copytree(goldens / "distilbert", tmp_path, dirs_exist_ok=True)
     vocab = (encoder_folder / "vocab.txt").read_text("utf-8").split("\n")[:61]
     (tmp_path / "vocab.txt").write_text("\n".join(vocab), "utf-8")
-    with pytest.raises(ValueError, match="pooling: expected an encoder with a pooler, got"):
+    with pytest.raises(FlowjaxError, match="pooling: expected an encoder with a pooler, got"):
         SentenceEncoder.from_pretrained(tmp_path, pooling="pooler", max_length=16)
 
 
@@ -179,5 +180,5 @@ def test_roberta_s_positions_are_fewer_than_its_table(goldens, encoder_folder, t
     vocab = (encoder_folder / "vocab.txt").read_text("utf-8").split("\n")[:61]
     (tmp_path / "vocab.txt").write_text("\n".join(vocab), "utf-8")
     assert json.loads((tmp_path / "config.json").read_text())["max_position_embeddings"] == 40
-    with pytest.raises(ValueError, match="max_length: expected 3 to 38"):
+    with pytest.raises(FlowjaxError, match="max_length: expected 3 to 38"):
         SentenceEncoder.from_pretrained(tmp_path, max_length=39)

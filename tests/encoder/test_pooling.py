@@ -1,4 +1,4 @@
-"""Each pooling against plain NumPy, and what must not change it."""
+"""Tests of `pool`: every pooling equals plain NumPy."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowjax.encoder.pooling import POOLINGS, layers_of, pool
+from flowjax.errors import FlowjaxError
 
 RANDOM = np.random.default_rng(0)
-STATES = RANDOM.standard_normal((4, 3, 5, 6)).astype(np.float32)  # depth 3: embeddings and blocks
+STATES = RANDOM.standard_normal((4, 3, 5, 6)).astype(np.float32)  # embeddings and 3 layers
 POOLER = RANDOM.standard_normal((3, 6)).astype(np.float32)
 MASK = np.array([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0], [1, 0, 0, 0, 0]])
 
@@ -49,14 +50,16 @@ def test_a_row_without_tokens_gives_zeros():
 
 @given(st.integers(0, 4), st.floats(-1e30, 1e30))
 def test_padding_never_counts(first, value):
-    """Whatever stands behind the mask, the mean is that of the tokens."""
+    """Values at padding do not change the mean."""
     mask = np.arange(5)[None] <= first
     state = np.where(mask[..., None], STATES[3][:1], np.float32(value))
     got = pool([jnp.asarray(state)], jnp.asarray(mask), "mean")
     np.testing.assert_allclose(got[0], STATES[3][0, : first + 1].mean(0), rtol=0, atol=1e-6)
 
 
-def test_another_name_is_an_error():
+def test_an_unknown_pooling_is_an_error():
     for call in (layers_of, lambda name: pool([jnp.zeros((1, 1, 1))], jnp.ones((1, 1)), name)):
-        with pytest.raises(ValueError, match=r"pooling: expected one of cls, .*, got 'last2avg'"):
+        with pytest.raises(
+            FlowjaxError, match=r"pooling: expected one of cls, .*, got 'last2avg'"
+        ):
             call("last2avg")

@@ -1,4 +1,4 @@
-"""From a name to a folder: embedded, local, or a hub that may be away."""
+"""Tests of `resolve`: embedded and local encoders, and a hub that may be unreachable."""
 
 import json
 import os
@@ -10,6 +10,7 @@ import pytest
 
 from flowjax.encoder.resolve import resolve
 from flowjax.encoder.weights import load_pretrained
+from flowjax.errors import FlowjaxError
 
 
 def test_embedded_and_local(goldens, tmp_path, monkeypatch):
@@ -21,18 +22,18 @@ def test_embedded_and_local(goldens, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["/no/such", "./no", "../no", "~/no", "a/b/c", "here/a.txt", ""])
-def test_what_cannot_be_a_hub_s_name_never_asks_the_hub(name, tmp_path, monkeypatch):
+def test_names_that_cannot_be_on_the_hub_need_no_network(name, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "transformers.utils", None)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "here").mkdir()
     (tmp_path / "here" / "a.txt").write_text("")
-    with pytest.raises(ValueError, match=r"^encoder.*expected") as error:
+    with pytest.raises(FlowjaxError, match=r"^encoder.*expected") as error:
         resolve(name)
     assert "\n" not in str(error.value)
 
 
 class Hub:
-    """Stands in for transformers' `cached_file`: serves a folder, or fails as the hub does."""
+    """Mock of transformers' `cached_file` that serves a folder or raises an error."""
 
     def __init__(self, folder, fail=None):
         self.folder, self.fail, self.asked = folder, fail or {}, []
@@ -90,9 +91,9 @@ def test_only_the_preferred_weights_are_fetched(goldens, hub, tmp_path):
     ],
 )
 @pytest.mark.parametrize("file", ["config.json", "tokenizer.json", "model.safetensors"])
-def test_a_network_that_fails_is_one_line(goldens, hub, error, file):
+def test_a_network_error_is_a_single_line(goldens, hub, error, file):
     hub(goldens / "formats" / "safetensors", {file: error})
-    with pytest.raises(ValueError) as raised:
+    with pytest.raises(FlowjaxError) as raised:
         resolve("bert-base-uncased")
     text = str(raised.value)
     assert "\n" not in text
@@ -102,10 +103,10 @@ def test_a_network_that_fails_is_one_line(goldens, hub, error, file):
 
 def test_a_hub_without_config_or_weights(goldens, hub, tmp_path):
     hub(tmp_path)
-    with pytest.raises(ValueError, match=r"expected config\.json under that name"):
+    with pytest.raises(FlowjaxError, match=r"expected config\.json under that name"):
         resolve("nobody/nothing")
     shutil.copy(goldens / "bert" / "config.json", tmp_path)
-    with pytest.raises(ValueError, match=r"expected weights \(model\.safetensors, flax"):
+    with pytest.raises(FlowjaxError, match=r"expected weights \(model\.safetensors, flax"):
         resolve("nobody/nothing")
 
 
@@ -114,12 +115,12 @@ def test_a_shard_that_the_hub_lacks(goldens, hub, tmp_path):
     index = json.loads((tmp_path / "model.safetensors.index.json").read_text())
     (tmp_path / sorted(set(index["weight_map"].values()))[1]).unlink()
     hub(tmp_path)
-    with pytest.raises(ValueError, match=r"file named model-00002-of-00002\.safetensors"):
+    with pytest.raises(FlowjaxError, match=r"file named model-00002-of-00002\.safetensors"):
         resolve("someone/some-bert")
 
 
 def test_offline_with_the_real_client(tmp_path):
-    """transformers itself, told to stay offline, with an empty cache."""
+    """Runs the real transformers in offline mode with an empty cache."""
     code = (
         "from flowjax.encoder.resolve import resolve\n"
         "try: resolve('bert-base-uncased')\n"
@@ -135,8 +136,8 @@ def test_offline_with_the_real_client(tmp_path):
     assert "offline" in lines[0].lower()
 
 
-def test_a_hub_that_cannot_be_reached_is_said_at_once(tmp_path):
-    """The real client against a closed port: one try, not half a minute of them."""
+def test_an_unreachable_hub_fails_immediately(tmp_path):
+    """Runs the real client against a closed port: one attempt, without retries."""
     code = (
         "import time, transformers.utils\n"
         "from flowjax.encoder.resolve import resolve\n"
@@ -150,6 +151,6 @@ def test_a_hub_that_cannot_be_reached_is_said_at_once(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True
     )
-    said, seconds = done.stdout.splitlines()
-    assert said.startswith("encoder 'bert-base-uncased': expected an embedded name (minibert)")
+    message, seconds = done.stdout.splitlines()
+    assert message.startswith("encoder 'bert-base-uncased': expected an embedded name (minibert)")
     assert float(seconds) < 10

@@ -1,4 +1,4 @@
-"""Tokenizers from `tokenizer.json`, from `vocab.txt`, and of our own."""
+"""Tests of tokenizers from `tokenizer.json`, from `vocab.txt`, and trained."""
 
 import json
 
@@ -6,6 +6,7 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 
 from flowjax.encoder.tokenizer import load_tokenizer, train_wordpiece
+from flowjax.errors import FlowjaxError
 
 SENTENCES = [
     "A man plays the guitar.",
@@ -34,7 +35,7 @@ def ids(tokenizer):
     ],
 )
 def test_vocab_txt_and_tokenizer_json_agree(encoder_folder, tmp_path, options):
-    """`tokenizer.json` as transformers itself makes it from the same vocabulary and options."""
+    """The reference is the `tokenizer.json` that transformers writes for the same options."""
     from transformers import BertTokenizer
 
     vocab = (encoder_folder / "vocab.txt").read_text("utf-8").split()
@@ -50,7 +51,7 @@ def test_vocab_txt_and_tokenizer_json_agree(encoder_folder, tmp_path, options):
 
 
 def test_words_are_not_all_unknown(encoder_folder):
-    """The pitfall: a vocabulary that was not understood still gives ids, all of them [UNK]."""
+    """A vocabulary that is not read correctly would map every word to `[UNK]` without an error."""
     tokens = load_tokenizer(encoder_folder).encode("A man plays the guitar.").tokens
     assert tokens == ["[CLS]", "a", "man", "plays", "the", "guitar", ".", "[SEP]"]
     assert load_tokenizer(encoder_folder).encode("xy漢").tokens[1:-1] == ["x", "##y", "[UNK]"]
@@ -72,7 +73,7 @@ def test_a_line_separator_may_be_an_entry(tmp_path):
 
 
 @pytest.mark.parametrize(("word", "tokens"), [("Cat", ["Cat"]), ("bat", ["[UNK]"])])
-def test_google_s_folders_are_cased_if_the_vocabulary_is(tmp_path, word, tokens):
+def test_a_folder_without_config_is_cased_if_the_vocabulary_is(tmp_path, word, tokens):
     entries = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "cat", "Cat"]
     (tmp_path / "vocab.txt").write_text("\n".join(entries))
     assert load_tokenizer(tmp_path).encode(word).tokens[1:-1] == tokens
@@ -83,7 +84,7 @@ def test_google_s_folders_are_cased_if_the_vocabulary_is(tmp_path, word, tokens)
 def test_mpnet_s_special_tokens(tmp_path):
     entries = ["<s>", "<pad>", "</s>", "[UNK]", "<mask>", "cat"]
     (tmp_path / "vocab.txt").write_text("\n".join(entries))
-    with pytest.raises(ValueError, match=r"expected an entry \[CLS\] \(cls_token\), got none"):
+    with pytest.raises(FlowjaxError, match=r"expected an entry \[CLS\] \(cls_token\), got none"):
         load_tokenizer(tmp_path)
     options = {"cls_token": "<s>", "sep_token": {"content": "</s>"}, "pad_token": "<pad>"}
     (tmp_path / "special_tokens_map.json").write_text(json.dumps(options))
@@ -144,12 +145,12 @@ def test_padding_and_truncation_of_the_file_are_off(encoder_folder, tmp_path):
 def test_damaged_files(tmp_path, files, message):
     for name, content in files.items():
         (tmp_path / name).write_bytes(content)
-    with pytest.raises(ValueError, match=message) as error:
+    with pytest.raises(FlowjaxError, match=message) as error:
         load_tokenizer(tmp_path)
     assert "\n" not in str(error.value)
 
 
-def test_a_tokenizer_of_our_own(tmp_path):
+def test_a_trained_tokenizer(tmp_path):
     tokenizer = train_wordpiece(SENTENCES * 5, 80)
     assert [tokenizer.token_to_id(t) for t in ("[PAD]", "[UNK]", "[CLS]", "[SEP]")] == [0, 1, 2, 3]
     assert tokenizer.get_vocab_size() <= 80

@@ -1,4 +1,4 @@
-"""Checkpoints as their own writers made them, and errors that name file and tensor."""
+"""Tests of checkpoint formats, and of errors with the file and the tensor."""
 
 import json
 import logging
@@ -19,6 +19,7 @@ from flowjax.encoder.weights import (
     save_pretrained,
     to_params,
 )
+from flowjax.errors import FlowjaxError
 
 EXACT = (
     "safetensors_sharded",
@@ -56,7 +57,7 @@ def test_every_format_gives_the_same_params(goldens, reference, name):
 
 
 @pytest.mark.parametrize("name", ["safetensors_bfloat16", "torch_sharded_bfloat16"])
-def test_bfloat16_files_are_the_rounded_numbers(goldens, reference, name):
+def test_bfloat16_files_hold_the_rounded_values(goldens, reference, name):
     import ml_dtypes
 
     got, want = flat(load_pretrained(goldens / "formats" / name)[0]), flat(reference[0])
@@ -67,7 +68,7 @@ def test_bfloat16_files_are_the_rounded_numbers(goldens, reference, name):
 
 
 def test_the_order_of_preference(formats):
-    """Safetensors before Flax before PyTorch before TensorFlow, whole files before shards."""
+    """The order is safetensors, Flax, PyTorch, TensorFlow; single files precede shards."""
     folder = formats / "safetensors_sharded"
     for other in ("safetensors", "flax", "torch_zip", "tensorflow"):
         shutil.copytree(formats / other, folder, dirs_exist_ok=True)
@@ -76,7 +77,7 @@ def test_the_order_of_preference(formats):
     for name in order:
         assert read_tensors(folder)[1].name == name
         (folder / name).unlink()
-    with pytest.raises(ValueError, match=r"expected weights in model\.safe") as error:
+    with pytest.raises(FlowjaxError, match=r"expected weights in model\.safe") as error:
         load_pretrained(folder)
     assert all(name in str(error.value) for name in FORMATS)
 
@@ -95,17 +96,17 @@ def test_save_and_load(goldens, tmp_path, family, dtype):
     assert all(saved[name].shape == theirs[name].shape for name in theirs)
 
 
-def test_save_without_pooler_and_without_a_block(reference, tmp_path):
+def test_save_without_pooler_and_without_a_layer(reference, tmp_path):
     params, config = reference
     bare = {k: v for k, v in params.items() if k != "pooler"}
     save_pretrained(bare, config, tmp_path)
     assert "pooler" not in load_pretrained(tmp_path)[0]
     broken = {k: v for k, v in params.items() if k != "layer_1"}
-    with pytest.raises(ValueError, match="params: expected layer_1/query/kernel"):
+    with pytest.raises(FlowjaxError, match="params: expected layer_1/query/kernel"):
         save_pretrained(broken, config, tmp_path)
 
 
-def test_heads_are_passed_over_and_counted(goldens, caplog):
+def test_heads_are_skipped_and_counted(goldens, caplog):
     with caplog.at_level(logging.INFO, "flowjax"):
         load_pretrained(goldens / "formats" / "tensorflow")
     assert "skipped 10 tensors of heads" in caplog.text
@@ -113,7 +114,7 @@ def test_heads_are_passed_over_and_counted(goldens, caplog):
 
 
 @pytest.mark.parametrize("prefix", ["", "bert.", "roberta.", "module.model.encoder.bert."])
-def test_any_prefix_is_taken_off(tensors, reference, prefix):
+def test_any_prefix_is_removed(tensors, reference, prefix):
     renamed = {
         name.replace("bert.", prefix, 1): value
         for name, value in tensors.items()
@@ -159,7 +160,7 @@ def test_missing_surplus_and_wrong_tensors_are_named(tensors, reference, change,
     if message is None:
         to_params(changed, reference[1], "here")
     else:
-        with pytest.raises(ValueError, match=message) as error:
+        with pytest.raises(FlowjaxError, match=message) as error:
             to_params(changed, reference[1], "some/file")
         assert str(error.value).startswith("some/file: ")
 
@@ -170,7 +171,7 @@ def test_an_error_names_the_file(formats):
     (folder / "config.json").write_text(json.dumps(values | {"vocab_size": 30522}))
     file = re.escape(str(folder / "model.safetensors"))
     shapes = r"expected shape \(30522, 8\) from config.json, got \(23, 8\)"
-    with pytest.raises(ValueError, match=f"^{file}: .*word_embeddings.weight: {shapes}$"):
+    with pytest.raises(FlowjaxError, match=f"^{file}: .*word_embeddings.weight: {shapes}$"):
         load_pretrained(folder)
 
 
@@ -198,7 +199,7 @@ def test_camembert_and_xlm_roberta_have_roberta_s_tensors(goldens, tmp_path):
 def test_bad_config_files(tmp_path, content, message):
     if content is not None:
         (tmp_path / "config.json").write_bytes(content)
-    with pytest.raises(ValueError, match=re.escape(message)):
+    with pytest.raises(FlowjaxError, match=re.escape(message)):
         load_pretrained(tmp_path)
 
 
@@ -215,5 +216,5 @@ def test_a_folder_written_here_has_only_known_names(reference, tmp_path):
     tensors = load_file(tmp_path / "model.safetensors")
     del tensors["encoder.layer.0.output.dense.bias"]
     save_file(tensors, tmp_path / "model.safetensors")
-    with pytest.raises(ValueError, match=r"got 38 without 1 of them: .*, first present 'embed"):
+    with pytest.raises(FlowjaxError, match=r"got 38 without 1 of them: .*, first present 'embed"):
         load_pretrained(tmp_path)

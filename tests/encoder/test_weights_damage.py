@@ -1,4 +1,4 @@
-"""Damaged and malicious checkpoints: one clear error, and nothing that a file says is run."""
+"""Tests of damaged and malicious checkpoints: a single error, and no code of the file runs."""
 
 import json
 import os
@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from flowjax.encoder.weights import load_pretrained, tensorflow_file, torch_file
+from flowjax.errors import FlowjaxError
 
 FILES = {
     "safetensors": "model.safetensors",
@@ -24,7 +25,7 @@ FILES = {
 
 
 def one_line_error(folder, file):
-    with pytest.raises(ValueError) as error:
+    with pytest.raises(FlowjaxError) as error:
         load_pretrained(folder)
     text = str(error.value)
     assert str(file) in text or str(file.parent) in text
@@ -64,12 +65,12 @@ def test_garbage(formats, name):
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_any_byte_may_be_wrong(formats, name):
-    """Whatever byte is wrong, the file loads or gives a ValueError; nothing else comes out."""
+def test_any_changed_byte(formats, name):
+    """A file with a changed byte loads or raises `FlowjaxError`, no other exception."""
     file = formats / name / FILES[name]
     raw = file.read_bytes()
     random = np.random.default_rng(0)
-    # Half of the places lie in the first kilobyte, where most formats have their structure.
+    # Half of the positions are in the first kilobyte, which holds the structure in most formats.
     places = [*random.integers(0, min(1024, len(raw)), 30), *random.integers(0, len(raw), 30)]
     for place in places:
         damaged = bytearray(raw)
@@ -79,7 +80,7 @@ def test_any_byte_may_be_wrong(formats, name):
             warnings.simplefilter("ignore")
             try:
                 load_pretrained(file.parent)
-            except ValueError as error:
+            except FlowjaxError as error:
                 assert "\n" not in str(error)
 
 
@@ -100,7 +101,7 @@ def test_indices_of_shards(formats, name):
 
 
 class Evil:
-    """A pickle that writes a file when a free unpickler reads it."""
+    """Object whose pickle calls a function when an unrestricted unpickler reads it."""
 
     def __init__(self, call, *args):
         self.call, self.args = call, args
@@ -122,7 +123,7 @@ def legacy_file(path, payload):
 
 @pytest.mark.parametrize("protocol", [0, 2, 4])
 @pytest.mark.parametrize("container", [zip_file, legacy_file, lambda p, b: p.write_bytes(b)])
-def test_a_malicious_pickle_runs_nothing(formats, tmp_path, container, protocol):
+def test_a_malicious_pickle_runs_no_code(formats, tmp_path, container, protocol):
     folder, mark = formats / "torch_zip", tmp_path / "written"
     calls = [
         (os.system, f"touch {mark}"),
@@ -139,10 +140,10 @@ def test_a_malicious_pickle_runs_nothing(formats, tmp_path, container, protocol)
             assert "it was not called" in text
         assert not mark.exists()
     pickle.loads(pickle.dumps(Evil(open, str(mark), "w"))).close()
-    assert mark.exists()  # the payload does work where it is let
+    assert mark.exists()  # the payload works in an unrestricted unpickler
 
 
-def test_the_refusal_says_what_was_refused(formats):
+def test_the_error_names_the_rejected_function(formats):
     folder = formats / "torch_zip"
     zip_file(folder / "pytorch_model.bin", pickle.dumps(Evil(os.system, "true"), 2))
     text = one_line_error(folder, folder / "pytorch_model.bin")
@@ -151,7 +152,7 @@ def test_the_refusal_says_what_was_refused(formats):
 
 
 class Reference:
-    """A storage, which the pickler below writes as a persistent id."""
+    """Storage that `Pickler` writes as a persistent id."""
 
     def __init__(self, *pid):
         self.pid = pid
@@ -162,7 +163,7 @@ class Pickler(pickle._Pickler):
         return obj.pid if isinstance(obj, Reference) else None
 
     def save_global(self, obj, name=None):
-        """Writes torch's names for our stand-ins, without torch."""
+        """Writes the name of a torch function, without torch."""
         known = {torch_file._tensor: "ctorch._utils\n_rebuild_tensor_v2\n"}
         if obj in known:
             self.write(known[obj].encode())
@@ -173,7 +174,7 @@ class Pickler(pickle._Pickler):
 
 
 def crafted(path, *tensor):
-    """A zip file whose one tensor has the description `(storage, offset, shape, strides)`."""
+    """Writes a zip file with one tensor, described by `(storage, offset, shape, strides)`."""
     with zipfile.ZipFile(path, "w") as archive, archive.open("archive/data.pkl", "w") as opened:
         Pickler(opened, 2).dump(OrderedDict(weight=Evil(torch_file._tensor, *tensor)))
     with zipfile.ZipFile(path, "a") as archive:
@@ -183,7 +184,7 @@ def crafted(path, *tensor):
 FLOATS = ("storage", "float32", "0", "cpu", 6)
 
 
-def test_a_crafted_file_that_is_right(tmp_path):
+def test_a_valid_crafted_file(tmp_path):
     crafted(tmp_path / "f", Reference(*FLOATS), 1, (2, 2), (1, 2))
     assert torch_file.read(tmp_path / "f")["weight"].tolist() == [[1, 3], [2, 4]]
 
@@ -208,13 +209,13 @@ def test_a_crafted_file_that_is_right(tmp_path):
         (Reference("storage"), 0, (2,), (1,)),
     ],
 )
-def test_descriptions_beyond_their_storage_are_refused(formats, tensor):
+def test_descriptions_beyond_their_storage_are_errors(formats, tensor):
     folder = formats / "torch_zip"
     crafted(folder / "pytorch_model.bin", *tensor)
     assert "cannot be read" in one_line_error(folder, folder / "pytorch_model.bin")
 
 
-def test_compressed_members_and_other_zips_are_refused(formats):
+def test_compressed_members_and_other_zips_are_errors(formats):
     folder = formats / "torch_zip"
     file = folder / "pytorch_model.bin"
     with zipfile.ZipFile(file) as source:
@@ -234,11 +235,11 @@ def test_compressed_members_and_other_zips_are_refused(formats):
     assert "expected a state dict with tensors" in one_line_error(folder, file)
 
 
-def test_a_compressed_tensorflow_index_is_named(formats):
+def test_a_compressed_tensorflow_index_is_an_error(formats):
     folder = formats / "tensorflow"
     file = folder / "bert_model.ckpt.index"
     raw = bytearray(file.read_bytes())
-    # The index block's type stands behind the block that the footer points at.
+    # The compression type follows the index block, which the footer locates.
     footer = bytes(raw[-48:])
     start, size = tensorflow_file._handle(footer, tensorflow_file._handle(footer, 0)[1])[0]
     raw[start + size] = 1
@@ -246,7 +247,7 @@ def test_a_compressed_tensorflow_index_is_named(formats):
     assert "expected an uncompressed index" in one_line_error(folder, file)
 
 
-def test_two_tensorflow_checkpoints_are_one_too_many(formats):
+def test_two_tensorflow_checkpoints_are_an_error(formats):
     folder = formats / "tensorflow"
     (folder / "model.ckpt-20.index").write_bytes(b"")
     text = one_line_error(folder, folder / "model.ckpt-20.index")

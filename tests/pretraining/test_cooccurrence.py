@@ -1,4 +1,4 @@
-"""Counts of pairs against a plain loop, and what the factorisation keeps."""
+"""Tests of co-occurrence counts and of their factorisation."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def test_counts_equal_a_loop(window, length):
     np.testing.assert_array_equal(counts, counts.T)
 
 
-def test_words_of_one_topic_come_close():
+def test_words_of_one_topic_have_similar_embeddings():
     random = np.random.default_rng(0)
     # Two topics of ten words each (ids 5 to 14 and 15 to 24); id 25 never occurs.
     topic = random.integers(0, 2, (400, 1))
@@ -34,7 +34,7 @@ def test_words_of_one_topic_come_close():
     same = np.kron(np.eye(2), np.ones((10, 10))) > 0
     assert cosine[same].mean() > 0.8
     assert cosine[~same].mean() < 0
-    # Equal norms of the size asked for; special and unseen rows are noise of that size.
+    # All norms are std * sqrt(dim); rows of special and unseen tokens are noise of that size.
     np.testing.assert_allclose(np.linalg.norm(table[5:25], axis=1), 0.02 * 2, rtol=1e-3)
     assert 0.001 < np.abs(table[[0, 1, 2, 3, 4, 25]]).mean() < 0.05
     again = ppmi_embeddings(cooccurrence(rows, 26), 4, std=0.02, seed=1)

@@ -1,4 +1,4 @@
-"""The masking is a function of the key, and the loss is what plain NumPy computes."""
+"""Tests of the masking, of the loss against plain NumPy, and of hand-written gradients."""
 
 import flax.linen as nn
 import jax
@@ -19,7 +19,7 @@ MASK_ALL = jax.jit(jax.vmap(mask_tokens, (0, 0, None)), static_argnums=2)
 
 @pytest.fixture(scope="module")
 def masked():
-    """Many rows, each with its own key."""
+    """2,000 masked rows, each with a different key."""
     ids = np.random.default_rng(0).integers(5, 60, (2000, 40))
     ids[:, 0], ids[:, 20], ids[:, 39] = 2, 3, 3
     keys = jax.random.split(jax.random.key(7), len(ids))
@@ -31,7 +31,7 @@ def test_a_fixed_number_of_tokens_is_chosen(rate, length, count):
     assert Masking(rate, 4, 60).count(length) == count
 
 
-def test_what_is_masked(masked):
+def test_masked_positions_and_targets(masked):
     ids, _, (shown, positions, targets, weights) = masked
     assert positions.shape == targets.shape == weights.shape == (2000, 6)
     assert all(len(set(row)) == 6 for row in positions.tolist())
@@ -41,7 +41,7 @@ def test_what_is_masked(masked):
     untouched[rows, positions] = False
     np.testing.assert_array_equal(shown[untouched], ids[untouched])
     assert (weights == 1).all()
-    # Special tokens are never chosen, and ordinary ones equally often.
+    # Special tokens are never chosen; ordinary tokens are chosen equally often.
     assert (targets >= 5).all()
     often = np.bincount(positions.ravel(), minlength=40)
     assert not often[[0, 20, 39]].any()
@@ -49,11 +49,11 @@ def test_what_is_masked(masked):
     assert 0.8 * inner.mean() < inner.min() <= inner.max() < 1.2 * inner.mean()
 
 
-def test_eighty_ten_ten(masked):
+def test_chosen_tokens_are_80_10_10_masked_random_and_kept(masked):
     _, _, (shown, positions, targets, _) = masked
     became = shown[np.arange(2000)[:, None], positions]
-    share = (became == 4).mean()
-    assert abs(share - 0.8) < 0.015
+    fraction = (became == 4).mean()
+    assert abs(fraction - 0.8) < 0.015
     kept = (became == targets).mean()
     assert abs(kept - (0.1 + 0.1 / 55)) < 0.012
     random = became[(became != 4) & (became != targets)]
@@ -61,7 +61,7 @@ def test_eighty_ten_ten(masked):
     assert random.max() == 59
 
 
-def test_masking_is_a_function_of_the_row_s_key(masked):
+def test_masking_depends_on_the_key_of_the_row_only(masked):
     ids, keys, want = masked
     again = MASK_ALL(keys[100:110], ids[100:110], MASKING)
     for a, b in zip(again, want, strict=True):
@@ -70,7 +70,7 @@ def test_masking_is_a_function_of_the_row_s_key(masked):
     assert (np.asarray(other[1]) != want[1][100:110]).any()
 
 
-def test_a_row_with_too_few_words_is_left_alone():
+def test_a_row_with_too_few_words_has_weights_of_0():
     ids = np.array([[2, 9, 3] + [0] * 37, [2, 3] + [0] * 38])
     keys = jax.random.split(jax.random.key(0), 2)
     shown, positions, targets, weights = map(np.asarray, MASK_ALL(keys, ids, MASKING))
@@ -87,7 +87,7 @@ def test_the_loss_equals_plain_numpy():
     model = MaskedLM(CONFIG)
     random = np.random.default_rng(1)
     ids = random.integers(5, 60, (3, 40))
-    ids[2, 3:] = 0  # fewer words than masks: weights of 0
+    ids[2, 3:] = 0  # fewer words than masked positions: weights of 0
     shapes = jax.eval_shape(model.init, jax.random.key(0), ids, ids[:, :2])
     params = jax.tree.map(lambda x: random.normal(0, 0.3, x.shape).astype(np.float32), shapes)
     keys = jax.random.split(jax.random.key(3), 3)
@@ -114,7 +114,7 @@ def test_the_loss_equals_plain_numpy():
 
 
 @pytest.mark.parametrize("leading", [(6,), (2, 3), (2, 1, 3)])
-def test_the_dense_layer_is_flax_s(leading):
+def test_the_dense_layer_equals_flax(leading):
     x = jax.random.normal(jax.random.key(0), (*leading, 4))
     theirs, ours = nn.Dense(5), Dense(5)
     params = jax.tree.map(lambda p: p + 0.1, theirs.init(jax.random.key(1), x))
@@ -129,7 +129,7 @@ def test_the_dense_layer_is_flax_s(leading):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
-def test_the_gradient_of_cross_entropy_is_autodiff_s():
+def test_the_gradient_of_cross_entropy_equals_autodiff():
     random = np.random.default_rng(4)
     x, table, bias = (random.normal(0, 1, s).astype("f4") for s in ((2, 3, 4), (9, 4), (9,)))
     targets, weights = random.integers(0, 9, (2, 3)), random.uniform(0, 1, (2, 3))
@@ -164,7 +164,7 @@ def test_bfloat16_has_nearly_the_loss_and_gradient_of_float32():
     assert a @ b / np.linalg.norm(a) / np.linalg.norm(b) > 0.99
 
 
-def test_the_encoder_s_params_are_bert_s_own():
+def test_the_encoder_has_the_parameters_of_bert():
     ids = jnp.zeros((1, 8), int)
     ours = jax.eval_shape(MaskedLM(CONFIG).init, jax.random.key(0), ids, ids[:, :2])
     bert = jax.eval_shape(Bert(CONFIG, with_pooler=False).init, jax.random.key(0), ids)

@@ -1,4 +1,4 @@
-"""Packed text: full rows, every token of the text once, reused only when made of the same."""
+"""Tests of packed text: full rows, every token once, reuse of an equal file."""
 
 import json
 
@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 
+from flowjax.errors import FlowjaxError
 from flowjax.pretraining.packed import pack_text
 
 
@@ -30,7 +31,7 @@ def files(tmp_path):
     return paths
 
 
-def test_rows_hold_the_text(tmp_path, files):
+def test_rows_contain_the_text(tmp_path, files):
     tokenizer = toy(WORDS)
     rows = pack_text(files, tokenizer, tmp_path / "out" / "packed.npy", length=16)
     assert isinstance(rows, np.memmap) and rows.dtype == np.uint16 and rows.shape[1] == 16
@@ -46,30 +47,30 @@ def test_rows_hold_the_text(tmp_path, files):
     assert not np.array_equal(rows[:, 1:-1], wanted)  # shuffled
 
 
-def test_reuse(tmp_path, files):
+def test_a_file_is_reused_only_for_equal_inputs(tmp_path, files):
     out = tmp_path / "packed.npy"
     first = np.array(pack_text(files, toy(WORDS), out, length=16))
     stamp = out.stat().st_mtime_ns
     assert np.array_equal(pack_text(files, toy(WORDS), out, length=16), first)
     assert out.stat().st_mtime_ns == stamp
-    other = pack_text(files, toy(WORDS[::-1]), out, length=16)  # as many words, other ids
+    other = pack_text(files, toy(WORDS[::-1]), out, length=16)  # equally many words with other ids
     assert not np.array_equal(other, first)
     assert pack_text(files, toy(WORDS), out, length=8).shape[1] == 8
     record = out.with_name("packed.npy.json")
-    record.write_text(record.read_text()[:10])  # damaged: made again
+    record.write_text(record.read_text()[:10])  # a damaged record: the file is written again
     assert np.array_equal(pack_text(files, toy(WORDS), out, length=16), first)
     assert json.loads(record.read_text())["length"] == 16
 
 
-def test_refused(tmp_path, files):
+def test_invalid_inputs_are_errors(tmp_path, files):
     out = tmp_path / "packed.npy"
-    with pytest.raises(ValueError, match=r"empty\.txt: expected .* at least 14 tokens, got 0"):
+    with pytest.raises(FlowjaxError, match=r"empty\.txt: expected .* at least 14 tokens, got 0"):
         pack_text(files[2:], toy(WORDS), out, length=16)
-    with pytest.raises(ValueError, match="length: expected at least 3"):
+    with pytest.raises(FlowjaxError, match="length: expected at least 3"):
         pack_text(files, toy(WORDS), out, length=2)
-    with pytest.raises(ValueError, match="paths: expected text files, got none"):
+    with pytest.raises(FlowjaxError, match="paths: expected text files, got none"):
         pack_text([], toy(WORDS), out)
     bare = Tokenizer(models.WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
-    with pytest.raises(ValueError, match=r"tokenizer: expected one with \[CLS\]"):
+    with pytest.raises(FlowjaxError, match=r"tokenizer: expected one with \[CLS\]"):
         pack_text(files, bare, out)
     assert not out.exists()

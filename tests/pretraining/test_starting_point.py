@@ -1,4 +1,4 @@
-"""The start of a pretraining: heads that look at their neighbour, and a run that learns."""
+"""Tests of the initial parameters and of a complete pretraining run."""
 
 import dataclasses
 import json
@@ -20,7 +20,7 @@ CONFIG = BertConfig(
 
 
 def attention(params, ids):
-    """Attention weights of the first block, in NumPy: `(heads, length, length)`."""
+    """Returns the attention weights `(heads, length, length)` of the first layer, by NumPy."""
     (x,) = Bert(CONFIG).apply({"params": params}, ids, layers=(0,))
     x, block, heads = np.asarray(x[0]), params["layer_0"], CONFIG.num_attention_heads
     query, key = (
@@ -33,7 +33,7 @@ def attention(params, ids):
     return np.asarray(jax.nn.softmax(scores, axis=-1))
 
 
-def test_heads_look_where_they_should():
+def test_heads_attend_to_their_offsets():
     ids = jax.random.randint(jax.random.key(1), (1, 40), 5, 50)
     params = Bert(CONFIG).init(jax.random.key(0), ids)["params"]
     words = np.random.default_rng(0).normal(0, 0.05, (50, 192))
@@ -41,12 +41,12 @@ def test_heads_look_where_they_should():
     for head, offset in enumerate(OFFSETS[0]):
         mean = [np.diagonal(weights[head], k).mean() for k in range(-6, 7)]
         assert int(np.argmax(mean)) - 6 == offset
-    # At random no distance stands out like that.
+    # Random parameters prefer no distance.
     plain = attention(params, ids)
     assert np.diagonal(plain[0], -1).mean() < 0.5 * np.diagonal(weights[0], -1).mean()
 
 
-def test_shapes_stay():
+def test_shapes_are_unchanged():
     ids = jnp.zeros((1, 8), jnp.int32)
     params = Bert(CONFIG).init(jax.random.key(0), ids)["params"]
     new = start_from(params, CONFIG, np.ones((50, 192)))
@@ -57,7 +57,7 @@ def test_pretrain_learns_resumes_and_gives_an_encoder(tmp_path):
     rng = np.random.default_rng(0)
     words = [f"{a}{b}" for a in "bcdfgh" for b in ("an", "or", "it", "u")]
     lines = []
-    for _ in range(600):  # a little grammar: each word is followed by its neighbour in the list
+    for _ in range(600):  # each word is followed by its successor in the list
         i = int(rng.integers(len(words)))
         lines.append(" ".join(words[(i + k) % len(words)] for k in range(12)))
     text = tmp_path / "text.txt"
@@ -80,7 +80,7 @@ def test_pretrain_learns_resumes_and_gives_an_encoder(tmp_path):
     assert [p.name for p in (tmp_path / "run" / "encoders").iterdir()] == ["30"]
     half = SentenceEncoder.from_pretrained(tmp_path / "run" / "encoders" / "30", max_length=16)
     assert np.abs(half.encode(["ban bor"]) - encoder.encode(["ban bor"])).max() > 1e-4
-    # A finished run goes on from its last checkpoint: nothing is trained again.
+    # A finished run resumes from its last checkpoint and trains no further step.
     again = []
     pretrain(first, [text], [], tmp_path / "run", log=again.append)
     assert again == []
