@@ -2,8 +2,8 @@
 
     python benchmarks/store.py [reads] [pass] [write] [memory] [fit] [--rounds 200] [--out F.json]
 
-Both layouts hold the same rows and are measured in turns in one process; each figure is the median
-of the ratios of neighbouring measurements, with their quartiles. The files, up to 6.2 GB, lie in a
+Both layouts hold the same rows. Their measurements are interleaved in one process; each figure is
+the median of the ratios of neighbouring measurements, with their quartiles. The files, up to 6.2 GB, lie in a
 temporary folder (`TMPDIR`) and are read once before a measurement, so the page cache is warm.
 """
 
@@ -90,7 +90,7 @@ def write_blocks(folder: Path, rows: np.ndarray) -> None:
 
 
 def ratio(one: Callable[[], object], other: Callable[[], object], rounds: int) -> dict[str, float]:
-    """Measures two calls in turns: median ms of each, and the quartiles of other / one."""
+    """Returns the median ms of two interleaved calls, and the quartiles of other / one."""
     times: dict[int, list[float]] = {0: [], 1: []}
     for turn in range(rounds + 1):
         for i in (0, 1) if turn % 2 == 0 else (1, 0):
@@ -212,7 +212,7 @@ def run_fit(results: dict, one: Path, blocks: Path, rounds: int) -> None:
 
 
 def ask(cell: str, *words: object) -> dict:
-    """Runs one cell in a process of its own."""
+    """Returns the result of a cell that runs in a separate process."""
     command = [sys.executable, __file__, "--cell", cell, *map(str, words)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])
