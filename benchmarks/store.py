@@ -3,8 +3,9 @@
     python benchmarks/store.py [reads] [pass] [write] [memory] [fit] [--rounds 200] [--out F.json]
 
 Both layouts hold the same rows. Their measurements are interleaved in one process; each figure is
-the median of the ratios of neighbouring measurements, with their quartiles. The files, up to 6.2 GB, lie in a
-temporary folder (`TMPDIR`) and are read once before a measurement, so the page cache is warm.
+the median of the ratios of neighbouring measurements, with their quartiles. The files, up
+to 6.2 GB, lie in a temporary folder (`TMPDIR`) and are read once before a measurement, so the page
+cache is warm.
 """
 
 from __future__ import annotations
