@@ -2,6 +2,8 @@
 
 - `embed.py`: `SentenceEncoder`, a BERT with a tokenizer and a pooling.
 - `sentence_model.py`: base class with the interface of sentence-transformers and mteb.
+- `texts.py`: converts the inputs of a sentence model to strings.
+- `embed_rows.py`: the device computation of `SentenceEncoder`.
 - `corpus.py`: embeds the sentences of a file in memory or into an embedding store.
 - `resolve.py`: finds the folder of an encoder by its name.
 - `tokenizer.py`: loads or trains a tokenizer.

@@ -10,14 +10,14 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from flowjax.encoder.batching import Batch, batches, slots
+from flowjax.encoder.batching import Batch, batches
 from flowjax.encoder.bert import Bert, BertConfig
-from flowjax.encoder.pooling import layers_of, pool_packed
+from flowjax.encoder.embed_rows import embed_rows
+from flowjax.encoder.pooling import layers_of
 from flowjax.encoder.resolve import resolve
 from flowjax.encoder.sentence_model import SentenceModel
 from flowjax.encoder.tokenizer import load_tokenizer
@@ -122,7 +122,7 @@ class SentenceEncoder(SentenceModel):
         self._mesh = devices.local_mesh()
         self._placed: Any = None
         model = Bert(config, jnp.dtype(dtype), with_pooler="pooler" in params)
-        self._embed = jax.jit(partial(_embed, model, pooling, special_tokens))
+        self._embed = jax.jit(partial(embed_rows, model, pooling, special_tokens))
 
     @classmethod
     def from_pretrained(cls, name: str | Path, **options: Any) -> SentenceEncoder:
@@ -256,26 +256,3 @@ class SentenceEncoder(SentenceModel):
 def _collect(batch: Batch, result: jax.Array, vectors: np.ndarray, advance: Any) -> None:
     vectors[batch.sentences] = np.asarray(result)[batch.row, batch.slot]
     advance(len(batch.sentences))
-
-
-def _embed(
-    model: Bert,
-    pooling: str,
-    special_tokens: bool,
-    params: Any,
-    ids: jax.Array,
-    mask: jax.Array,
-    positions: jax.Array,
-) -> jax.Array:
-    """Returns the vectors `(rows, slots(length), dim)` of packed rows `(rows, length)`."""
-    # The pooler follows the pooling here, because a row has one first token per sentence.
-    layers = tuple(-1 if i == "pooler" else i for i in layers_of(pooling))
-    states: Any = model.apply({"params": params}, ids, mask, positions=positions, layers=layers)
-    vectors = pool_packed(
-        states, mask, pooling, slots=slots(ids.shape[-1]), special_tokens=special_tokens
-    )
-    if pooling == "pooler":
-        dense = nn.Dense(model.config.hidden_size, dtype=model.dtype)
-        pooled: Any = dense.apply({"params": params["pooler"]}, vectors)
-        vectors = jnp.tanh(pooled)
-    return vectors.astype(jnp.float32)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from flowjax.encoder.precision import quantize
+from flowjax.encoder.texts import check_sentences, texts_of
 from flowjax.errors import FlowjaxError
 
 # Arguments that mteb passes to every model; they do not change the vectors.
@@ -226,36 +227,6 @@ class SentenceModel(abc.ABC):
             values = np.stack([np.asarray(value) for value in values])
         vectors = np.asarray(values, np.float32)
         return unit(vectors[None] if vectors.ndim == 1 else vectors)
-
-
-def texts_of(inputs: Any) -> list[Any]:
-    """Returns the strings of an iterable; data loaders of mteb yield batches `{"text": [...]}`.
-
-    Example:
-        >>> texts_of([{"text": ["one", "two"]}, {"text": "three"}])
-        ['one', 'two', 'three']
-    """
-    texts: list[Any] = []
-    for item in inputs if inputs is not None else ():
-        if isinstance(item, Mapping) and "text" in item:
-            text = item["text"]
-            texts += [text] if isinstance(text, str) else list(text)
-        else:
-            texts.append(item)
-    return texts
-
-
-def check_sentences(sentences: Iterable[Any]) -> None:
-    """Checks that all sentences are strings.
-
-    Raises:
-        FlowjaxError: a sentence is not a string; the message has the index of the first one.
-    """
-    for i, sentence in enumerate(sentences):
-        if not isinstance(sentence, str):
-            raise FlowjaxError(
-                f"sentences: expected strings, got {type(sentence).__name__} at {i}"
-            )
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ import pytest
 
 from flowjax.encoder.embed import SentenceEncoder
 from flowjax.encoder.precision import PRECISIONS, quantize
-from flowjax.encoder.sentence_model import texts_of
+from flowjax.encoder.texts import texts_of
 from flowjax.errors import FlowjaxError
 
 A = ["the cat", "a dog ran", "music is it", "by the sun"]
