@@ -17,6 +17,7 @@ from flowjax.fitting.passes import finish_params, init_params, trained_part
 from flowjax.fitting.rows import held_out, rows_of
 from flowjax.fitting.validation import Record
 from flowjax.parallel import devices as machines
+from flowjax.training.checkpoint import saved_steps
 from flowjax.types import Array, Flow, FlowjaxError, Params, PRNGKey, trainable_mask
 
 
@@ -211,13 +212,12 @@ def _open(
     if folder is None:
         return nullcontext()
     about = "\n".join([f"{flow.name}: dim {flow.dim}", *flow.layers])
-    checkpoints = training.Checkpoints(folder, keep=keep, about=about)
-    if checkpoints.steps and not resume:
+    if not resume and saved_steps(folder):
         raise FlowjaxError(
             "checkpoint_dir: expected a folder without checkpoints, because resume=False, got "
             f"{folder}"
         )
-    return checkpoints
+    return training.Checkpoints(folder, keep=keep, about=about)
 
 
 def check_options(

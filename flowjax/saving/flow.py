@@ -116,6 +116,12 @@ def read_flow(folder: Path, config: Mapping[str, Any], flow: Flow | None) -> tup
 
     Raises:
         FlowjaxError: see `load_flow`.
+
+    Example:
+        >>> read_flow(Path("nowhere"), {}, None)
+        Traceback (most recent call last):
+            ...
+        flowjax.errors.FlowjaxError: nowhere/config.json: damaged: KeyError('flow')
     """
     file = folder / CONFIG
     try:
