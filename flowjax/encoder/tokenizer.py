@@ -67,6 +67,8 @@ def load_tokenizer(folder: str | Path) -> Tokenizer:
 def train_wordpiece(lines: Iterable[str], vocab_size: int) -> Tokenizer:
     """Trains an uncased WordPiece tokenizer with BERT's normalisation and special tokens.
 
+    The `tokenizers` library may choose a different vocabulary for the same text in another run.
+
     Args:
         lines: lines of text, read once.
         vocab_size: largest number of entries, the five special tokens included.
