@@ -63,10 +63,10 @@ def first_last(states, mask):
 
 
 def flowjax(work: Path, batch: int, dtype: str = "float32"):
-    from flowjax.commands.common import tune_process
+    from flowjax.commands.environment import set_defaults
 
     os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "0"
-    tune_process()  # the allocator's settings, as the command has them
+    set_defaults()
     from flowjax import SentenceEncoder
 
     encoder = SentenceEncoder.from_pretrained(work / "bert", max_length=LENGTH, dtype=dtype)

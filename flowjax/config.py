@@ -1,45 +1,54 @@
-"""Configs: frozen dataclasses, read from TOML, every field checked by name and type.
+"""Configs: frozen dataclasses, read from TOML, with names and types checked.
 
-Any field is overridden on the command line by a flag of its dotted name:
-`--train.learning-rate 1e-4`. The docstrings below are the flags' help.
+Each field is also a flag with its dotted name: `--train.learning-rate 1e-4`. The docstrings of the
+fields are the help texts of the flags.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
+import inspect
+import operator
 import tomllib
 import types
 import typing
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
-from tyro.conf import arg
+import docstring_parser
+
+from flowjax.errors import FlowjaxError
+from flowjax.flows import RECIPES
 
 T = TypeVar("T")
-# How a field without a value is written where leaving it out would mean its default.
+# Text for None in a file; TOML has no null, and a field that is left out takes its default.
 NONE = "none"
+# Types of values that a TOML file and a flag can have.
+SIMPLE = (bool, int, float, str)
 
 
+# A string in `Annotated` is a second name of the field's flag.
 @dataclasses.dataclass(frozen=True)
 class EncoderConfig:
-    """The frozen encoder."""
+    """Settings of the frozen encoder."""
 
-    name: Annotated[str, arg(aliases=["--encoder"])] = "minibert"
-    """`minibert`, a folder, or a name on the Hugging Face hub."""
+    name: Annotated[str, "--encoder"] = "minibert"
+    """Encoder: minibert, a folder in Hugging Face's layout, or a name on the Hugging Face Hub."""
     pooling: str = "first_last"
-    """cls, pooler, mean, last2, first_last or embeddings_last."""
+    """Pooling: cls, pooler, mean, last2, first_last or embeddings_last."""
     max_length: int = 64
-    """Tokens kept of a sentence."""
+    """Maximum number of tokens per sentence; longer sentences are truncated."""
     batch_size: int = 64
-    """Sentences in a batch."""
+    """Sentences per batch."""
     special_tokens: bool = True
-    """Whether means take [CLS] and [SEP] in, as the paper does."""
+    """Include [CLS] and [SEP] in the means, as in the paper."""
     dtype: str = "float32"
-    """Of the matrix products: float32 or bfloat16."""
+    """Data type of the matrix products: float32 or bfloat16."""
 
     def options(self) -> dict[str, Any]:
-        """Keyword arguments of `SentenceEncoder.from_pretrained`."""
+        """Returns the keyword arguments of `SentenceEncoder.from_pretrained`."""
         values = dataclasses.asdict(self)
         del values["name"]
         return values
@@ -47,163 +56,201 @@ class EncoderConfig:
 
 @dataclasses.dataclass(frozen=True)
 class DataConfig:
-    """What the flow is fitted on."""
+    """Sentences that the flow is fitted on."""
 
-    fit: Annotated[str, arg(aliases=["--data"])] = "sample"
-    """A file (.txt .jsonl .csv .tsv .parquet), tasks (`stsb,sickr`: all their sentences, labels
-    unseen), `tfds:NAME[/SPLIT][:COLUMN]`, or `sample`, the embedded sentences."""
-    dir: Annotated[str, arg(aliases=["--data-dir"])] = ""
-    """Where the tasks' files are."""
+    fit: Annotated[str, "--data"] = "sample"
+    """Training data: a file (.txt, .jsonl, .csv, .tsv, .parquet), the sentences of tasks without
+    their labels (stsb,sickr), tfds:NAME[/SPLIT][:COLUMN], or sample (embedded sentences)."""
+    dir: Annotated[str, "--data-dir"] = ""
+    """Folder of the tasks' files."""
     column: str | None = None
-    """The file's column with the sentences; `sentence` or `text` if left out."""
+    """Column of the sentences in the file; sentence or text by default."""
 
 
 @dataclasses.dataclass(frozen=True)
-class FlowConfig:
-    """The flow; a field left out is the recipe's own default."""
+class _FlowName:
+    """Settings of the flow; an option has the default of its recipe."""
 
-    name: Annotated[str, arg(aliases=["--flow"])] = "glow"
-    """glow, glow_as_released, realnvp, neural_spline, whitening, standardize, whitening_glow."""
-    levels: int | None = None
-    depth: int | None = None
-    width: int | None = None
-    hidden_layers: int | None = None
-    coupling: str | None = None
-    permutation: str | None = None
-    mask: str | None = None
-    conditional_split: bool | None = None
-    data_dependent_init: bool | None = None
-    normalize: bool | None = None
-    bins: int | None = None
-    bound: float | None = None
-    base: str | None = None
-    whiten_latents: bool | None = None
-    components: int | None = None
-    beta: float | None = None
-    shrinkage: float | str | None = None
-    seed: int | None = None
-    unroll: int | None = None
-    checkpoint: bool | None = None
+    name: Annotated[str, "--flow"] = "glow"
+    """Recipe: glow, glow_as_released, realnvp, neural_spline, whitening, standardize,
+    whitening_glow or identity."""
 
     def options(self) -> dict[str, Any]:
-        """Keyword arguments of the recipe: the fields that are set."""
+        """Returns the keyword arguments of the recipe: the fields that are set."""
         values = dataclasses.asdict(self)
         del values["name"]
         return {k: v for k, v in values.items() if v is not None}
 
 
+def _option_fields() -> list[tuple[str, Any, Any]]:
+    """Returns a field per recipe option whose value can stand in a TOML file."""
+    found: dict[str, tuple[str, Any, Any]] = {}
+    for function in RECIPES.values():
+        hints = typing.get_type_hints(function)
+        documented = docstring_parser.parse(function.__doc__ or "").params
+        texts = {param.arg_name: param.description for param in documented}
+        for name in inspect.signature(function).parameters:
+            kinds = typing.get_args(hints[name]) or (hints[name],)
+            simple = [kind for kind in kinds if kind in SIMPLE or _is_literal(kind)]
+            if _is_literal(hints[name]):
+                simple = [hints[name]]
+            if simple and name not in ("dim", *found):
+                kind = functools.reduce(operator.or_, [*simple, type(None)])
+                text = " ".join((texts.get(name) or "").split())
+                text = text[:1].upper() + text[1:]
+                field = dataclasses.field(default=None, metadata={"help": text})
+                found[name] = (name, kind, field)
+    return list(found.values())
+
+
+def _is_literal(kind: Any) -> bool:
+    return typing.get_origin(kind) is typing.Literal
+
+
+if TYPE_CHECKING:
+    FlowConfig = _FlowName
+else:  # the options are declared once, in the signatures of the recipes
+    FlowConfig = dataclasses.make_dataclass(
+        "FlowConfig", _option_fields(), bases=(_FlowName,), frozen=True
+    )
+    FlowConfig.__doc__ = _FlowName.__doc__
+
+
 @dataclasses.dataclass(frozen=True)
 class TrainConfig:
-    """The fit."""
+    """Settings of the training."""
 
     steps: int | None = None
-    """Training steps, or"""
+    """Number of training steps; takes precedence over the epochs."""
     epochs: float | None = None
-    """passes over the rows; one if neither is given."""
+    """Passes over the training data; fractions are allowed. 1 if neither this nor the number of
+    steps is given."""
     batch_size: int = 64
-    """Rows a step, over all devices."""
+    """Examples per step, over all devices."""
     accumulate: int = 1
-    """Parts a device's share of a batch is worked through in."""
+    """Gradient-accumulation steps per device."""
     learning_rate: float = 1e-3
+    """Learning rate after the warm-up."""
     schedule: str = "constant"
-    """constant, or cosine (to a tenth of the learning rate)."""
+    """Learning-rate schedule: constant, or cosine (decays to a tenth of the learning rate)."""
     warmup_steps: int = 0
+    """Steps over which the learning rate rises from 0."""
     weight_decay: float = 0.0
+    """Decoupled weight decay (AdamW)."""
     clip_norm: float | None = 1.0
+    """Maximum global norm of the gradient; none turns clipping off."""
     optimizer: str = "adam"
-    """adam, or adam_uncorrected: the released code's, without bias correction and on gradients of
-    its loss, bits per dimension added up over the two sides of a pair."""
+    """Optimizer: adam, or adam_uncorrected (Adam without bias correction on the loss of the
+    released BERT-flow code, the bits per dimension summed over the two sentences of a pair)."""
     validation: float = 0.0
-    """Share of the rows kept aside to measure the likelihood on."""
+    """Fraction of the data held out for validation."""
     patience: int | None = None
-    """Ends the run after this many validations without a better one."""
+    """Number of validations without improvement after which the training stops."""
     seed: int = 0
+    """Seed of the initialisation and the batches."""
     checkpoint_every: int = 500
+    """Steps between checkpoints."""
     keep: int = 3
-    """Checkpoints kept."""
+    """Number of checkpoints kept."""
     devices: int | None = None
-    """How many devices; all if left out."""
+    """Number of devices; all by default."""
     mapping: str = "shard_map"
-    """How the step is mapped over them: shard_map or pmap."""
+    """Parallelisation of the step over the devices: shard_map or pmap."""
     precision: str = "float32"
-    """Of the nets' matrix products while training: float32, bfloat16 or tf32."""
+    """Precision of the networks' matrix products during training: float32, bfloat16 or tf32."""
 
 
 @dataclasses.dataclass(frozen=True)
 class FitConfig:
-    """What `flowjax fit` reads."""
+    """Config of `flowjax fit`."""
 
     encoder: EncoderConfig = EncoderConfig()
     data: DataConfig = DataConfig()
-    flow: FlowConfig = FlowConfig()
+    flow: FlowConfig = FlowConfig()  # noqa: RUF009 - frozen
     train: TrainConfig = TrainConfig()
 
 
 @dataclasses.dataclass(frozen=True)
 class FitArrayConfig:
-    """What `flowjax fit-array` reads."""
+    """Config of `flowjax fit-array`."""
 
-    flow: FlowConfig = FlowConfig()
+    flow: FlowConfig = FlowConfig()  # noqa: RUF009 - frozen
     train: TrainConfig = TrainConfig(batch_size=256)
 
 
 @dataclasses.dataclass(frozen=True)
 class PretrainData:
-    """The text of a pretraining."""
+    """Text of the pretraining."""
 
     tokenizer: str = ""
-    """Folder of a tokenizer to use; empty trains one on the text."""
+    """Folder of an existing tokenizer; by default a tokenizer is trained on the text."""
     tokenizer_lines: int = 280_000
-    """How many paragraphs the vocabulary is trained on."""
+    """Number of paragraphs that the tokenizer is trained on."""
     length: int = 128
-    """Tokens in a row, special tokens included."""
+    """Tokens per training sequence, special tokens included."""
 
 
 @dataclasses.dataclass(frozen=True)
 class PretrainModel:
-    """The encoder to pretrain."""
+    """Architecture and initialisation of the encoder."""
 
     layers: int = 3
+    """Number of transformer layers."""
     width: int = 256
+    """Size of the hidden states."""
     heads: int = 4
+    """Attention heads per layer."""
     vocab_size: int = 12_000
-    """Size of the vocabulary, where one is trained."""
+    """Size of the vocabulary, if a tokenizer is trained."""
     dropout: float = 0.0
+    """Dropout rate of the hidden states and the attention weights."""
     ppmi_rows: int = 400_000
-    """Rows whose co-occurrences start the word embeddings, beside heads that look at neighbours; 0
-    starts everything at random."""
+    """Sequences whose word co-occurrences (PPMI) initialise the word embeddings, together with
+    attention heads that attend to neighbouring tokens; 0 initialises everything at random."""
     ppmi_std: float = 0.05
+    """Standard deviation of the word embeddings that are initialised from PPMI."""
 
 
 @dataclasses.dataclass(frozen=True)
 class PretrainTrain:
-    """The masked-LM training."""
+    """Settings of the masked-language-model training."""
 
     steps: int = 3_000
+    """Number of training steps."""
     batch_size: int = 32
-    """Rows a step, over all devices."""
+    """Sequences per step, over all devices."""
     accumulate: int = 1
+    """Gradient-accumulation steps per device."""
     learning_rate: float = 1e-3
+    """Learning rate between the warm-up and the decay."""
     warmup_steps: int = 150
+    """Steps over which the learning rate rises from 0."""
     decay_steps: int = 750
-    """The last steps, over which the rate falls to 0; before them it is constant, so that a run
-    can be made longer or shorter while it is under way."""
+    """Number of final steps over which the learning rate falls to 0. It is constant before them,
+    so the total number of steps can be changed when a run is resumed."""
     weight_decay: float = 0.01
+    """Decoupled weight decay (AdamW)."""
     clip_norm: float = 1.0
+    """Maximum global norm of the gradient."""
     mask_rate: float = 0.2
+    """Fraction of the tokens that are masked."""
     dtype: str = "float32"
-    """Of the matrix products: float32 or bfloat16; parameters and sums are float32."""
+    """Data type of the matrix products: float32 or bfloat16; parameters and sums are float32."""
     save_dtype: str = "float16"
+    """Data type of the saved weights."""
     seed: int = 0
+    """Seed of the initialisation, the batches and the masks."""
     checkpoint_every: int = 250
+    """Steps between checkpoints."""
     validate_every: int = 250
+    """Steps between measurements of the held-out loss."""
     export_every: int = 0
-    """Writes the encoder as it then is to `encoders/STEP` each so many steps; 0: never."""
+    """Steps between exports of the encoder to encoders/STEP; 0 turns them off."""
 
 
 @dataclasses.dataclass(frozen=True)
 class PretrainConfig:
-    """What `flowjax pretrain` reads."""
+    """Config of `flowjax pretrain`."""
 
     data: PretrainData = PretrainData()
     model: PretrainModel = PretrainModel()
@@ -211,29 +258,30 @@ class PretrainConfig:
 
 
 def read_config(path: str | Path, kind: type[T]) -> T:
-    """Reads a TOML file into a config dataclass.
+    """Reads a TOML file into a config dataclass; fields that are left out keep their defaults.
 
     Args:
         path: the file.
         kind: `FitConfig`, `PretrainConfig`, ...
 
     Raises:
-        ValueError: missing, not TOML, an unknown table or field, or a value of another type.
+        FlowjaxError: no such file, not TOML, an unknown table or field, or a value of a wrong
+            type.
     """
     path = Path(path)
     try:
         values = tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
-        raise ValueError(f"{path}: no such file; expected a config in TOML") from None
+        raise FlowjaxError(f"{path}: expected a config in TOML, found no such file") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ValueError(f"{path}: expected a config in TOML: {error}") from None
+        raise FlowjaxError(f"{path}: expected a config in TOML: {error}") from None
     return _fill(kind(), values, str(path), "")
 
 
 def write_config(config: Any, path: str | Path, head: str = "") -> None:
-    """Writes a config as TOML, `head` as comment lines before it.
+    """Writes a config as TOML, after the lines of `head` as comments.
 
-    TOML has no None: such a field is left out, or is `"none"` where its default is something else.
+    A field that is None is left out if None is its default, and is written as "none" otherwise.
     """
     import tomli_w
 
@@ -256,17 +304,17 @@ def _values(config: Any) -> dict[str, Any]:
 
 
 def _fill(config: T, values: Mapping[str, Any], file: str, table: str) -> T:
-    """`config` with these values; a table's own defaults stay, e.g. batch_size of `fit-array`."""
+    """Returns `config` with these values; the other fields keep the values of `config`."""
     hints = typing.get_type_hints(type(config))
     filled: dict[str, Any] = {}
     for name, value in values.items():
         where = f"{file}: {table}{name}"
         if name not in hints:
-            known = ", ".join(hints)
-            raise ValueError(f"{where}: no such {'field' if table else 'table'}; expected {known}")
+            kind = "field" if table else "table"
+            raise FlowjaxError(f"{where}: expected a {kind} among {', '.join(hints)}")
         if dataclasses.is_dataclass(hints[name]):
             if not isinstance(value, Mapping):
-                raise ValueError(f"{where}: expected a table [{name}], got {value!r}")
+                raise FlowjaxError(f"{where}: expected a table [{name}], got {value!r}")
             filled[name] = _fill(getattr(config, name), value, file, f"{table}{name}.")
         else:
             filled[name] = _check(value, hints[name], where)
@@ -274,16 +322,19 @@ def _fill(config: T, values: Mapping[str, Any], file: str, table: str) -> T:
 
 
 def _check(value: Any, wanted: Any, where: str) -> Any:
-    """A field's value, or a ValueError that names it with the types it may have."""
-    kinds = typing.get_args(wanted) if isinstance(wanted, types.UnionType) else (wanted,)
+    """Returns a field's value; raises FlowjaxError if it has none of the wanted types."""
+    union = typing.get_origin(wanted) in (typing.Union, types.UnionType)
+    kinds = typing.get_args(wanted) if union else (wanted,)
     allowed = [kind for kind in kinds if kind is not type(None)]
-    may_be_none = len(allowed) < len(kinds) and str not in allowed
+    words = [word for kind in allowed if _is_literal(kind) for word in typing.get_args(kind)]
+    may_be_none = len(allowed) < len(kinds) and str not in allowed and NONE not in words
     if value == NONE and may_be_none:
         return None
     if float in allowed and type(value) is int:
         value = float(value)
-    if type(value) not in allowed:
-        expected = " or ".join(kind.__name__ for kind in allowed)
+    if type(value) not in allowed and value not in words:
+        names = [kind.__name__ for kind in allowed if not _is_literal(kind)]
+        expected = " or ".join([*names, *words])
         expected += f' or "{NONE}"' if may_be_none else ""
-        raise ValueError(f"{where}: expected {expected}, got {value!r}")
+        raise FlowjaxError(f"{where}: expected {expected}, got {value!r}")
     return value

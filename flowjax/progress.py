@@ -1,4 +1,4 @@
-"""Progress bars on standard error: on a terminal only, for what takes over two seconds."""
+"""Progress bar on standard error."""
 
 from __future__ import annotations
 
@@ -10,18 +10,22 @@ from contextlib import contextmanager
 
 @contextmanager
 def track(
-    label: str, total: int | None, *, unit: str, show: bool | None = None
+    label: str, total: int | None, *, unit: str, show_progress_bar: bool | None = None
 ) -> Iterator[Callable[..., None]]:
-    """Yields `advance(n, **fields)`, which moves a rich progress bar on.
+    """Context manager with a progress bar.
 
     Args:
-        label: what is being done.
-        total: of units, or None where it is not known.
-        unit: what is counted.
-        show: True or False, or None for "on a terminal, after two seconds".
+        label: text before the progress bar.
+        total: total number of units, or None if it is unknown.
+        unit: name of the counted units, for the rate.
+        show_progress_bar: None shows the progress bar on a terminal only, after two seconds.
+
+    Yields:
+        `advance(n, note="")`, which advances the progress bar by n units and sets the text after
+        it.
     """
-    if show is False or (show is None and not sys.stderr.isatty()):
-        yield lambda n, **fields: None
+    if show_progress_bar is False or (show_progress_bar is None and not sys.stderr.isatty()):
+        yield lambda n, note="": None
         return
     from rich.console import Console
     from rich.progress import (
@@ -48,7 +52,7 @@ def track(
         nonlocal done, started
         done += n
         seconds = time.monotonic() - began
-        if not started and (show or seconds > 2):
+        if not started and (show_progress_bar or seconds > 2):
             bar.start()
             started = True
         bar.update(

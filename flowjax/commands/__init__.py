@@ -1,1 +1,1 @@
-"""The sub-commands: thin, each an `Args` dataclass and a `run(args)` over the library."""
+"""Sub-commands: each module has an `Args` dataclass and a `run(args)`; `main` lists them."""

@@ -1,4 +1,4 @@
-"""`flowjax analyze`: isotropy, word frequency, lexical similarity and baselines, as a web page."""
+"""`flowjax analyze`: report on a run's vectors: isotropy, word frequency, lexical similarity."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from tyro.conf import Positional
-
-from flowjax.commands import common
+from flowjax.commands.flags import Positional
+from flowjax.commands.terminal import command_line, message
+from flowjax.errors import FlowjaxError
 
 
 @dataclasses.dataclass(frozen=True)
 class Args:
-    """Measure a run's vectors before and after, and write a page with tables and pictures."""
+    """Analyze the vectors of a run before and after the flow; write an HTML report."""
 
     run: Positional[Path]
-    """A run or model folder."""
+    """Run or model folder."""
     out: Path = Path("report")
-    """A folder for index.html, report.json, and the tables and pictures as CSV and PNG."""
+    """Folder of the report: index.html, report.json, tables as CSV and figures as PNG."""
     tasks: str = "sample"
-    """As in `flowjax evaluate`; the first gives the pairs of the pictures."""
+    """Tasks, as in flowjax evaluate; the figures show the pairs of the first task."""
     data_dir: Path | None = None
-    """Where the tasks' files are."""
+    """Folder of the tasks' files."""
     rows: int = 5000
-    """At most this many of the run's vectors, drawn at random, are measured for isotropy."""
+    """Maximum number of the run's vectors, drawn at random, for the isotropy metrics."""
     overwrite: bool = False
-    """Replace a report that is there."""
+    """Replace an existing report."""
 
 
 def run(args: Args) -> None:
@@ -44,24 +44,24 @@ def run(args: Args) -> None:
     from flowjax.report.analysis import analysis_page
 
     if args.rows < 2:
-        raise ValueError(f"--rows {args.rows}: expected at least 2")
+        raise FlowjaxError(f"--rows: expected at least 2, got {args.rows}")
     check_folder(args.out, overwrite=args.overwrite)
     tasks = load_tasks(args.tasks, args.data_dir)
     model = BertFlow.load(args.run)
-    common.say("1/3 reading the run's vectors")
+    message("1/3 reading the vectors of the run")
     vectors = run_vectors(model, args.run, fitted_sentences(args.run))
     for task in tasks:
         for note in task.notes:
-            common.say(f"flowjax analyze: {task.name}: {note}")
-    common.say("2/3 encoding the tasks' sentences")
+            message(f"flowjax analyze: {task.name}: {note}")
+    message("2/3 encoding the sentences of the tasks")
     encoded = task_vectors(model, tasks)
-    common.say("3/3 measuring and drawing")
+    message("3/3 computing metrics and drawing figures")
     page = analysis_page(
         reported_model(model),
         vectors,
         encoded,
         ranked_words(model.encoder, vectors.sentences),
-        command=common.typed("analyze", args),
+        command=command_line("analyze", args),
         rows=args.rows,
     )
     index = write_report(page, args.out, overwrite=args.overwrite)
@@ -70,13 +70,13 @@ def run(args: Args) -> None:
 
 
 def show(page: Any) -> None:
-    """The page's first numbers, for the terminal."""
+    """Prints the main metrics of a report."""
     for fact in page.facts:
         print(f"{fact.label:<36} {fact.before:>8} -> {fact.after:>8}   ({fact.hint})")
 
 
 def fitted_sentences(run: Path) -> Iterable[str] | None:
-    """What a run was fitted on, where its config still leads there."""
+    """Returns the sentences that a run was fitted on, or None if its config or file is missing."""
     from flowjax.commands.fit import load_sentences
     from flowjax.config import FitConfig, read_config
 

@@ -1,4 +1,4 @@
-"""`flowjax demo`: the main job on embedded data, offline, in minutes."""
+"""`flowjax demo`: fit, evaluation and figures on the embedded sample, offline, in minutes."""
 
 from __future__ import annotations
 
@@ -8,23 +8,24 @@ import time
 from pathlib import Path
 from typing import Any
 
-from flowjax.commands import common
+from flowjax.commands.terminal import message
 from flowjax.config import DataConfig, EncoderConfig, FitConfig, FlowConfig, TrainConfig
 
 
 @dataclasses.dataclass(frozen=True)
 class Args:
-    """Fit a flow on the embedded sentences, evaluate it on the embedded pairs, draw pictures."""
+    """Fit a flow on the embedded sample, evaluate it and draw figures."""
 
     out: Path = Path("runs/demo")
-    """The run folder."""
+    """Run folder."""
     flow: str = "glow"
-    """The recipe."""
+    """Name of the flow, as in flowjax fit."""
     epochs: float = 4.0
     """Passes over the sentences."""
     seed: int = 0
+    """Seed of the initialisation and the batches."""
     overwrite: bool = False
-    """Replace the demo that is there."""
+    """Replace an existing demo."""
 
 
 def run(args: Args) -> None:
@@ -43,32 +44,34 @@ def run(args: Args) -> None:
         FlowConfig(name=args.flow),
         TrainConfig(epochs=args.epochs, seed=args.seed),
     )
-    common.say("1/3 embedding the sample sentences with minibert and fitting the flow")
+    message("1/3 embedding the sample sentences with minibert and fitting the flow")
     model = fit_run(config, args.out, overwrite=args.overwrite)
-    common.say("2/3 evaluating on the sample pairs")
+    message("2/3 evaluating on the sample pairs")
     report = compare(model, load_tasks("sample", None))
     (args.out / "results.json").write_text(json.dumps(report, indent=2) + "\n", "utf-8")
-    common.say("3/3 drawing")
-    pictures = draw(model, args.out)
+    message("3/3 drawing figures")
+    figures = draw(model, args.out)
     console = Console() if Console().is_terminal else Console(width=120)
     console.print(
         rich_table(
             report,
-            title="minibert, 495 graded pairs that this project wrote against word overlap",
+            title="minibert, the 495 labelled pairs of the embedded sample",
         )
     )
-    print("not a benchmark; README.md has STS-B, SICK-R, STS12 and STS14 over five seeds")
+    print(
+        "The sample is not a benchmark: README.md has the results on STS-B, SICK-R and STS12-16."
+    )
     query = "A man is playing a guitar."
-    print(f"nearest to {query!r}")
+    print(f"nearest sentence to {query!r}:")
     for name, sentence in neighbours(model, query).items():
         print(f"  {name:<10} {sentence}")
-    print("pictures: " + ", ".join(str(path) for path in pictures))
+    print("figures:  " + ", ".join(str(path) for path in figures))
     print(f"model:    {args.out / 'model'}   ({time.monotonic() - began:.0f} s)")
     print(f"next:     flowjax encode {args.out} YOUR_SENTENCES.txt --out vectors.npy")
 
 
 def draw(model: Any, out: Path) -> list[Path]:
-    """The demo's pictures: similarity against gold, projection, spectrum, training curve."""
+    """Draws similarities against gold scores, projection, spectrum and training curves."""
     from flowjax import plots
     from flowjax.commands.plot import curves, read_metrics
     from flowjax.data.sample import pairs_file
@@ -93,7 +96,7 @@ def draw(model: Any, out: Path) -> list[Path]:
 
 
 def neighbours(model: Any, query: str) -> dict[str, str]:
-    """The embedded sentence nearest to a query, by plain and by calibrated vectors."""
+    """Returns the sample sentence nearest to a query, by plain and by calibrated vectors."""
     import numpy as np
 
     from flowjax.data.sample import sentences_file

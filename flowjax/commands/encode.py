@@ -1,4 +1,4 @@
-"""`flowjax encode`: sentences in, a file of vectors out, a row a sentence."""
+"""`flowjax encode`: writes the vectors of sentences to a file, one row per sentence."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tyro.conf import Positional
-
-from flowjax.commands import common
+from flowjax.commands.flags import Positional
+from flowjax.commands.outputs import check_output
+from flowjax.commands.terminal import message
+from flowjax.errors import FlowjaxError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,43 +22,46 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Args:
-    """Turn sentences into calibrated vectors, one row a sentence, in the input's order."""
+    """Write the calibrated vectors of sentences, one row per sentence.
+
+    The same command resumes an interrupted one.
+    """
 
     run: Positional[str]
-    """A run or model folder; or an encoder's name, for its plain vectors."""
+    """Run or model folder; or the name or folder of an encoder, for plain vectors."""
     input: Positional[str]
-    """.txt, .jsonl, .csv, .tsv, .parquet (also .gz, .xz, .bz2), tfds:NAME[/SPLIT][:COLUMN],
-    or - for standard input."""
+    """Sentences: .txt, .jsonl, .csv, .tsv, .parquet (also .gz, .xz, .bz2),
+    tfds:NAME[/SPLIT][:COLUMN], or - for standard input."""
     out: Path
-    """The file to write: .npy, .parquet or .safetensors."""
+    """Output file: .npy, .parquet or .safetensors."""
     column: str | None = None
-    """The input's column with the sentences."""
+    """Column of the sentences in the input; sentence or text by default."""
     batch_size: int | None = None
-    """Sentences in a batch."""
+    """Sentences per batch; by default that of the encoder."""
     normalize: bool = False
-    """Scale each vector to length 1."""
+    """Scale each vector to unit length."""
     share: str = "0/1"
-    """i/k: this is process i (from 0) of k that encode one input together; process 0 waits for
-    the others and writes the file."""
+    """Shard i/k of the input, for k processes that encode one input together; i counts from 0.
+    Process 0 waits for the other processes and writes the file."""
     overwrite: bool = False
-    """Replace the file that is there, and what an interrupted job of other input left."""
+    """Replace an existing file, and the partial results of an interrupted job of other input."""
 
 
 def run(args: Args) -> None:
     """Runs the command.
 
-    Vectors go into a store beside the output first: memory stays flat, and the same command again
-    goes on where an interrupted one stopped.
+    An embedding store next to the output file keeps the memory constant and lets the same command
+    resume an interrupted job.
     """
     from flowjax.data.sentences import open_source
     from flowjax.data.store import EmbeddingStore, OtherStore
     from flowjax.data.vectors import SUFFIXES, write_vectors
     from flowjax.encoder.corpus import embed_in_store, hash_arrays
-    from flowjax.encoder.embed import SentenceEncoder
+    from flowjax.encoder.embed import EncodeReport, SentenceEncoder
     from flowjax.encoder.sentence_model import unit
     from flowjax.model import BertFlow
 
-    common.new_file(args.out, args.overwrite, SUFFIXES)
+    check_output(args.out, overwrite=args.overwrite, suffixes=SUFFIXES)
     share = parse_share(args.share)
     source = open_source(args.input, args.column)
     folder = Path(args.run)
@@ -67,7 +71,7 @@ def run(args: Args) -> None:
     scratch = args.out.with_name(f".{args.out.name}.store")
     texts = None
     if args.out.suffix == ".parquet":
-        texts = Kept(source, scratch) if source.is_stream else source
+        texts = SavedStream(source, scratch) if source.is_stream else source
 
     def then(vectors: np.ndarray) -> np.ndarray:
         vectors = model.transform(vectors) if model else vectors
@@ -92,7 +96,7 @@ def run(args: Args) -> None:
 
     alone = share[1] == 1
     if args.overwrite and alone and source.is_stream:
-        shutil.rmtree(scratch, ignore_errors=True)  # it cannot be read a second time
+        shutil.rmtree(scratch, ignore_errors=True)  # a stream cannot be compared with the store
     begun = (scratch / "manifest.json").exists()
     try:
         store, facts = embed()
@@ -102,37 +106,33 @@ def run(args: Args) -> None:
         shutil.rmtree(scratch)
         store, facts = embed()
     except ValueError:
-        if alone and not begun:  # a mistake in the input: nothing worth going on with
+        if alone and not begun:  # an error in the input: nothing to resume
             shutil.rmtree(scratch, ignore_errors=True)
         raise
     if share[0]:
-        common.say(f"flowjax encode: share {args.share} is done; process 0 writes {args.out}")
+        message(f"flowjax encode: shard {args.share} is complete; process 0 writes {args.out}")
         return
     write_vectors(args.out, store.vectors, texts)
     shutil.rmtree(scratch)
-    counts = [f"{facts['sentences']} sentences"]
-    if facts["empty"]:
-        counts.append(f"{facts['empty']} empty (their vector is that of no words)")
-    if facts["cut"]:
-        counts.append(f"{facts['cut']} cut at max_length")
-    common.say(f"flowjax encode: {', '.join(counts)}")
+    report = EncodeReport(facts["sentences"], facts["empty"], facts["cut"])
+    message(f"flowjax encode: {report}")
     print(f"{facts['sentences']} x {store.dim} float32: {args.out}")
 
 
 def parse_share(text: str) -> tuple[int, int]:
-    """`"1/4"` to `(1, 4)`.
+    """Returns the numbers of a shard: `(1, 4)` for `"1/4"`.
 
     Raises:
-        ValueError: not of that form.
+        FlowjaxError: the text has another form.
     """
     i, slash, k = text.partition("/")
     if slash and i.isdecimal() and k.isdecimal() and int(i) < int(k):
         return int(i), int(k)
-    raise ValueError(f"--share: expected i/k with 0 <= i < k, such as 0/4, got {text!r}")
+    raise FlowjaxError(f"--share: expected i/k with 0 <= i < k, such as 0/4, got {text!r}")
 
 
-class Kept:
-    """A stream whose sentences are kept in a file on the way, to be read a second time."""
+class SavedStream:
+    """Source that saves the sentences of a stream to a file, so that they can be read again."""
 
     is_stream = True
 
@@ -142,7 +142,7 @@ class Kept:
         self._read = False
 
     def fingerprint(self) -> str | None:
-        """None: it is a stream."""
+        """Returns None, because a stream has no fingerprint."""
         return None
 
     def __iter__(self) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""`flowjax evaluate`: how well cosine similarity agrees with people, before and after."""
+"""`flowjax evaluate`: correlation of cosine similarities with human scores."""
 
 from __future__ import annotations
 
@@ -8,30 +8,34 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tyro.conf import Positional
-
-from flowjax.commands import common
+from flowjax.commands.flags import Positional
+from flowjax.commands.outputs import check_output
+from flowjax.commands.terminal import command_line, message
+from flowjax.errors import FlowjaxError
 
 
 @dataclasses.dataclass(frozen=True)
 class Args:
-    """Evaluate plain, standardized, whitened and calibrated vectors on similarity tasks."""
+    """Evaluate plain, standardized, whitened and calibrated vectors on tasks.
+
+    Standardization and whitening are fitted on the training data of the run.
+    """
 
     run: Positional[str]
-    """A run or model folder."""
+    """Run or model folder."""
     tasks: str = "stsb"
-    """Of stsb, sickr, sts12 to sts16 and qnli, with commas; or files of graded pairs (.tsv .csv
-    .jsonl with the columns score, sentence1, sentence2); or `sample`, the embedded pairs."""
+    """Tasks, separated by commas: stsb, sickr, sts12 to sts16, qnli; sample (embedded pairs); or
+    files of labelled pairs (.tsv, .csv or .jsonl with the columns score, sentence1, sentence2)."""
     data_dir: Path | None = None
-    """Where the tasks' files are."""
+    """Folder of the tasks' files."""
     json: Path | None = None
-    """A file to write the results to."""
+    """JSON file for the results."""
     report: Path | None = None
-    """A folder to write a web page with tables and pictures to."""
+    """Folder for an HTML report with tables and figures."""
     subsets: bool = False
-    """Also a row for each subset of STS12 to STS16."""
+    """Print a row for each subset of STS12 to STS16 too."""
     overwrite: bool = False
-    """Replace the file of --json and the report of --report."""
+    """Replace the existing file of --json and report of --report."""
 
 
 def run(args: Args) -> None:
@@ -43,7 +47,7 @@ def run(args: Args) -> None:
     from flowjax.model import BertFlow
 
     if args.json is not None:
-        common.new_file(args.json, args.overwrite, (".json",))
+        check_output(args.json, overwrite=args.overwrite, suffixes=(".json",), flag="--json")
     if args.report is not None:
         from flowjax.report import check_folder
 
@@ -54,10 +58,10 @@ def run(args: Args) -> None:
     report = compare(model, tasks, keep=plain)
     for task, notes in report["notes"].items():
         for note in notes:
-            common.say(f"flowjax evaluate: {task}: {note}")
+            message(f"flowjax evaluate: {task}: {note}")
     fitted = report["model"]
     title = f"{fitted['encoder']}, {fitted['pooling']}, fitted on {fitted.get('data', '?')}"
-    # A table piped into a file keeps its width.
+    # rich cuts tables to 80 columns if the output is not a terminal.
     console = Console() if Console().is_terminal else Console(width=160)
     console.print(rich_table(report, subsets=args.subsets, title=title))
     if args.json is not None:
@@ -69,7 +73,7 @@ def run(args: Args) -> None:
 def write_page(
     args: Args, model: Any, results: Mapping[str, Any], tasks: list, plain: Mapping[str, Any]
 ) -> Path:
-    """Writes the report of --report and returns the path of its page."""
+    """Writes the HTML report and returns the path of its page."""
     from flowjax.commands.plot import curves, read_metrics
     from flowjax.commands.report_inputs import reported_model, task_vectors
     from flowjax.report import write_report
@@ -81,17 +85,17 @@ def write_page(
         reported_model(model),
         results,
         task_vectors(model, tasks, plain),
-        command=common.typed("evaluate", args),
+        command=command_line("evaluate", args),
         curves=curves(rows) if rows else None,
     )
     return write_report(page, args.report, overwrite=args.overwrite, flag="--report")  # type: ignore[arg-type]
 
 
 def load_tasks(names: str, data_dir: Path | None) -> list:
-    """The tasks of a comma-separated list; all are read before anything is computed.
+    """Reads the tasks of a comma-separated list of names and files.
 
     Raises:
-        ValueError: unknown, or its files are not there.
+        FlowjaxError: an unknown or repeated task, or missing files.
     """
     from flowjax.data.sample import pairs_file
     from flowjax.evaluation import TASKS, load_pairs, load_task
@@ -102,15 +106,15 @@ def load_tasks(names: str, data_dir: Path | None) -> list:
             tasks.append(load_pairs(pairs_file(), name="sample"))
         elif name in TASKS:
             if data_dir is None:
-                raise ValueError(f"--tasks {name}: expected --data-dir, the folder of its files")
+                raise FlowjaxError(f"--tasks {name}: expected --data-dir, the folder of its files")
             tasks.append(load_task(name, data_dir))
         elif Path(name).exists():
             tasks.append(load_pairs(name))
         else:
-            raise ValueError(f"--tasks {name}: expected {', '.join(TASKS)}, sample or a file")
+            raise FlowjaxError(f"--tasks {name}: expected {', '.join(TASKS)}, sample or a file")
     if not tasks:
-        raise ValueError(f"--tasks {names!r}: expected at least one task")
+        raise FlowjaxError(f"--tasks: expected at least one task, got {names!r}")
     known = [task.name for task in tasks]
     if twice := sorted({name for name in known if known.count(name) > 1}):
-        raise ValueError(f"--tasks {names}: expected different names, got {twice} twice")
+        raise FlowjaxError(f"--tasks {names}: expected different names, got {twice} twice")
     return tasks

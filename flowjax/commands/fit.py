@@ -1,4 +1,4 @@
-"""`flowjax fit`: sentences to a fitted model in a run folder."""
+"""`flowjax fit`: fits a flow on the vectors of sentences, in a run folder."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flowjax.commands import common
+from flowjax.commands import runs
+from flowjax.commands.signals import stop_requested
 from flowjax.config import FitConfig, TrainConfig
+from flowjax.errors import FlowjaxError
 
 if TYPE_CHECKING:
     from flowjax.data.sentences import SentenceSource
@@ -16,21 +18,16 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Args(FitConfig):
-    """Fit a flow on the vectors of your sentences; a stopped run goes on when called again.
+    """Fit a flow on the vectors of your sentences.
 
-    `--config FILE` reads a TOML file; any field of it is overridden by its flag.
+    The same command resumes an unfinished run in the same folder.
     """
 
     CONFIG = FitConfig
     out: Path = Path("runs/mine")
-    """The run folder: config, metrics, checkpoints, vectors, and the model to use."""
+    """Run folder: config, metrics, checkpoints, vectors and the fitted model."""
     overwrite: bool = False
-    """Replace the run that is there."""
-
-    @classmethod
-    def from_config(cls, config: FitConfig) -> Args:
-        """The flags' defaults from a file."""
-        return cls(**common.sections(config))
+    """Replace an existing run."""
 
 
 def run(args: Args) -> None:
@@ -45,15 +42,14 @@ def run(args: Args) -> None:
 
 
 def fit_run(config: FitConfig, out: Path, *, overwrite: bool = False) -> Any:
-    """Fits as the config says, in a run folder, and returns the `BertFlow`.
+    """Fits the flow of a config in a run folder and returns the `BertFlow`.
 
     Raises:
-        ValueError: a config, data or encoder that cannot be used.
-        flowjax.training.Stopped: after saving.
+        FlowjaxError: a config, data or encoder that cannot be used.
+        flowjax.training.Stopped: after a signal; the training state is saved.
     """
     from flowjax.model import BertFlow
     from flowjax.parallel import processes
-    from flowjax.progress import track
 
     train = config.train
     model = BertFlow(
@@ -65,38 +61,29 @@ def fit_run(config: FitConfig, out: Path, *, overwrite: bool = False) -> Any:
     )
     source, name = load_sentences(config)
     steps = train.steps
-    if not source.is_stream:  # read once before anything is made: a mistake in it shows now
+    if not source.is_stream:  # a first pass finds errors before the run folder exists
         count = sum(1 for sentence in source if sentence.strip())
         if not count:
-            raise ValueError(f"{source.name}: expected sentences, found none")
-        steps = steps or max(1, round((train.epochs or 1.0) * count / max(1, train.batch_size)))
+            raise FlowjaxError(f"{source.name}: expected sentences, found none")
+        steps = step_count(train, count)
     options = fit_options(train, steps, model.encoder.dim)
-    common.open_run(out, config, command="fit", overwrite=overwrite)
-    write = common.MetricsFile(out / "metrics.jsonl")
-    with common.watched(), track("fitting", steps, unit="steps") as advance:
-        seen = 0
-
-        def on_step(row: dict[str, float]) -> None:
-            nonlocal seen
-            write(row)
-            advance(int(row["step"]) - seen, note=common.fit_note(row))
-            seen = int(row["step"])
-
-        model.fit(
-            source,
-            name=name,
-            out=out,
-            on_step=on_step,
-            stop=common.wants_stop,
-            **options,
-        )
+    runs.open_run(out, config, command="fit", overwrite=overwrite)
+    with runs.recorded(out, "fitting", steps, runs.fit_note) as on_step:
+        model.fit(source, name=name, out=out, on_step=on_step, stop=stop_requested, **options)
     if processes.is_first():
         model.save(out / "model")
     return model
 
 
+def step_count(train: TrainConfig, examples: int) -> int:
+    """Returns the number of training steps on a data set of this size."""
+    return train.steps or max(
+        1, round((train.epochs or 1.0) * examples / max(1, train.batch_size))
+    )
+
+
 def fit_options(train: TrainConfig, steps: int | None, dim: int) -> dict[str, Any]:
-    """Keyword arguments of `flowjax.fit` on vectors of size `dim`, from the `[train]` table."""
+    """Returns the keyword arguments of `flowjax.fit` for vectors of dimension `dim`."""
     from flowjax.fitting.fit import check_options
 
     options: dict[str, Any] = {
@@ -119,10 +106,10 @@ def fit_options(train: TrainConfig, steps: int | None, dim: int) -> dict[str, An
 
 
 def make_optimizer(train: TrainConfig, steps: int | None, dim: int) -> Any:
-    """The optax transformation that a `[train]` table describes, for vectors of size `dim`.
+    """Returns the optax transformation of a `[train]` table for vectors of dimension `dim`.
 
     Raises:
-        ValueError: an unknown optimizer or schedule, or a cosine without a number of steps.
+        FlowjaxError: an unknown optimizer or schedule, or a cosine schedule without `steps`.
     """
     from flowjax.training import adam_uncorrected, default_optimizer
     from flowjax.training.schedules import make_schedule
@@ -136,16 +123,16 @@ def make_optimizer(train: TrainConfig, steps: int | None, dim: int) -> Any:
     if train.optimizer == "adam_uncorrected":
         pair_bits = 2 / (dim * math.log(2))  # the code's loss adds up the means of a pair's sides
         return adam_uncorrected(rate, weight_decay=decay, clip_norm=clip, gradient_scale=pair_bits)
-    raise ValueError(
+    raise FlowjaxError(
         f"train.optimizer: expected adam or adam_uncorrected, got {train.optimizer!r}"
     )
 
 
 def load_sentences(config: FitConfig) -> tuple[SentenceSource, str]:
-    """The sentences to fit on, and what they are called: a file, tasks, or the embedded sample.
+    """Returns the sentences to fit on, and their name for the model card.
 
     Raises:
-        ValueError: none of these.
+        FlowjaxError: `config.data.fit` is neither a file, nor tasks, nor the embedded sample.
     """
     from flowjax.data.sentences import open_source
     from flowjax.evaluation import TASKS, load_task
@@ -158,7 +145,7 @@ def load_sentences(config: FitConfig) -> tuple[SentenceSource, str]:
     names = wanted.split(",")
     if not Path(wanted).exists() and all(name in TASKS for name in names):
         if not config.data.dir:
-            raise ValueError(f"data.fit {wanted}: expected --data-dir, the folder of its files")
+            raise FlowjaxError(f"data.fit {wanted}: expected --data-dir, the folder of its files")
         tasks = [load_task(name, config.data.dir) for name in names]
         texts = [s for task in tasks for s in task.sentences()]
         return open_source(texts), f"{wanted}, all splits, labels unseen"

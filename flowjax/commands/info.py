@@ -1,4 +1,4 @@
-"""`flowjax info`: versions, devices, and what a run was fitted on."""
+"""`flowjax info`: versions, devices, and the training data of a run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from tyro.conf import Positional
+from flowjax.commands.flags import Positional
+from flowjax.errors import FlowjaxError
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "transformers", "tokenizers",
             "tensorflow-datasets", "safetensors", "numpy", "scipy")  # fmt: skip
@@ -16,12 +17,12 @@ PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "transformers"
 
 @dataclasses.dataclass(frozen=True)
 class Args:
-    """Show versions and devices, and what a run was fitted on."""
+    """Print versions and devices, and the flow and training data of a run."""
 
     run: Positional[Path | None] = None
-    """A run or model folder."""
+    """Run or model folder."""
     json: bool = False
-    """As JSON."""
+    """Print JSON."""
 
 
 def run(args: Args) -> None:
@@ -37,7 +38,7 @@ def run(args: Args) -> None:
 
 
 def environment() -> dict[str, Any]:
-    """Versions of what is installed, and the devices."""
+    """Returns the versions of the installed packages, and the devices."""
     import platform
 
     import jax
@@ -60,23 +61,20 @@ def environment() -> dict[str, Any]:
 
 
 def describe_run(folder: Path) -> dict[str, Any]:
-    """What a run or model folder holds.
+    """Returns the config of a model, or the checkpoints of an unfinished run.
 
     Raises:
-        ValueError: neither of them.
+        FlowjaxError: the folder holds neither, or its config cannot be read.
     """
-    model = folder / "model" if (folder / "model").is_dir() else folder
-    if (model / "config.json").exists():
-        try:
-            config: dict[str, Any] = json.loads((model / "config.json").read_text("utf-8"))
-        except ValueError as error:
-            raise ValueError(f"{model / 'config.json'}: expected JSON: {error}") from None
+    from flowjax.saving.folder import read_config
+
+    if (config := read_config(folder)) is not None:
         return config
     if (folder / "config.toml").exists():
         from flowjax.training.checkpoint import saved_steps
 
         return {"state": "unfinished", "checkpoints": saved_steps(folder / "checkpoints")}
-    raise ValueError(f"{folder}: expected a run or model folder, found neither")
+    raise FlowjaxError(f"{folder}: expected a run or model folder, found neither")
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

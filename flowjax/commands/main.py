@@ -1,39 +1,35 @@
-"""The command `flowjax`: finds the sub-command, and turns what goes wrong into one line.
+"""Command `flowjax`: runs a sub-command and reports each error as one line on standard error.
 
-Exit 0 when done, 2 for a user's mistake, 1 for a failure of the machine or the numbers, 130 on
-Ctrl-C and 143 on SIGTERM after saving what there is.
+Exit codes: 0 for success, 2 for a user's error, 1 for a failure of the machine or of the numerics,
+130 for Ctrl-C and 143 for SIGTERM, after the training state was saved.
 """
 
 from __future__ import annotations
 
 import importlib
-import io
 import logging
 import os
-import re
 import sys
 from collections.abc import Sequence
-from contextlib import redirect_stderr
-from typing import Any
 
 from flowjax._version import __version__
 
-# name -> one line of help; the module is commands/NAME.py with an `Args` and a `run(args)`.
+# Name and one line of help; commands/NAME.py has an `Args` dataclass and a `run(args)`.
 COMMANDS = {
-    "demo": "the main job on embedded data: fit, evaluate, plots; offline, in minutes",
+    "demo": "fit, evaluate and plot on the embedded sample, offline, in minutes",
     "fit": "fit a flow on the vectors of your sentences",
-    "encode": "turn sentences into calibrated vectors: .npy, .parquet or .safetensors",
-    "evaluate": "STS, SICK and QNLI: plain, standardized, whitened and calibrated vectors",
-    "analyze": "isotropy of a run's vectors before and after, with pictures",
-    "score": "log-density of each sentence",
+    "encode": "write the vectors of sentences to .npy, .parquet or .safetensors",
+    "evaluate": "compare plain, standardized, whitened, calibrated vectors on tasks",
+    "analyze": "report on the vectors before and after the flow, with figures",
+    "score": "print the log-density of each sentence or row",
     "sample": "draw vectors from a fitted flow",
     "fit-array": "fit a flow on any (n, d) array",
-    "plot": "draw a run's training curves",
+    "plot": "draw the training curves of a run",
     "pretrain": "pretrain a small BERT on text",
-    "info": "versions, devices, and what a run was fitted on",
+    "info": "print versions, devices, and the training data of a run",
 }
 
-# Those that run on several processes together, where a launcher started some.
+# Commands that a cluster launcher can start as several processes of one job.
 DISTRIBUTED = {"fit", "fit-array", "pretrain"}
 
 
@@ -48,89 +44,60 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     name = args[0]
     if name not in COMMANDS:
-        return _complain("flowjax", f"no command {name!r}; expected one of {', '.join(COMMANDS)}")
+        known = ", ".join(COMMANDS)
+        return _report("flowjax", f"command: expected one of {known}, got {name!r}")
     code = _run(name, args[1:])
     if code and name in DISTRIBUTED:
         from flowjax.parallel import launch
 
-        launch.leave(code)  # comes back where this is the only process
+        launch.leave(code)  # returns if this is the only process
     return code
 
 
 def _run(name: str, rest: list[str]) -> int:
-    from flowjax.commands import common
+    from flowjax.commands import environment, signals
+    from flowjax.commands.flags import parse_flags
 
     prog = f"flowjax {name}"
-    common.tune_process()
+    environment.set_defaults()
     logging.basicConfig(format="flowjax: %(message)s", level=logging.WARNING, stream=sys.stderr)
     module = importlib.import_module(f"flowjax.commands.{name.replace('-', '_')}")
     try:
-        args = _parse(module, prog, rest)
+        args = parse_flags(module.Args, prog, rest)
         if name in DISTRIBUTED:
             from flowjax.parallel import launch
 
             launch.initialize()
-        with common.stopping():
+        with signals.handled():
             module.run(args)
         sys.stdout.flush()
         return 0
-    except SystemExit as stop:
+    except SystemExit as stop:  # --help
         return int(stop.code or 0)
     except KeyboardInterrupt as stop:
-        return _complain(prog, str(stop) or "stopped", code=common.stop_code())
-    except BrokenPipeError:
+        return _report(prog, str(stop) or "stopped", code=signals.exit_code())
+    except BrokenPipeError:  # the reader of standard output ended, for example `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except FloatingPointError as error:
-        return _complain(prog, str(error), code=1)
     except (ValueError, FileExistsError) as error:
-        return _complain(prog, str(error))
-    except OSError as error:
-        return _complain(prog, str(error), code=1)
+        return _report(prog, str(error))
+    except (FloatingPointError, OSError) as error:
+        return _report(prog, str(error), code=1)
 
 
-def _parse(module: Any, prog: str, rest: list[str]) -> Any:
-    """Parses flags with tyro; its boxed error becomes one line."""
-    import tyro
-
-    from flowjax.commands import common
-
-    defaults = common.defaults(module.Args, rest)
-    said = io.StringIO()
-    try:
-        with redirect_stderr(said):
-            return tyro.cli(module.Args, prog=prog, args=defaults[1], default=defaults[0])
-    except SystemExit as stop:
-        if stop.code:
-            raise ValueError(_one_line(said.getvalue())) from None
-        raise
-
-
-def _one_line(box: str) -> str:
-    """The first paragraph inside tyro's box, as one line."""
-    lines = [line.strip("│╭╮╰╯ ").strip() for line in box.splitlines()]
-    text: list[str] = []
-    for line in lines[1:]:
-        if re.fullmatch(r"[─ ]*", line) or line.startswith("Got errors"):
-            break
-        text.append(line)
-    return re.sub(r"\s+", " ", " ".join(text)).strip() or "the flags could not be read"
-
-
-def _complain(prog: str, message: str, code: int = 2) -> int:
+def _report(prog: str, message: str, code: int = 2) -> int:
     print(f"{prog}: {' '.join(message.split())}", file=sys.stderr)
     return code
 
 
 def _help() -> str:
     width = max(map(len, COMMANDS))
-    lines = [f"  {name:<{width}}  {text}" for name, text in COMMANDS.items()]
     return "\n".join(
         [
             f"flowjax {__version__}: sentence vectors of a frozen BERT, calibrated by a flow",
             "",
-            "usage: flowjax COMMAND [flags]      (flowjax COMMAND --help)",
+            "usage: flowjax COMMAND [flags]      (flowjax COMMAND --help lists the flags)",
             "",
-            *lines,
+            *(f"  {name:<{width}}  {text}" for name, text in COMMANDS.items()),
         ]
     )

@@ -1,4 +1,4 @@
-"""`flowjax plot`: a run's training curves."""
+"""`flowjax plot`: training curves of a run."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tyro.conf import Positional
+from flowjax.commands.flags import Positional
+from flowjax.errors import FlowjaxError
 
 
 @dataclasses.dataclass(frozen=True)
 class Args:
-    """Draw a run's `metrics.jsonl` as `curves.png`."""
+    """Draw the training curves of a run from its metrics.jsonl."""
 
     run: Positional[Path]
-    """A run folder."""
+    """Run folder."""
     out: Path | None = None
-    """The picture; RUN/curves.png if left out."""
+    """Image file; RUN/curves.png by default."""
 
 
 def run(args: Args) -> None:
@@ -29,10 +30,10 @@ def run(args: Args) -> None:
 
 
 def curves(rows: list[dict[str, Any]]) -> Any:
-    """The figure of a flow's run (all its metrics) or of a pretraining (nats).
+    """Draws all metrics of the fit of a flow, or the losses of a pretraining in nats.
 
     Raises:
-        ValueError: there is no row, or none with a loss.
+        FlowjaxError: no row has a loss.
     """
     from flowjax import plots
 
@@ -43,14 +44,14 @@ def curves(rows: list[dict[str, Any]]) -> Any:
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """The rows of a run's `metrics.jsonl`; a resumed run's repeated steps count once, the last.
+    """Returns the rows of `metrics.jsonl`; of steps that a resumed run repeated, the last rows.
 
     Raises:
-        ValueError: no such file, or a line that is not JSON.
+        FlowjaxError: no such file, or a line that is not JSON.
     """
     file = folder / "metrics.jsonl"
     if not file.exists():
-        raise ValueError(f"{file}: expected a run's metrics, found no such file")
+        raise FlowjaxError(f"{file}: expected the metrics of a run, found no such file")
     rows: dict[int, dict[str, Any]] = {}
     lines = file.read_text("utf-8").splitlines()
     for number, line in enumerate(lines, 1):
@@ -58,8 +59,8 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
             row = json.loads(line)
         except ValueError:
             if number == len(lines):
-                break  # the line that a kill cut short
-            raise ValueError(f"{file}: line {number} is not JSON") from None
+                break  # cut short when the run was killed
+            raise FlowjaxError(f"{file}: expected JSON in line {number}") from None
         rows = {step: r for step, r in rows.items() if step < row["step"]}
         rows[row["step"]] = row
     return list(rows.values())

@@ -1,4 +1,4 @@
-"""`flowjax pretrain`: a small BERT from text."""
+"""`flowjax pretrain`: pretrains a small BERT on text."""
 
 from __future__ import annotations
 
@@ -6,55 +6,43 @@ import dataclasses
 import json
 from pathlib import Path
 
-from flowjax.commands import common
+from flowjax.commands import runs
+from flowjax.commands.signals import stop_requested
 from flowjax.config import PretrainConfig
+from flowjax.errors import FlowjaxError
 
 
 @dataclasses.dataclass(frozen=True)
 class Args(PretrainConfig):
-    """Pretrain a small BERT on text by masked language modelling; a stopped run goes on.
+    """Pretrain a small BERT on text by masked language modelling.
 
-    `--config FILE` reads a TOML file; any field of it is overridden by its flag.
+    The same command resumes an unfinished run in the same folder.
     """
 
     CONFIG = PretrainConfig
     text: tuple[str, ...] = ()
-    """Text files (also .xz, .gz), folders or patterns: a paragraph a line."""
+    """Training text: files (also .xz, .gz), folders or patterns, with one paragraph per line."""
     heldout: tuple[str, ...] = ()
-    """The same, for the held-out loss."""
+    """Held-out text for the validation loss, in the same forms."""
     out: Path = Path("runs/pretrain")
-    """The run folder; the encoder appears in its `model/`."""
+    """Run folder: config, metrics, checkpoints, and the encoder in model/."""
     overwrite: bool = False
-    """Replace the run that is there."""
-
-    @classmethod
-    def from_config(cls, config: PretrainConfig) -> Args:
-        """The flags' defaults from a file."""
-        return cls(**common.sections(config))
+    """Replace an existing run."""
 
 
 def run(args: Args) -> None:
     """Runs the command."""
     from flowjax.parallel import processes
     from flowjax.pretraining.pretrain import pretrain
-    from flowjax.progress import track
 
     if not args.text:
-        raise ValueError("--text: expected files to train on")
+        raise FlowjaxError("--text: expected files to train on, got none")
     config = PretrainConfig(args.data, args.model, args.train)
-    common.open_run(args.out, config, command="pretrain", overwrite=args.overwrite)
-    write = common.MetricsFile(args.out / "metrics.jsonl")
-    with common.watched(), track("pretraining", args.train.steps, unit="steps") as advance:
-        seen = 0
-
-        def log(row: dict) -> None:
-            nonlocal seen
-            write(row)
-            advance(int(row["step"]) - seen, note=f"loss {row['loss']:.3f}")
-            seen = int(row["step"])
-
-        report = pretrain(
-            config, args.text, args.heldout, args.out, log=log, stop=common.wants_stop
-        )
+    runs.open_run(args.out, config, command="pretrain", overwrite=args.overwrite)
+    steps = config.train.steps
+    with runs.recorded(
+        args.out, "pretraining", steps, lambda row: f"loss {row['loss']:.3f}"
+    ) as log:
+        report = pretrain(config, args.text, args.heldout, args.out, log=log, stop=stop_requested)
     if processes.is_first():
         print(json.dumps(report, indent=2))

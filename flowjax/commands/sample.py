@@ -1,28 +1,29 @@
-"""`flowjax sample`: vectors drawn from a fitted flow."""
+"""`flowjax sample`: random vectors from a fitted flow."""
 
 from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
 
-from tyro.conf import Positional
-
-from flowjax.commands import common
+from flowjax.commands.flags import Positional
+from flowjax.commands.outputs import check_output
+from flowjax.errors import FlowjaxError
 
 
 @dataclasses.dataclass(frozen=True)
 class Args:
-    """Draw vectors from the density that was fitted (of sentences, or of `fit-array` rows)."""
+    """Draw vectors from a flow that was fitted by flowjax fit or flowjax fit-array."""
 
     run: Positional[str]
-    """A run or model folder."""
+    """Run or model folder."""
     out: Path
-    """The .npy to write, (n, d) float32."""
+    """Output file: .npy, shape (n, d), float32."""
     n: int = 100
-    """How many."""
+    """Number of vectors."""
     seed: int = 0
+    """Seed of the random numbers."""
     overwrite: bool = False
-    """Replace the file that is there."""
+    """Replace an existing file."""
 
 
 def run(args: Args) -> None:
@@ -35,8 +36,8 @@ def run(args: Args) -> None:
     from flowjax.saving.flow import holds_flow, load_flow
 
     if args.n < 1:
-        raise ValueError(f"--n: expected at least 1, got {args.n}")
-    common.new_file(args.out, args.overwrite, (".npy",))
+        raise FlowjaxError(f"--n: expected at least 1, got {args.n}")
+    check_output(args.out, overwrite=args.overwrite, suffixes=(".npy",))
     if holds_flow(args.run):
         flow, params = load_flow(args.run)
         vectors = np.asarray(flow.sample(params, jax.random.key(args.seed), args.n))

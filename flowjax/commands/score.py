@@ -1,4 +1,4 @@
-"""`flowjax score`: the log-density of each sentence, or row, under a fitted flow."""
+"""`flowjax score`: log-density of each sentence or row under a fitted flow."""
 
 from __future__ import annotations
 
@@ -6,25 +6,26 @@ import dataclasses
 import json
 from itertools import islice
 
-from tyro.conf import Positional
+from flowjax.commands.flags import Positional
+from flowjax.errors import FlowjaxError
 
 
 @dataclasses.dataclass(frozen=True)
 class Args:
-    """Print the log-density (nats) of each sentence's vector, a line a sentence.
+    """Print the log-density, in nats, of the vector of each sentence, one per line.
 
-    Of a run of `fit-array`: of each row of an array, a line a row.
+    For a run of flowjax fit-array: the log-density of each row of an array.
     """
 
     run: Positional[str]
-    """A run or model folder."""
+    """Run or model folder."""
     input: Positional[str]
-    """.txt, .jsonl, .csv, .tsv, .parquet, tfds:NAME, or - for standard input; for rows a .npy,
-    .parquet or embedding store."""
+    """Sentences: .txt, .jsonl, .csv, .tsv, .parquet, tfds:NAME[/SPLIT][:COLUMN], or - for standard
+    input. Rows: .npy, .parquet or an embedding store."""
     column: str | None = None
-    """The input's column with the sentences (rows: the column of vectors, or numeric columns)."""
+    """Column of the sentences; for rows, the column of vectors or numeric columns."""
     json: bool = False
-    """One JSON object a line."""
+    """Print one JSON object per line."""
 
 
 def run(args: Args) -> None:
@@ -45,7 +46,7 @@ def _score_sentences(args: Args) -> None:
     model = BertFlow.load(args.run)
     sentences = iter(open_source(args.input, args.column))
     scored = 0
-    # A block at a time: memory does not grow with the input.
+    # Blocks keep the memory constant.
     while block := list(islice(sentences, CHUNK)):
         for sentence, value in zip(block, model.log_prob(block).tolist(), strict=True):
             if args.json:
@@ -54,7 +55,7 @@ def _score_sentences(args: Args) -> None:
                 print(f"{value:.4f}\t{sentence}")
         scored += len(block)
     if not scored:
-        raise ValueError(f"{args.input}: expected sentences, found none")
+        raise FlowjaxError(f"{args.input}: expected sentences, found none")
 
 
 def _score_rows(args: Args) -> None:
@@ -69,7 +70,7 @@ def _score_rows(args: Args) -> None:
     rows = open_rows(args.input, args.input, args.column)
     source = ArraySource(rows, name=args.input, resident=False)
     if source.dim != flow.dim:
-        raise ValueError(f"{args.input}: expected (n, {flow.dim}), got (n, {source.dim})")
+        raise FlowjaxError(f"{args.input}: expected (n, {flow.dim}), got (n, {source.dim})")
     log_prob = jax.jit(flow.log_prob)
     for start in range(0, source.size, ROWS):
         numbers = range(start, min(start + ROWS, source.size))

@@ -69,8 +69,8 @@ def test_bad_rows_are_one_line(name, run, tmp_path, capsys):
 
 
 MISTAKES = {
-    "patience": "patience: expected validation beside it",
-    "batch-size": "batch_size: expected a whole number of at least 1, got 0",
+    "patience": "patience: expected validation too",
+    "batch-size": "batch_size: expected an integer of at least 1, got 0",
     "optimizer": "train.optimizer: expected adam",
 }
 

@@ -1,4 +1,4 @@
-"""The command: the main job end to end, and one clear line for each mistake."""
+"""Tests of the command: fit, encode, evaluate, ... end to end, and one line for each error."""
 
 import json
 import os
@@ -6,11 +6,11 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+from flowjax._version import __version__
 from flowjax.commands.main import main
 
 SENTENCES = [f"Person {i} {verb} the {thing}." for i in range(40)
@@ -33,17 +33,17 @@ def finished(tmp_path_factory, text):
 
 
 def fails(capsys, *argv, code=2):
-    """Runs a command that must fail; returns its one line."""
+    """Runs a command that must fail and returns its line of error."""
     capsys.readouterr()
     assert main([str(a) for a in argv]) == code
-    said = capsys.readouterr()
-    assert "Traceback" not in said.err
-    lines = [line for line in said.err.splitlines() if line.startswith("flowjax")]
-    assert len(lines) == 1, said.err
+    error = capsys.readouterr().err
+    assert "Traceback" not in error
+    lines = [line for line in error.splitlines() if line.startswith("flowjax")]
+    assert len(lines) == 1, error
     return lines[0]
 
 
-def test_a_run_folder_holds_what_it_should(finished):
+def test_files_of_a_run_folder(finished):
     assert {p.name for p in finished.iterdir()} == {
         "config.toml", "metrics.jsonl", "checkpoints", "embeddings", "model"
     }  # fmt: skip
@@ -81,7 +81,7 @@ def test_score_and_sample(finished, text, tmp_path, capsys):
     assert np.load(tmp_path / "s.npy").shape == (7, 256)
 
 
-def test_evaluate_writes_the_layout(finished, tmp_path, capsys):
+def test_layout_of_the_json_of_evaluate(finished, tmp_path, capsys):
     out = tmp_path / "r.json"
     assert main(["evaluate", str(finished), "--tasks", "sample", "--json", str(out)]) == 0
     results = json.loads(out.read_text())["results"]["sample"]["test"]
@@ -108,8 +108,8 @@ def test_config_file_and_dotted_flags(tmp_path, text, capsys):
     assert main(argv) == 0
     saved = json.loads((out / "model" / "config.json").read_text())
     assert saved["encoder"]["pooling"] == "mean"
-    assert saved["flow"]["name"] == "whitening"
-    assert saved["flow"]["options"] == {"shrinkage": "auto"}
+    assert saved["flow"]["recipe"] == "whitening"
+    assert saved["flow"]["options"]["shrinkage"] == "auto"
     line = fails(capsys, *argv)
     assert "finished run" in line and "--overwrite" in line
 
@@ -126,7 +126,7 @@ BAD_TEXT = {
 
 
 @pytest.mark.parametrize("name", BAD_TEXT)
-def test_bad_files_are_one_line_and_leave_nothing(name, tmp_path, finished, capsys):
+def test_an_invalid_file_gives_one_line_and_no_output(name, tmp_path, finished, capsys):
     content, expected = BAD_TEXT[name]
     if content is not None:
         (tmp_path / name).write_bytes(content)
@@ -135,7 +135,7 @@ def test_bad_files_are_one_line_and_leave_nothing(name, tmp_path, finished, caps
     assert name in line and expected in line
     assert not out.exists()
     if name == "blank.txt":
-        return  # `encode` gives empty lines a row each, and counts them
+        return  # `encode` writes a vector for each empty line
     line = fails(capsys, "encode", finished, tmp_path / name, "--out", tmp_path / "v.npy")
     assert name in line and expected in line
     assert not (tmp_path / "v.npy").exists()
@@ -162,7 +162,7 @@ BAD_FLAGS = [
 
 
 @pytest.mark.parametrize(("argv", "expected"), BAD_FLAGS, ids=lambda v: "-".join(v)[:40])
-def test_bad_flags_are_one_line(argv, expected, tmp_path, monkeypatch, capsys, text):
+def test_an_invalid_flag_gives_one_line(argv, expected, tmp_path, monkeypatch, capsys, text):
     monkeypatch.chdir(tmp_path)
     if argv[0] == "fit":
         argv = [*argv, "--out", "out"] + ([] if "--data" in argv else ["--data", str(text)])
@@ -176,7 +176,7 @@ def test_an_unknown_config_field_names_file_and_field(tmp_path, capsys):
     assert "c.toml: train.learning_rat" in line and "learning_rate" in line
 
 
-def test_nothing_is_overwritten_unasked(finished, text, tmp_path, capsys):
+def test_existing_files_are_kept_without_overwrite(finished, text, tmp_path, capsys):
     out = tmp_path / "v.npy"
     out.write_bytes(b"precious")
     assert "--overwrite" in fails(capsys, "encode", finished, text, "--out", out)
@@ -193,14 +193,14 @@ def test_empty_and_long_sentences_are_counted(tmp_path, finished, capsys):
     file = tmp_path / "s.txt"
     file.write_text("One.\n\n" + "word " * 300 + "\n")
     assert main(["encode", str(finished), str(file), "--out", str(tmp_path / "v.npy")]) == 0
-    said = capsys.readouterr().err
-    assert "3 sentences" in said and "1 empty" in said and "1 cut" in said
+    report = capsys.readouterr().err
+    assert "3 sentences" in report and "1 empty" in report and "1 truncated" in report
     assert np.isfinite(np.load(tmp_path / "v.npy")).all()
 
 
 @pytest.mark.faults
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_saves_and_the_next_call_goes_on(tmp_path, text, number, code):
+def test_a_signal_saves_a_checkpoint(tmp_path, text, number, code):
     out = tmp_path / "run"
     argv = [sys.executable, "-m", "flowjax", "fit", "--data", str(text), "--out", str(out),
             "--train.steps", "100000"]  # fmt: skip
@@ -211,49 +211,35 @@ def test_a_signal_saves_and_the_next_call_goes_on(tmp_path, text, number, code):
     while not (metrics.exists() and metrics.stat().st_size) and time.monotonic() < until:
         time.sleep(0.2)
     process.send_signal(number)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == code, said
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == code, error
     step = json.loads(metrics.read_text().splitlines()[-1])["step"]
     assert (out / "checkpoints" / str(step)).is_dir()
     assert not (out / "model").exists()
 
 
-def test_pretrain_makes_an_encoder_that_encodes(tmp_path, capsys):
+def test_pretrain_writes_an_encoder_that_encodes(tmp_path, capsys):
     text = tmp_path / "text.txt"
     lines = (" ".join(f"w{(i * k) % 50}" for k in range(30)) for i in range(200))
     text.write_text("\n".join(lines))
     out = tmp_path / "bert"
-    argv = [
-        "pretrain",
-        "--text",
-        str(text),
-        "--heldout",
-        str(text),
-        "--out",
-        str(out),
-        "--data.length",
-        "64",
-        "--model.layers",
-        "1",
-        "--model.width",
-        "32",
-        "--model.heads",
-        "2",
-        "--model.vocab-size",
-        "90",
-        "--model.ppmi-rows",
-        "50",
-        "--train.steps",
-        "4",
-        "--train.batch-size",
-        "8",
-        "--train.warmup-steps",
-        "1",
-        "--train.decay-steps",
-        "1",
-        "--train.validate-every",
-        "2",
-    ]
+    flags = {
+        "text": text,
+        "heldout": text,
+        "out": out,
+        "data.length": 64,
+        "model.layers": 1,
+        "model.width": 32,
+        "model.heads": 2,
+        "model.vocab-size": 90,
+        "model.ppmi-rows": 50,
+        "train.steps": 4,
+        "train.batch-size": 8,
+        "train.warmup-steps": 1,
+        "train.decay-steps": 1,
+        "train.validate-every": 2,
+    }
+    argv = ["pretrain", *(word for k, v in flags.items() for word in (f"--{k}", str(v)))]
     assert main(argv) == 0
     assert json.loads(capsys.readouterr().out)["steps"] == 4
     assert main(["plot", str(out)]) == 0
@@ -263,17 +249,21 @@ def test_pretrain_makes_an_encoder_that_encodes(tmp_path, capsys):
     assert main(argv) == 0 and np.load(vectors).shape == (2, 32)
 
 
-def test_help_of_every_command(capsys):
+def test_help_of_every_command(capsys, monkeypatch):
     from flowjax.commands.main import COMMANDS
 
+    monkeypatch.setenv("COLUMNS", "80")
     assert main(["--help"]) == 0
-    said = capsys.readouterr().out
+    page = capsys.readouterr().out
+    assert max(map(len, page.splitlines())) <= 80
     for name in COMMANDS:
-        assert name in said
+        assert name in page
         assert main([name, "--help"]) == 0
-        assert f"usage: flowjax {name}" in capsys.readouterr().out
+        page = capsys.readouterr().out
+        assert f"usage: flowjax {name}" in page
+        assert max(map(len, page.splitlines())) <= 80
 
 
 def test_version(capsys):
     assert main(["--version"]) == 0
-    assert Path(capsys.readouterr().out.split()[0]).name == "flowjax"
+    assert capsys.readouterr().out == f"flowjax {__version__}\n"

@@ -1,0 +1,28 @@
+"""Checks of output files before any work is done."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from flowjax.errors import FlowjaxError
+
+
+def check_output(
+    path: Path, *, overwrite: bool, suffixes: tuple[str, ...], flag: str = "--out"
+) -> None:
+    """Raises FlowjaxError unless a file of this name can be written.
+
+    Args:
+        path: the output file.
+        overwrite: True if an existing file may be replaced.
+        suffixes: known endings of the name.
+        flag: name of the flag, for the error.
+    """
+    if path.suffix not in suffixes:
+        raise FlowjaxError(f"{flag} {path}: expected a name ending in {', '.join(suffixes)}")
+    if path.exists() and not overwrite:
+        raise FlowjaxError(
+            f"{flag} {path}: expected a new name, got an existing file; use --overwrite"
+        )
+    if not path.parent.is_dir():
+        raise FlowjaxError(f"{flag} {path}: expected an existing folder {path.parent}, found none")
