@@ -165,8 +165,8 @@ class BertFlow(SentenceModel):
         rates = learning_rate is not None or weight_decay is not None or clip_norm != CLIP_NORM
         if options.get("optimizer") is not None and rates:
             raise FlowjaxError(
-                "optimizer: expected it without learning_rate, weight_decay and clip_norm, which "
-                "are arguments of the default optimizer"
+                "optimizer: expected None if learning_rate, weight_decay or clip_norm is given (they "
+                "configure the default optimizer), got both"
             )
         source = open_source(sentences, column)
         if name is None:

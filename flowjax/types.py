@@ -22,25 +22,7 @@ from typing import Any, NamedTuple, Protocol
 import jax
 import numpy as np
 
-from flowjax.errors import FlowjaxError
-
-__all__ = [
-    "FROZEN",
-    "Array",
-    "Base",
-    "Bijector",
-    "ClosedForm",
-    "Flow",
-    "FlowjaxError",
-    "InitFn",
-    "LogProbFn",
-    "PRNGKey",
-    "Params",
-    "Recipe",
-    "TransformFn",
-    "describe",
-    "trainable_mask",
-]
+from flowjax.errors import FlowjaxError as FlowjaxError
 
 Array = jax.Array
 PRNGKey = jax.Array

@@ -154,7 +154,7 @@ def test_empty_sentences_are_skipped_and_counted(encoder, caplog):
 def test_an_optimizer_excludes_the_arguments_of_the_default_one(encoder):
     model, sgd = flowjax.BertFlow(encoder, flow="glow"), optax.sgd(1e-3)
     for name, value in {"learning_rate": 1e-2, "weight_decay": 0.1, "clip_norm": None}.items():
-        with pytest.raises(FlowjaxError, match="optimizer: expected it without learning_rate"):
+        with pytest.raises(FlowjaxError, match="optimizer: expected None if learning_rate"):
             model.fit(["One.", "Two."], optimizer=sgd, steps=1, **{name: value})
 
 

@@ -11,7 +11,8 @@ import jax.numpy as jnp
 
 from flowjax.bijectors.common import bounded, total
 from flowjax.bijectors.conditioner import Conditioner, apply_net, init_net, mlp, name_of
-from flowjax.types import Array, Base, FlowjaxError, Params, PRNGKey
+from flowjax.errors import FlowjaxError, check_choice
+from flowjax.types import Array, Base, Params, PRNGKey
 
 LOG_2PI = math.log(2 * math.pi)
 
@@ -161,6 +162,5 @@ def base_from(base: str | Base) -> Base:
     """
     if isinstance(base, Base):
         return base
-    if base not in BASES:
-        raise FlowjaxError(f"base: expected one of {', '.join(BASES)}, got {base!r}")
+    check_choice("base", base, BASES)
     return BASES[base]()

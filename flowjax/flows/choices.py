@@ -13,7 +13,8 @@ from flowjax.bijectors import (
     reverse,
     spline_coupling,
 )
-from flowjax.types import Bijector, FlowjaxError
+from flowjax.errors import check_choice
+from flowjax.types import Bijector
 
 Coupling = Literal["additive", "affine", "spline"]
 Mixing = Literal["random", "reverse", "lu", "none"]
@@ -47,8 +48,7 @@ def mixing(kind: str, seed: int) -> list[Bijector]:
         "lu": lambda: [linear_lu(seed=seed)],
         "none": lambda: [],
     }
-    if kind not in kinds:
-        raise FlowjaxError(f"permutation: expected one of {', '.join(kinds)}, got {kind!r}")
+    check_choice("permutation", kind, kinds)
     return kinds[kind]()
 
 
@@ -59,6 +59,5 @@ def coupling_named(kind: str) -> Callable[..., Bijector]:
         >>> coupling_named("affine").__name__
         'affine_coupling'
     """
-    if kind not in COUPLINGS:
-        raise FlowjaxError(f"coupling: expected one of {', '.join(COUPLINGS)}, got {kind!r}")
+    check_choice("coupling", kind, COUPLINGS)
     return COUPLINGS[kind]

@@ -7,7 +7,8 @@ import inspect
 from collections.abc import Callable
 from typing import Any, ParamSpec
 
-from flowjax.types import Flow, FlowjaxError, Recipe
+from flowjax.errors import FlowjaxError, check_choice
+from flowjax.types import Flow, Recipe
 
 P = ParamSpec("P")
 
@@ -48,8 +49,7 @@ def options_of(name: str) -> dict[str, inspect.Parameter]:
         >>> list(options_of("standardize"))
         ['moments', 'base']
     """
-    if name not in RECIPES:
-        raise FlowjaxError(f"flow: expected one of {', '.join(RECIPES)}, got {name!r}")
+    check_choice("flow", name, RECIPES)
     options: dict[str, inspect.Parameter] = {}
     for key, parameter in inspect.signature(RECIPES[name]).parameters.items():
         if parameter.kind is inspect.Parameter.VAR_KEYWORD:  # `glow_options` of `whitening_glow`
