@@ -40,8 +40,7 @@ def standardize(vectors: np.ndarray) -> Transform:
     constant = np.flatnonzero(std <= 1e-12 * np.abs(x).max(axis=0))
     if constant.size:
         raise FlowjaxError(
-            f"vectors: expected every dimension to vary, got {constant.size} constant ones, the "
-            f"first of them dimension {constant[0]}"
+            f"vectors: expected no constant dimension, got {len(constant)}, first {constant[0]}"
         )
     return lambda v: (_like(v, x) - mean) / std
 
@@ -129,9 +128,7 @@ def whiten(vectors: np.ndarray, k: int | None = None) -> Transform:
     values, columns = _eigenvectors((x - mean).T @ (x - mean) / len(x))
     rank = int((values > values[0] * x.shape[1] * np.finfo(np.float64).eps).sum())
     if rank < k:
-        raise FlowjaxError(
-            f"vectors: expected variance in {k} dimensions, got {rank} from {len(x)}"
-        )
+        raise FlowjaxError(f"vectors: expected variance in {k} dimensions, got {rank}")
     matrix = columns[:, :k] / np.sqrt(values[:k])
     return lambda v: (_like(v, x) - mean) @ matrix
 

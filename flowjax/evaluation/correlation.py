@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from flowjax.errors import FlowjaxError
@@ -23,13 +25,21 @@ def check_vectors(name: str, vectors: np.ndarray) -> np.ndarray:
     matrix = np.asarray(vectors, dtype=np.float64)
     if matrix.ndim != 2 or 0 in matrix.shape:
         raise FlowjaxError(f"{name}: expected shape (n, d), got {matrix.shape}")
-    bad = np.flatnonzero(~np.isfinite(matrix).all(axis=1))
-    if bad.size:
-        raise FlowjaxError(
-            f"{name}: expected finite numbers, got NaN or infinity in {bad.size} of {len(matrix)} "
-            f"rows, the first of them row {bad[0]}"
-        )
+    refuse_rows(name, ~np.isfinite(matrix).all(axis=1), "finite numbers, got NaN or infinity")
     return matrix
+
+
+def refuse_rows(name: str, bad: Any, expected: str) -> None:
+    """Raises `FlowjaxError` if a row is bad.
+
+    Args:
+        name: name of the vectors in the error message.
+        bad: True for each bad row, shape (n,).
+        expected: property of a good row, and the property of a bad one.
+    """
+    if bad.any():
+        first = int(np.argmax(bad))
+        raise FlowjaxError(f"{name}: expected {expected} in {bad.sum()} rows, first {first}")
 
 
 def cosine(vectors1: np.ndarray, vectors2: np.ndarray) -> np.ndarray:
@@ -127,12 +137,7 @@ def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def _scaled(name: str, matrix: np.ndarray) -> np.ndarray:
     """Divides each row by a power of two near its largest entry: exact, and without overflow."""
     largest = np.abs(matrix).max(axis=1, keepdims=True)
-    zero = np.flatnonzero(largest[:, 0] == 0.0)
-    if zero.size:
-        raise FlowjaxError(
-            f"{name}: expected rows of non-zero length, got {zero.size} of zeros, the first of "
-            f"them row {zero[0]}: their cosine is undefined"
-        )
+    refuse_rows(name, largest[:, 0] == 0.0, "rows of non-zero length, got zeros")
     return np.ldexp(matrix, -np.frexp(largest)[1])
 
 
@@ -143,8 +148,5 @@ def _sample(values: np.ndarray, name: str) -> np.ndarray:
     if not np.isfinite(sample).all():
         raise FlowjaxError(f"{name}: expected finite numbers, got NaN or infinity")
     if np.ptp(sample) <= CONSTANT * max(1.0, float(np.abs(sample).max())):
-        raise FlowjaxError(
-            f"{name}: expected numbers that differ, got {sample.size} times {sample[0]:.6g}: "
-            "their correlation is undefined"
-        )
+        raise FlowjaxError(f"{name}: expected numbers that differ, got only {sample[0]:.6g}")
     return sample

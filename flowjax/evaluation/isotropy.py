@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from flowjax.errors import FlowjaxError
-from flowjax.evaluation.correlation import check_vectors, cosine
+from flowjax.evaluation.correlation import check_vectors, cosine, refuse_rows
 
 _BLOCK = 1024  # rows per block of the pairwise distances
 
@@ -198,8 +198,7 @@ def _rows(vectors: np.ndarray) -> np.ndarray:
 
 def _unit(x: np.ndarray) -> np.ndarray:
     norms = np.linalg.norm(x, axis=1, keepdims=True)
-    if (norms == 0.0).any():
-        raise FlowjaxError(f"vectors: expected no row of zeros, got {(norms == 0.0).sum()}")
+    refuse_rows("vectors", norms[:, 0] == 0.0, "rows of non-zero length, got zeros")
     return x / norms
 
 

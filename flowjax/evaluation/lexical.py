@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 
 import numpy as np
 
@@ -38,30 +39,25 @@ def edit_distances(
         array([0.333])
     """
     if len(sentences1) != len(sentences2):
-        raise FlowjaxError(
-            f"sentences2: expected {len(sentences1)} sentences like sentences1, "
-            f"got {len(sentences2)}"
-        )
+        n, m = len(sentences1), len(sentences2)
+        raise FlowjaxError(f"sentences2: expected {n} sentences like sentences1, got {m}")
     if unit not in ("character", "word"):
         raise FlowjaxError(f"unit: expected 'character' or 'word', got {unit!r}")
     codes: dict[str, int] = {}
 
-    def encode(sentence: str) -> np.ndarray:
+    def encode(sentence: str) -> list[int]:
         units = sentence.split() if unit == "word" else sentence
-        return np.array([codes.setdefault(u, len(codes)) for u in units], dtype=np.int32)
+        return [codes.setdefault(u, len(codes)) for u in units]
 
     first, second = [encode(s) for s in sentences1], [encode(s) for s in sentences2]
-    lengths = np.array([[len(a), len(b)] for a, b in zip(first, second, strict=True)])
-    lengths = lengths.reshape(-1, 2)
+    longer = np.array([max(len(a), len(b)) for a, b in zip(first, second, strict=True)])
     distances = np.zeros(len(first))
     # Sentences of similar length need little padding.
-    order = np.argsort(lengths.max(axis=1), kind="stable")
+    order = np.argsort(longer, kind="stable")
     for start in range(0, len(order), _BATCH):
         batch = order[start : start + _BATCH]
         distances[batch] = _levenshtein([first[i] for i in batch], [second[i] for i in batch])
-    if normalize:
-        return distances / np.maximum(lengths.max(axis=1), 1)
-    return distances
+    return distances / np.maximum(longer, 1) if normalize else distances
 
 
 def lexical_correlations(
@@ -105,7 +101,7 @@ def lexical_correlations(
     }
 
 
-def _levenshtein(first: list[np.ndarray], second: list[np.ndarray]) -> np.ndarray:
+def _levenshtein(first: list[list[int]], second: list[list[int]]) -> np.ndarray:
     """Returns the distances of a batch of pairs by dynamic programming over all pairs at once."""
     a, rows = _padded(first, -1)
     b, columns = _padded(second, -2)  # the padding of `a` and `b` must differ
@@ -124,9 +120,6 @@ def _levenshtein(first: list[np.ndarray], second: list[np.ndarray]) -> np.ndarra
     return results
 
 
-def _padded(rows: list[np.ndarray], fill: int) -> tuple[np.ndarray, np.ndarray]:
-    lengths = np.array([len(row) for row in rows])
-    matrix = np.full((len(rows), lengths.max()), fill, dtype=np.int32)
-    for row, values in zip(matrix, rows, strict=True):
-        row[: len(values)] = values
-    return matrix, lengths
+def _padded(rows: list[list[int]], fill: int) -> tuple[np.ndarray, np.ndarray]:
+    columns = np.array(list(zip_longest(*rows, fillvalue=fill)), np.int32)
+    return columns.reshape(-1, len(rows)).T, np.array([len(row) for row in rows])

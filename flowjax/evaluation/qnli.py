@@ -32,9 +32,7 @@ def roc_auc(scores: np.ndarray, labels: np.ndarray) -> float:
         raise FlowjaxError("scores: expected finite numbers, got NaN or infinity")
     found = np.unique(labels)
     if not np.array_equal(found, [0.0, 1.0]):
-        raise FlowjaxError(
-            f"labels: expected both 0 and 1, and nothing else, got {found.tolist()}"
-        )
+        raise FlowjaxError(f"labels: expected both 0 and 1 and no other, got {found.tolist()}")
     positive = labels == 1.0
     n_pos, n_neg = int(positive.sum()), int((~positive).sum())
     rank_sum = average_ranks(scores)[positive].sum()

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from flowjax.errors import FlowjaxError
 from flowjax.evaluation.tasks import Pairs, PairTask
-from flowjax.files.tables import json_text, read_cells, read_json, read_table
+from flowjax.files.tables import Row, json_text, read_cells, read_json, read_table
 from flowjax.files.text import read_lines
 
 QNLI_LABELS = {"entailment": 1.0, "1": 1.0, "not_entailment": 0.0, "0": 0.0}
 _COLUMNS = ("score", "sentence1", "sentence2")
-Row = tuple[int, str, str, str]  # line number, score or label, first sentence, second sentence
 
 
 def read_stsb(path: Path) -> Pairs:
@@ -25,15 +23,7 @@ def read_stsb(path: Path) -> Pairs:
     The columns are genre, file, year, id, score, sentence1, sentence2 [, licence fields]. They are
     separated by tabs in spite of the suffix .csv, and never quoted.
     """
-    rows = []
-    for number, cells in read_cells(_lines(path), path, tabs=True):
-        if len(cells) < 7:
-            raise FlowjaxError(
-                f"{path}: line {number}: expected at least 7 tab-separated columns, "
-                f"got {len(cells)}"
-            )
-        rows.append((number, cells[4], cells[5], cells[6]))
-    return _pairs(rows, path)
+    return _pairs(((n, row[4:7]) for n, row in read_cells(_lines(path), path, tabs=True)), path)
 
 
 def read_sick(path: Path) -> Pairs:
@@ -44,13 +34,11 @@ def read_sick(path: Path) -> Pairs:
 def read_qnli(path: Path) -> Pairs:
     """Returns the pairs of a GLUE QNLI file (TSV): question, sentence, and 1 for entailment."""
     rows = []
-    for number, label, question, sentence in _table(path, ("label", "question", "sentence")):
+    for number, (label, *texts) in _table(path, ("label", "question", "sentence")):
         if label not in QNLI_LABELS:
-            raise FlowjaxError(
-                f"{path}: line {number}: expected the label entailment or not_entailment, "
-                f"got {label!r}"
-            )
-        rows.append((number, str(QNLI_LABELS[label]), question, sentence))
+            wanted = "the label entailment or not_entailment"
+            raise FlowjaxError(f"{path}: line {number}: expected {wanted}, got {label!r}")
+        rows.append((number, [str(QNLI_LABELS[label]), *texts]))
     return _pairs(rows, path)
 
 
@@ -79,20 +67,19 @@ def read_sts_year(folder: Path) -> tuple[dict[str, Pairs], list[str]]:
     ]
     subsets = {}
     for name, path in inputs.items():
-        if name not in golds:
-            raise FlowjaxError(
-                f"{path}: expected its gold scores in STS.gs.{name}.txt, got no file"
-            )
-        lines, scores = _lines(path), _lines(golds[name])
-        if len(lines) != len(scores):
-            raise FlowjaxError(
-                f"{golds[name]}: expected as many gold scores as {path} has pairs, {len(lines)}, "
-                f"got {len(scores)}"
-            )
-        pairs = _pairs(_aligned(lines, scores, path), path, golds[name])
+        gold = golds.get(name)
+        if gold is None:
+            raise FlowjaxError(f"{path}: expected gold scores in STS.gs.{name}.txt, got no file")
+        lines, scores = _lines(path), _lines(gold)
+        n, m = len(lines), len(scores)
+        if n != m:
+            raise FlowjaxError(f"{gold}: expected {n} gold scores like pairs in {path}, got {m}")
+        # STS16 has two more columns, the sources of the sentences.
+        cells = ([x, *line.split("\t")[:2]] for x, line in zip(scores, lines, strict=True))
+        pairs = _pairs(enumerate(cells, 1), path, gold)
         if pairs.skipped:
             notes.append(
-                f"{name}: {pairs.skipped} of {len(lines)} pairs have no gold score and are skipped"
+                f"{name}: {pairs.skipped} of {n} pairs have no gold score and are skipped"
             )
         if len(pairs):
             subsets[name] = pairs
@@ -123,12 +110,12 @@ def load_pairs(path: str | Path, *, name: str | None = None, split: str = "test"
         array([4.5])
     """
     path = Path(path)
-    table = partial(_table, wanted=_COLUMNS)
-    readers = {".tsv": table, ".txt": table, ".csv": partial(table, tabs=False)}
     suffix = path.suffix.lower()
-    if suffix != ".jsonl" and suffix not in readers:
+    if suffix not in (".tsv", ".txt", ".csv", ".jsonl"):
         raise FlowjaxError(f"{path}: expected a .tsv, .csv or .jsonl file, got {path.suffix!r}")
-    pairs = _pairs(_json_rows(path) if suffix == ".jsonl" else readers[suffix](path), path)
+    lines = suffix == ".jsonl"
+    rows = _json_rows(path) if lines else _table(path, _COLUMNS, tabs=suffix != ".csv")
+    pairs = _pairs(rows, path)
     if not len(pairs):
         raise FlowjaxError(f"{path}: expected scored pairs, got none")
     name = name or path.stem
@@ -149,57 +136,41 @@ def _named(folder: Path, prefix: str) -> dict[str, Path]:
     return found
 
 
-def _aligned(lines: list[str], scores: list[str], path: Path) -> Iterator[Row]:
-    for number, (line, score) in enumerate(zip(lines, scores, strict=True), start=1):
-        cells = line.split("\t")  # STS16 has two more columns, the sources of the sentences
-        if len(cells) < 2:
-            raise FlowjaxError(
-                f"{path}: line {number}: expected two sentences with a tab between, got {line!r}"
-            )
-        yield number, score, cells[0], cells[1]
-
-
 def _table(path: Path, wanted: tuple[str, ...], *, tabs: bool = True) -> Iterator[Row]:
     header, rows = read_table(_lines(path), path, tabs=tabs)
     names = [name.strip() for name in header]
     if not set(wanted) <= set(names):
-        raise FlowjaxError(
-            f"{path}: line 1: expected a header with the columns {', '.join(wanted)}, "
-            f"got {header!r}"
-        )
-    score, first, second = (names.index(name) for name in wanted)
+        raise FlowjaxError(f"{path}: line 1: expected columns {', '.join(wanted)}, got {header}")
+    places = [names.index(name) for name in wanted]
     for number, cells in rows:
-        yield number, cells[score], cells[first], cells[second]
+        yield number, [cells[place] for place in places]
 
 
 def _json_rows(path: Path) -> Iterator[Row]:
     for number, row in read_json(_lines(path), path):
         if not isinstance(row, dict) or not set(_COLUMNS) <= set(row):
-            raise FlowjaxError(
-                f"{path}: line {number}: expected an object with the keys {', '.join(_COLUMNS)}, "
-                f"got {str(row)[:80]}"
-            )
-        first, second = (json_text(row[key], path, number, repr(key)) for key in _COLUMNS[1:])
-        yield number, "" if row["score"] is None else str(row["score"]), first, second
+            got = str(row)[:80]
+            raise FlowjaxError(f"{path}: line {number}: expected keys {_COLUMNS}, got {got}")
+        score = "" if row["score"] is None else str(row["score"])
+        yield number, [score, *(json_text(row[k], path, number, repr(k)) for k in _COLUMNS[1:])]
 
 
 def _pairs(rows: Iterable[Row], path: Path, gold_path: Path | None = None) -> Pairs:
-    scored, unscored = [], []
-    for number, score, first, second in rows:
-        first, second = first.strip(), second.strip()
-        if not score.strip():
+    scored, gold, unscored = [], [], []
+    for number, cells in rows:
+        where = f"{path}: line {number}: expected"
+        if len(cells) < 3:
+            raise FlowjaxError(f"{where} a score and two sentences, got {len(cells)} of 3")
+        score, first, second = (cell.strip() for cell in cells)
+        if not score:
             unscored.append((first, second))
             continue
-        value = _score(score, gold_path or path, number)
+        gold.append(_score(score, gold_path or path, number))
         if not first or not second:
-            raise FlowjaxError(f"{path}: line {number}: expected two sentences, got an empty one")
-        scored.append((first, second, value))
-    return Pairs(
-        tuple(row[0] for row in scored),
-        tuple(row[1] for row in scored),
-        np.array([row[2] for row in scored], dtype=np.float64),
-        tuple(unscored),
-    )
+            raise FlowjaxError(f"{where} two sentences, got an empty one")
+        scored.append((first, second))
+    firsts, seconds = zip(*scored, strict=True) if scored else ((), ())
+    return Pairs(firsts, seconds, np.array(gold), tuple(unscored))
 
 
 def _score(text: str, path: Path, number: int) -> float:

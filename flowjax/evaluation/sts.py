@@ -116,12 +116,10 @@ def evaluate_vectors(
             if task.grouped:
                 cosines = {name: lookup.cosines(pairs) for name, pairs in subsets.items()}
                 results[split] = _grouped(cosines, subsets)
-            elif task.metric == "auc":
-                pairs = task.pairs(split)
-                results[split] = score_auc(lookup.cosines(pairs), pairs.gold)
             else:
                 pairs = task.pairs(split)
-                results[split] = score_similarities(lookup.cosines(pairs), pairs.gold)
+                score = score_auc if task.metric == "auc" else score_similarities
+                results[split] = score(lookup.cosines(pairs), pairs.gold)
         except FlowjaxError as error:
             raise FlowjaxError(f"{task.name} {split}: {error}") from error
     return results
@@ -142,20 +140,15 @@ class Lookup:
 
     def __init__(self, sentences: Sequence[str], vectors: np.ndarray) -> None:
         self.vectors = check_vectors("vectors", vectors)
-        if len(self.vectors) != len(sentences):
-            raise FlowjaxError(
-                f"vectors: expected one row for each of {len(sentences)} sentences, "
-                f"got shape {self.vectors.shape}"
-            )
+        n = len(self.vectors)
+        if n != len(sentences):
+            raise FlowjaxError(f"vectors: expected {len(sentences)} rows like sentences, got {n}")
         self.rows = {s: i for i, s in reversed(list(enumerate(sentences)))}
 
     def __getitem__(self, sentences: Sequence[str]) -> np.ndarray:
         missing = [s for s in sentences if s not in self.rows]
         if missing:
-            raise FlowjaxError(
-                f"vectors: expected one for every sentence, got none for {len(missing)}, "
-                f"the first of them {missing[0][:60]!r}"
-            )
+            raise FlowjaxError(f"vectors: expected one per sentence, got none for {missing[0]!r}")
         return self.vectors[np.array([self.rows[s] for s in sentences], dtype=np.intp)]
 
     def cosines(self, pairs: Pairs) -> np.ndarray:
@@ -170,11 +163,10 @@ def _grouped(similarities: Mapping[str, np.ndarray], subsets: Mapping[str, Pairs
             each[name] = score_similarities(similarities[name], pairs.gold)
         except FlowjaxError as error:
             raise FlowjaxError(f"subset {name}: {error}") from error
-    sizes = np.array([scores["pairs"] for scores in each.values()], dtype=np.float64)
-    total = int(sizes.sum())
+    sizes = [scores["pairs"] for scores in each.values()]
 
-    def averaged(weights: np.ndarray) -> Scores:
-        return {"pairs": total} | {
+    def averaged(weights: list[float] | None) -> Scores:
+        return {"pairs": sum(sizes)} | {
             key: float(np.average([scores[key] for scores in each.values()], weights=weights))
             for key in ("spearman", "pearson")
         }
@@ -183,7 +175,7 @@ def _grouped(similarities: Mapping[str, np.ndarray], subsets: Mapping[str, Pairs
     gold = np.concatenate([pairs.gold for pairs in subsets.values()])
     return {
         "all": score_similarities(pooled, gold),
-        "mean": averaged(np.ones_like(sizes)),
+        "mean": averaged(None),
         "wmean": averaged(sizes),
         "subsets": each,
     }

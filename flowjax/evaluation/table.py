@@ -9,6 +9,8 @@ and `subsets`. Every row of a table has the name of its aggregation.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any
 
@@ -124,23 +126,19 @@ def rich_table(
     table.collapse_padding = True
     for position, name in enumerate(header):
         table.add_column(name, justify="left" if position < 3 else "right", no_wrap=True)
-    previous = None
-    for row in rows:
-        # A rule separates the tasks; the name of a task is printed once.
-        if previous is not None and row[0] != previous:
-            table.add_section()
-        table.add_row(row[0] if row[0] != previous else "", *row[1:])
-        previous = row[0]
+    # A rule separates the tasks; the name of a task is printed once.
+    for task, group in groupby(rows, key=itemgetter(0)):
+        for i, row in enumerate(group):
+            table.add_row("" if i else task, *row[1:])
+        table.add_section()
     return table
 
 
-def _leaves(scores: Mapping[str, Any], subsets: bool) -> list[tuple[str, dict[str, Any]]]:
-    if "subsets" not in scores and not any(name in scores for name in AGGREGATIONS):
-        return [(SINGLE, dict(scores))]
-    leaves = [(name, dict(scores[name])) for name in AGGREGATIONS if name in scores]
+def _leaves(scores: Mapping[str, Any], subsets: bool) -> list[tuple[str, Any]]:
+    leaves = [(name, scores[name]) for name in AGGREGATIONS if name in scores]
     if subsets:
-        leaves += [(f"subset {name}", dict(s)) for name, s in scores.get("subsets", {}).items()]
-    return leaves
+        leaves += [(f"subset {name}", leaf) for name, leaf in scores.get("subsets", {}).items()]
+    return leaves or [(SINGLE, scores)]
 
 
 def _grid(

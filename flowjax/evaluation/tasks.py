@@ -38,14 +38,10 @@ class Pairs:
         object.__setattr__(self, "gold", gold)
         n = len(self.sentences1)
         if len(self.sentences2) != n or gold.shape != (n,):
-            raise FlowjaxError(
-                f"pairs: expected {n} second sentences and gold of shape ({n},), "
-                f"got {len(self.sentences2)} and {gold.shape}"
-            )
+            got = f"{len(self.sentences2)} and {gold.shape}"
+            raise FlowjaxError(f"pairs: expected {n} second sentences and gold scores, got {got}")
         if not np.isfinite(gold).all():
-            raise FlowjaxError(
-                f"gold: expected finite scores, got {(~np.isfinite(gold)).sum()} that are not"
-            )
+            raise FlowjaxError("gold: expected finite scores, got NaN or infinity")
 
     def __len__(self) -> int:
         return len(self.sentences1)

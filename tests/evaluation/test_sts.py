@@ -140,11 +140,9 @@ def test_errors_name_task_split_and_subset():
         ValueError, match="sts12 test: subset MSRvid: similarity: expected numbers"
     ):
         evaluate_task(task, lambda s: vectors)
-    with pytest.raises(
-        ValueError, match=r"expected one row for each of 2 sentences, got .*\(3, 2"
-    ):
+    with pytest.raises(ValueError, match="vectors: expected 2 rows like sentences, got 3"):
         evaluate_task(task, lambda s: np.ones((3, 2)))
-    with pytest.raises(ValueError, match="got none for 1, the first of them 'z'"):
+    with pytest.raises(ValueError, match="got none for 'z'"):
         Lookup(["a", "b"], vectors).cosines(Pairs(("a",), ("z",), [1.0]))
 
 
