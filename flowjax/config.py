@@ -138,7 +138,7 @@ class TrainConfig:
     weight_decay: float = 0.0
     """Decoupled weight decay (AdamW)."""
     clip_norm: float | None = 1.0
-    """Maximum global norm of the gradient; none turns clipping off."""
+    """Maximum global norm of the gradient; none disables clipping."""
     optimizer: str = "adam"
     """Optimizer: adam, or adam_uncorrected (Adam without bias correction on the loss of the
     released BERT-flow code, the bits per dimension summed over the two sentences of a pair)."""
@@ -245,7 +245,7 @@ class PretrainTrain:
     validate_every: int = 250
     """Steps between measurements of the held-out loss."""
     export_every: int = 0
-    """Steps between exports of the encoder to encoders/STEP; 0 turns them off."""
+    """Steps between exports of the encoder to encoders/STEP; 0 disables them."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -143,7 +143,7 @@ def _add_flag(
     options: dict[str, Any] = {"help": doc.replace("%", "%%"), "dest": path, "required": required}
     if hint is bool:
         off = re.sub(r"([^.]+)$", r"no-\1", names[0].removeprefix("--"))
-        off_help = f"Turn {names[0]} off." if default else argparse.SUPPRESS
+        off_help = f"Disable {names[0]}." if default else argparse.SUPPRESS
         return [
             parser.add_argument(*names, action="store_true", **options),
             parser.add_argument(f"--{off}", action="store_false", dest=path, help=off_help),

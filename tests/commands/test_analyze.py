@@ -1,4 +1,4 @@
-"""`flowjax analyze`: the page, the numbers behind it, and one clear line for each mistake."""
+"""Tests of `flowjax analyze`: the report, its metrics, and one line for each error."""
 
 import csv
 import json
@@ -37,16 +37,16 @@ def page(analyzed):
 
 
 def fails(capsys, *argv):
-    """The one line of a command that must fail as a user's mistake."""
+    """Runs a command that must fail with exit code 2 and returns its line of error."""
     capsys.readouterr()
     assert main([str(a) for a in argv]) == 2
-    said = capsys.readouterr().err
-    lines = [line for line in said.splitlines() if line.startswith("flowjax analyze:")]
-    assert len(lines) == 1 and "Traceback" not in said, said
+    error = capsys.readouterr().err
+    lines = [line for line in error.splitlines() if line.startswith("flowjax analyze:")]
+    assert len(lines) == 1 and "Traceback" not in error, error
     return lines[0]
 
 
-def test_the_folder_holds_what_it_names(analyzed, data):
+def test_the_folder_has_the_files_that_it_lists(analyzed, data):
     assert sorted(data["files"]) == sorted(p.name for p in analyzed.iterdir())
     assert {"index.html", "isotropy.csv", "baselines.csv", "lexical.csv", "words.csv"} <= {
         *data["files"]
@@ -55,7 +55,7 @@ def test_the_folder_holds_what_it_names(analyzed, data):
         assert file.read_bytes().startswith(b"\x89PNG")
 
 
-def test_the_page_asks_nothing_of_the_network(analyzed, page):
+def test_the_page_has_no_external_addresses(analyzed, page):
     assert page.addresses
     for address in page.addresses:
         assert address.startswith(("data:", "#")), address[:60]
@@ -64,7 +64,7 @@ def test_the_page_asks_nothing_of_the_network(analyzed, page):
     assert "://" not in (analyzed / "index.html").read_text("utf-8")
 
 
-def test_the_pages_numbers_are_those_of_the_json_and_the_csv(analyzed, page, data):
+def test_the_tables_of_page_json_and_csv_agree(analyzed, page, data):
     assert set(page.tables) == set(data["tables"])
     for name, table in data["tables"].items():
         head, *body = page.tables[name]
@@ -87,7 +87,7 @@ def model(tiny_run):
     return BertFlow.load(tiny_run[0])
 
 
-def test_isotropy_is_that_of_the_runs_own_vectors(tiny_run, model, data):
+def test_isotropy_is_measured_on_the_vectors_of_the_run(tiny_run, model, data):
     rows = {row["vectors"]: row for row in data["tables"]["isotropy"]["rows"]}
     assert list(rows) == ["plain", "standardize", "whitening", "glow"]
     some = run_vectors(model, tiny_run[0]).take(300)
@@ -97,12 +97,12 @@ def test_isotropy_is_that_of_the_runs_own_vectors(tiny_run, model, data):
     assert rows["plain"]["mean_cosine"] > rows["glow"]["mean_cosine"]
 
 
-def test_baselines_agree_with_what_evaluate_says(tiny_run, model, data):
+def test_baselines_agree_with_evaluate(tiny_run, model, data):
     results = compare(model, [load_pairs(tiny_run[2])])["results"]["pairs"]["test"]
     rows = {r["method"]: r["pairs_test"] for r in data["tables"]["baselines"]["rows"]}
     assert rows["plain"] == pytest.approx(results["plain"]["spearman"], abs=1e-6)
     assert rows["glow (fitted flow)"] == pytest.approx(results["glow"]["spearman"], abs=1e-6)
-    # Elsewhere in float32 and from streamed moments: ranks of near-equal cosines may differ.
+    # `evaluate` computes in float32 from streamed moments; ranks of close cosines may differ.
     assert rows["standardize (SN)"] == pytest.approx(results["standardize"]["spearman"], abs=0.05)
     assert {"NATSV k=1", "NATSV k=10", "SN + NATSV k=1", "SN + NATSV k=6"} < {*rows}
     lexical = {r["measure"]: r for r in data["tables"]["lexical"]["rows"]}
@@ -110,13 +110,13 @@ def test_baselines_agree_with_what_evaluate_says(tiny_run, model, data):
     assert lexical["glow"]["gold"] == pytest.approx(results["glow"]["spearman"], abs=1e-6)
 
 
-def test_a_baseline_that_cannot_be_fitted_is_said():
+def test_a_baseline_that_cannot_be_fitted_is_noted():
     few = np.random.default_rng(0).normal(size=(40, 60))
     table = measures.baseline_table(few, [], "glow", lambda x: x)
     assert "whitening: not defined for these vectors" in " ".join(table.notes)
 
 
-def test_words_are_ranked_by_the_runs_sentences_or_it_says_how(model, data, monkeypatch):
+def test_words_are_ranked_by_count_or_by_token_id(model, data, monkeypatch):
     assert "by count in the 400 sentences" in " ".join(data["tables"]["words"]["notes"])
     norms = [row["norm"] for row in data["tables"]["words"]["rows"]]
     assert all(norm > 0 for norm in norms)
@@ -151,7 +151,7 @@ def test_without_a_store_the_embedded_sample_is_encoded(tiny_run):
     assert "embedded sample" in found.description
 
 
-def test_sentences_that_are_not_the_stores_are_not_taken(tiny_run):
+def test_sentences_of_another_store_are_ignored(tiny_run):
     folder, text, _ = tiny_run
     lines = text.read_text("utf-8").splitlines()
     assert run_vectors(None, folder, lines).sentences == lines
@@ -175,12 +175,14 @@ def test_the_same_run_gives_the_same_page(tiny_run, analyzed):
     assert (analyzed / "index.html").read_text("utf-8").replace(" --overwrite", "") == before
 
 
-def test_mistakes_are_one_line(tiny_run, tmp_path, capsys):
+def test_an_error_gives_one_line(tiny_run, tmp_path, capsys):
     run, out = tiny_run[0], tmp_path / "new"
     assert "expected a model folder" in fails(capsys, "analyze", tmp_path / "no", "--out", out)
     assert "--tasks nosuch" in fails(capsys, "analyze", run, "--out", out, "--tasks", "nosuch")
     assert "--data-dir" in fails(capsys, "analyze", run, "--out", out, "--tasks", "stsb")
-    assert "--rows 1" in fails(capsys, "analyze", run, "--out", out, "--rows", "1")
+    assert "--rows: expected at least 2, got 1" in fails(
+        capsys, "analyze", run, "--out", out, "--rows", "1"
+    )
     twice = fails(capsys, "analyze", run, "--out", out, "--tasks", "sample,sample")
     assert "different names" in twice
     assert not out.exists()

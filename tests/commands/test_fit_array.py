@@ -1,4 +1,4 @@
-"""The command on rows of numbers: fit, sample, score, plot."""
+"""Tests of the command on arrays: fit-array, sample, score, plot."""
 
 import json
 
@@ -18,7 +18,7 @@ def data(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def run(data):
-    """The default flow on two columns."""
+    """Run folder of the default flow on two columns."""
     argv = ["fit-array", data, "--out", data.parent / "run", "--train.steps", 60,
             "--train.validation", 0.2]  # fmt: skip
     assert main([str(a) for a in argv]) == 0
@@ -34,7 +34,7 @@ def test_sample_and_plot(data, run, tmp_path):
     assert (run / "curves.png").stat().st_size > 5000
 
 
-def test_score_gives_each_row_its_log_density(data, run, capsys):
+def test_score_prints_the_log_density_of_each_row(data, run, capsys):
     flow, params = flowjax.load_flow(run)
     expected = flow.log_prob(params, np.load(data))
     assert main(["score", str(run), str(data)]) == 0
@@ -45,17 +45,17 @@ def test_score_gives_each_row_its_log_density(data, run, capsys):
     assert last["row"] == 499 and abs(last["log_prob"] - float(expected[499])) < 1e-3
 
 
-BAD = {
+INVALID = {
     "nan.npy": (np.where(np.arange(27).reshape(9, 3) == 14, np.nan, 1.0), "row 4, column 2"),
     "flat.npy": (np.ones(5), "expected rows of shape"),
     "none.npy": (None, "none.npy"),
-    "text.npy": ("hello", "expected a .npy array: it is something else"),
+    "text.npy": ("hello", "expected a .npy array, got: another kind of file"),
 }
 
 
-@pytest.mark.parametrize("name", BAD)
-def test_bad_rows_are_one_line(name, run, tmp_path, capsys):
-    rows, said = BAD[name]
+@pytest.mark.parametrize("name", INVALID)
+def test_invalid_arrays_give_one_line(name, run, tmp_path, capsys):
+    rows, message = INVALID[name]
     if isinstance(rows, str):
         (tmp_path / name).write_text(rows)
     elif rows is not None:
@@ -64,27 +64,26 @@ def test_bad_rows_are_one_line(name, run, tmp_path, capsys):
     for argv in (["fit-array", file, "--out", str(out)], ["score", str(run), file]):
         assert main(argv) == 2
         lines = capsys.readouterr().err.splitlines()
-        assert len(lines) == 1 and said in lines[0], lines
+        assert len(lines) == 1 and message in lines[0], lines
     assert not out.exists()
 
 
-MISTAKES = {
+ERRORS = {
     "patience": "patience: expected validation too",
     "batch-size": "batch_size: expected an integer of at least 1, got 0",
     "optimizer": "train.optimizer: expected adam",
 }
 
 
-@pytest.mark.parametrize("name", MISTAKES)
-def test_a_mistake_in_a_flag_leaves_no_run(name, data, tmp_path, capsys):
-    """Else the command would be refused once it is right."""
+@pytest.mark.parametrize("name", ERRORS)
+def test_an_invalid_option_leaves_no_run_folder(name, data, tmp_path, capsys):
     value = {"patience": "2", "batch-size": "0", "optimizer": "sgd"}[name]
     out = tmp_path / "run"
     assert main(["fit-array", str(data), f"--train.{name}", value, "--out", str(out)]) == 2
-    assert MISTAKES[name] in capsys.readouterr().err and not out.exists()
+    assert ERRORS[name] in capsys.readouterr().err and not out.exists()
 
 
-def test_rows_of_another_width_are_refused(run, tmp_path, capsys):
+def test_rows_of_another_width_raise(run, tmp_path, capsys):
     np.save(tmp_path / "w.npy", np.ones((4, 3)))
     assert main(["score", str(run), str(tmp_path / "w.npy")]) == 2
     assert "w.npy: expected (n, 2), got (n, 3)" in capsys.readouterr().err

@@ -130,7 +130,7 @@ def test_help_has_every_field_with_its_text_and_default(capsys):
     assert "Name with 100 % of two lines. (default: a)" in text
     assert "--table.batch-size INT (default: 16)" in text
     assert "--table.mode fast|slow (default: fast)" in text
-    assert "Turn --table.bias off." in text and "--no-overwrite" not in text
+    assert "Disable --table.bias." in text and "--no-overwrite" not in text
 
 
 def test_help_of_fields_without_a_docstring_comes_from_their_metadata():

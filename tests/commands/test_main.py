@@ -26,7 +26,7 @@ def text(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory, text):
-    """A small finished run."""
+    """Folder of a short finished run."""
     out = tmp_path_factory.mktemp("runs") / "mine"
     assert main(["fit", "--data", str(text), "--out", str(out), "--train.steps", "30"]) == 0
     return out
@@ -259,9 +259,9 @@ def test_help_of_every_command(capsys, monkeypatch):
     for name in COMMANDS:
         assert name in page
         assert main([name, "--help"]) == 0
-        page = capsys.readouterr().out
-        assert f"usage: flowjax {name}" in page
-        assert max(map(len, page.splitlines())) <= 80
+        flags = capsys.readouterr().out
+        assert f"usage: flowjax {name}" in flags
+        assert max(map(len, flags.splitlines())) <= 80
 
 
 def test_version(capsys):
