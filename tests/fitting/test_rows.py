@@ -33,7 +33,7 @@ def test_a_share_has_its_rows_context():
 
 def test_a_source_brings_its_own_context():
     assert "context" in rows_of(ArraySource(X, C), None, 4).take(np.arange(2))
-    with pytest.raises(ValueError, match="context: expected none beside data that is a source"):
+    with pytest.raises(ValueError, match="context: expected None, because data is a source"):
         rows_of(ArraySource(X), C, 4)
 
 
@@ -62,7 +62,7 @@ BAD = {
     ),
     "a share's context": (
         {"steps": 1, "context": C, "validation": 0.2, "validation_context": C},
-        "validation_context: expected rows in validation",
+        "validation_context: expected an array in validation",
     ),
     "accumulate": ({"steps": 1, "accumulate": 0}, "accumulate: expected an integer"),
     "validations": (
