@@ -89,9 +89,7 @@ class ArraySource:
 
     def read(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         """Returns `take(rows)`, or an empty dict if the rows are resident."""
-        if self.resident is not None:
-            return {}
-        return self.take(rows)
+        return {} if self.resident is not None else self.take(rows)
 
     def blocks(self, size: int, shard: Shard = (0, 1)) -> Iterator[np.ndarray]:
         """Yields the rows of a shard in their order, in blocks of at most `size` rows."""
@@ -133,9 +131,7 @@ def open_rows(data: Any, name: str = "data", columns: str | None = None) -> np.n
 
         return EmbeddingStore.open(path).vectors
     if not path.is_file():
-        raise FlowjaxError(
-            f"{data}: expected a .npy or .parquet file or an embedding store, found none"
-        )
+        raise FlowjaxError(f"{data}: expected a .npy or .parquet file or an embedding store")
     if path.suffix == ".parquet":
         from flowjax.data.parquet import read_rows
 
@@ -180,10 +176,8 @@ def check_rows(rows: Any, name: str = "data") -> np.ndarray:
     if first < len(rows):
         column = int(np.argmin(_finite(rows[first])))
         value = rows[first, column]
-        limit = " in float32" if np.isfinite(value) else ""
-        raise FlowjaxError(
-            f"{name}: expected finite numbers{limit}, got {value} at row {first}, column {column}"
-        )
+        limit, place = " in float32" if np.isfinite(value) else "", f"row {first}, column {column}"
+        raise FlowjaxError(f"{name}: expected finite numbers{limit}, got {value} at {place}")
     return rows
 
 

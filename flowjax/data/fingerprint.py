@@ -34,8 +34,7 @@ class Fingerprint:
     def add_file(self, path: Path) -> None:
         """Adds the bytes of a file."""
         with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                self._digest.update(block)
+            hashlib.file_digest(file, lambda: self._digest)
 
     def __str__(self) -> str:
         return self._digest.hexdigest()[:16]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -78,28 +79,34 @@ def read_parquet(path: str | Path, column: str | None = None) -> Iterator[str]:
         FlowjaxError: the file is not Parquet, the column is missing or is not text, or pyarrow is
             not installed.
     """
-    arrow, parquet = need_pyarrow("reading")
-    try:
-        file = parquet.ParquetFile(path)
-    except (OSError, arrow.ArrowException) as error:
-        raise FlowjaxError(f"{path}: expected a Parquet file: {first_line(error)}") from None
-    with file:
+    with open_parquet(path) as (arrow, file):
         schema = file.schema_arrow
         column = pick_column(schema.names, str(path), column)
         kind = schema.field(column).type
         value = kind.value_type if arrow.types.is_dictionary(kind) else kind
         if not (arrow.types.is_string(value) or arrow.types.is_large_string(value)):
             raise FlowjaxError(f"{path}: expected text in {column!r}, got {kind}")
-        batches = file.iter_batches(columns=[column])
-        while True:
-            try:
-                batch = next(batches, None)
-            except (OSError, arrow.ArrowException) as error:
-                raise FlowjaxError(f"{path}: cannot be read: {first_line(error)}") from None
-            if batch is None:
-                return
-            for text in batch.column(0).to_pylist():
-                yield text or ""
+        for batch in file.iter_batches(columns=[column]):
+            yield from (text or "" for text in batch.column(0).to_pylist())
+
+
+@contextmanager
+def open_parquet(path: str | Path) -> Iterator[tuple[Any, Any]]:
+    """Opens a Parquet file and gives `(pyarrow, file)`.
+
+    Args:
+        path: path of the file.
+
+    Raises:
+        FlowjaxError: the file is not Parquet or is damaged (also within the `with` block), or
+            pyarrow is not installed.
+    """
+    arrow, parquet = need_pyarrow("reading")
+    try:
+        with parquet.ParquetFile(path) as file:
+            yield arrow, file
+    except (OSError, arrow.ArrowException) as error:
+        raise FlowjaxError(f"{path}: expected a Parquet file, got: {first_line(error)}") from None
 
 
 def pick_column(names: Iterable[str], where: str, column: str | None = None) -> str:
@@ -122,10 +129,8 @@ def pick_column(names: Iterable[str], where: str, column: str | None = None) -> 
     for name in wanted:
         if name in names:
             return name
-    raise FlowjaxError(
-        f"{where}: expected a column {' or '.join(map(repr, wanted))}, got "
-        f"{', '.join(map(repr, names)) or 'none'}"
-    )
+    expected, got = " or ".join(map(repr, wanted)), ", ".join(map(repr, names)) or "none"
+    raise FlowjaxError(f"{where}: expected a column {expected}, got {got}")
 
 
 def need_pyarrow(doing: str) -> tuple[Any, Any]:
@@ -141,9 +146,8 @@ def need_pyarrow(doing: str) -> tuple[Any, Any]:
         import pyarrow
         import pyarrow.parquet
     except ImportError:
-        raise FlowjaxError(
-            f"{doing} Parquet needs pyarrow: pip install 'bert-flowjax[parquet]'"
-        ) from None
+        advice = "pip install 'bert-flowjax[parquet]'"
+        raise FlowjaxError(f"{doing} Parquet needs pyarrow: {advice}") from None
     return pyarrow, pyarrow.parquet
 
 

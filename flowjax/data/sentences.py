@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Protocol, cast
 
 from flowjax.data.fingerprint import Fingerprint, fingerprint
 from flowjax.data.formats import read_csv, read_jsonl, read_parquet
 from flowjax.errors import FlowjaxError
-from flowjax.files.text import decode_lines, open_binary
+from flowjax.files.text import decode_lines, read_lines
 
 _COMPRESSED = {".gz", ".xz", ".bz2"}
-_KINDS = (".txt", ".jsonl", ".csv", ".tsv", ".parquet")
+_KINDS = ".txt, .jsonl, .csv or .tsv (also .gz, .xz or .bz2), or .parquet"
+_READERS: dict[str, Callable[..., Iterator[str]]] = {
+    ".jsonl": read_jsonl,
+    ".csv": read_csv,
+    ".tsv": partial(read_csv, tabs=True),
+}
 
 
 class SentenceSource(Protocol):
@@ -70,11 +76,10 @@ class SentenceFile:
         if not self.path.is_file():
             found = "a folder" if self.path.is_dir() else "no such file"
             raise FlowjaxError(f"{path}: expected a file of sentences, got {found}")
-        if self.kind not in _KINDS or (packed and self.kind == ".parquet"):
-            raise FlowjaxError(
-                f"{path}: expected .txt, .jsonl, .csv, .tsv (or those as .gz, .xz, .bz2) or "
-                f".parquet, got {''.join(suffixes[-2:])!r}"
-            )
+        if self.kind not in (".txt", ".parquet", *_READERS) or (
+            packed and self.kind == ".parquet"
+        ):
+            raise FlowjaxError(f"{path}: expected {_KINDS}, got {''.join(suffixes[-2:])!r}")
 
     def __iter__(self) -> Iterator[str]:
         if self.is_stream:
@@ -84,7 +89,8 @@ class SentenceFile:
             return decode_lines(sys.stdin.buffer, self.name)
         if self.kind == ".parquet":
             return read_parquet(self.path, self.column)
-        return self._lines()
+        lines, read = read_lines(self.path), _READERS.get(self.kind)
+        return read(lines, self.name, self.column) if read else lines
 
     def fingerprint(self) -> str | None:
         """Returns a hash of the file's bytes and the column; None for standard input."""
@@ -94,16 +100,6 @@ class SentenceFile:
         digest.add_text(self.column or "")
         digest.add_file(self.path)
         return str(digest)
-
-    def _lines(self) -> Iterator[str]:
-        with open_binary(self.path) as file:
-            lines = decode_lines(file, self.name)
-            if self.kind == ".txt":
-                yield from lines
-            elif self.kind == ".jsonl":
-                yield from read_jsonl(lines, self.name, self.column)
-            else:
-                yield from read_csv(lines, self.name, self.column, tabs=self.kind == ".tsv")
 
 
 class SentenceList:
@@ -164,12 +160,10 @@ def checked(sentences: Iterable[str]) -> Iterator[str]:
         Traceback (most recent call last):
         flowjax.errors.FlowjaxError: sentences: expected strings, got int at 1
     """
-    for i, sentence in enumerate(sentences):
-        if not isinstance(sentence, str):
-            raise FlowjaxError(
-                f"sentences: expected strings, got {type(sentence).__name__} at {i}"
-            )
-        yield sentence
+    for i, text in enumerate(sentences):
+        if not isinstance(text, str):
+            raise FlowjaxError(f"sentences: expected strings, got {type(text).__name__} at {i}")
+        yield text
 
 
 def read_sentences(
@@ -193,12 +187,9 @@ def read_sentences(
         (['One.', 'Two.'], 1)
     """
     rows = open_source(source, column)
-    sentences, empty = [], 0
-    for sentence in checked(rows):
-        if sentence.strip():
-            sentences.append(sentence)
-        else:
-            empty += 1
+    found = list(checked(rows))
+    sentences = [sentence for sentence in found if sentence.strip()]
+    empty = len(found) - len(sentences)
     if not sentences:
         raise FlowjaxError(
             f"{rows.name}: expected sentences, found {empty} empty lines and no other"

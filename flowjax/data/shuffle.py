@@ -39,14 +39,13 @@ def shuffled(positions: np.ndarray, n: int, *, seed: int, epoch: int = 0) -> np.
         raise FlowjaxError(f"n: expected at least 1 row, got {n}")
     places = np.asarray(positions, np.int64)
     if places.size and (places.min() < 0 or places.max() >= n):
-        raise FlowjaxError(
-            f"positions: expected 0 to {n - 1}, got {places.min()} to {places.max()}"
-        )
+        found = f"{places.min()} to {places.max()}"
+        raise FlowjaxError(f"positions: expected 0 to {n - 1}, got {found}")
     half = max(1, (int(n - 1).bit_length() + 1) // 2)
     mask = np.uint64((1 << half) - 1)
     keys = np.random.SeedSequence([seed, epoch]).generate_state(_ROUNDS, np.uint64)
-    rows = _feistel(places.ravel().astype(np.uint64), keys, half, mask)
-    outside = rows >= n
+    rows = places.ravel().astype(np.uint64)
+    outside = np.ones(rows.shape, bool)
     while outside.any():
         rows[outside] = _feistel(rows[outside], keys, half, mask)
         outside = rows >= n
