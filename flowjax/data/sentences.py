@@ -11,9 +11,8 @@ from typing import Protocol, cast
 from flowjax.data.fingerprint import Fingerprint, fingerprint
 from flowjax.data.formats import read_csv, read_jsonl, read_parquet
 from flowjax.errors import FlowjaxError
-from flowjax.files.text import decode_lines, read_lines
+from flowjax.files.text import OPENERS, decode_lines, read_lines
 
-_COMPRESSED = {".gz", ".xz", ".bz2"}
 _KINDS = ".txt, .jsonl, .csv or .tsv (also .gz, .xz or .bz2), or .parquet"
 _READERS: dict[str, Callable[..., Iterator[str]]] = {
     ".jsonl": read_jsonl,
@@ -68,7 +67,7 @@ class SentenceFile:
         self.name = "standard input" if self.is_stream else str(path)
         self._begun = False
         suffixes = [s.lower() for s in self.path.suffixes]
-        packed = bool(suffixes) and suffixes[-1] in _COMPRESSED
+        packed = bool(suffixes) and suffixes[-1] in OPENERS
         plain = suffixes[:-1] if packed else suffixes
         self.kind = plain[-1] if plain else ".txt"
         if self.is_stream:
@@ -76,9 +75,8 @@ class SentenceFile:
         if not self.path.is_file():
             found = "a folder" if self.path.is_dir() else "no such file"
             raise FlowjaxError(f"{path}: expected a file of sentences, got {found}")
-        if self.kind not in (".txt", ".parquet", *_READERS) or (
-            packed and self.kind == ".parquet"
-        ):
+        kinds = (".txt", *_READERS) if packed else (".txt", ".parquet", *_READERS)
+        if self.kind not in kinds:
             raise FlowjaxError(f"{path}: expected {_KINDS}, got {''.join(suffixes[-2:])!r}")
 
     def __iter__(self) -> Iterator[str]:

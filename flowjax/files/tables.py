@@ -39,14 +39,13 @@ def read_table(
     """
     rows = read_cells(lines, name, tabs=tabs)
     _, header = next(rows, (0, []))
+    n = len(header)
 
     def checked() -> Iterator[Row]:
         for number, row in rows:
-            if len(row) != len(header):
-                raise FlowjaxError(
-                    f"{name}: line {number}: expected {len(header)} cells like the header, "
-                    f"got {len(row)}"
-                )
+            if len(row) != n:
+                where = f"{name}: line {number}"
+                raise FlowjaxError(f"{where}: expected {n} cells like the header, got {len(row)}")
             yield number, row
 
     return header, checked()
@@ -67,9 +66,7 @@ def read_cells(lines: Iterable[str], name: str | Path, *, tabs: bool = False) ->
     try:
         yield from ((reader.line_num, row) for row in reader if row)
     except csv.Error as error:
-        raise FlowjaxError(
-            f"{name}: line {reader.line_num}: expected comma-separated values, got: {error}"
-        ) from None
+        raise FlowjaxError(f"{name}: line {reader.line_num}: expected CSV, got: {error}") from None
 
 
 def read_json(lines: Iterable[str], name: str | Path) -> Iterator[tuple[int, Any]]:
@@ -86,16 +83,14 @@ def read_json(lines: Iterable[str], name: str | Path) -> Iterator[tuple[int, Any
         >>> list(read_json(['{"text": "One."}', "", '"Two."'], "a.jsonl"))
         [(1, {'text': 'One.'}), (3, 'Two.')]
     """
-    for number, line in enumerate(lines, 1):
+    for n, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
             value = json.loads(line)
         except (ValueError, RecursionError):
-            raise FlowjaxError(
-                f"{name}: line {number}: expected JSON, got {line[:80]!r}"
-            ) from None
-        yield number, value
+            raise FlowjaxError(f"{name}: line {n}: expected JSON, got {line[:80]!r}") from None
+        yield n, value
 
 
 def json_text(value: Any, name: str | Path, number: int, field: str = "a string") -> str:

@@ -8,11 +8,12 @@ import lzma
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from flowjax.errors import FlowjaxError
 
-_OPENERS = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
+# Function that opens a file with each suffix of compression.
+OPENERS = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
 # Exceptions of damaged compression: truncated files, wrong headers or checksums, broken blocks.
 _DAMAGE = (EOFError, OSError, lzma.LZMAError, zlib.error)
 _BOM = b"\xef\xbb\xbf"
@@ -27,13 +28,9 @@ def open_binary(path: str | Path) -> IO[bytes]:
     Raises:
         FlowjaxError: the file is missing, is a folder, or cannot be opened.
     """
-    path = Path(path)
-    if path.is_dir():
-        raise FlowjaxError(f"{path}: expected a file, got a folder")
+    opener: Any = OPENERS.get(Path(path).suffix.lower(), open)
     try:
-        return _OPENERS.get(path.suffix.lower(), open)(path, "rb")  # type: ignore[operator]
-    except FileNotFoundError:
-        raise FlowjaxError(f"{path}: expected a readable file, got no such file") from None
+        return opener(path, "rb")
     except OSError as error:
         raise FlowjaxError(f"{path}: expected a readable file, got: {error.strerror}") from None
 
@@ -84,10 +81,9 @@ def decode_lines(file: Iterable[bytes], name: str) -> Iterator[str]:
             skipped = len(_BOM) if number == 1 and line.startswith(_BOM) else 0
             yield line[skipped:].removesuffix(b"\n").removesuffix(b"\r").decode("utf-8")
     except UnicodeDecodeError as error:
-        raise FlowjaxError(
-            f"{name}: expected UTF-8 text, line {number} has byte "
-            f"0x{error.object[error.start]:02x} at position {skipped + error.start + 1}"
-        ) from None
+        byte, position = error.object[error.start], skipped + error.start + 1
+        place = f"line {number} has byte 0x{byte:02x} at position {position}"
+        raise FlowjaxError(f"{name}: expected UTF-8 text, {place}") from None
     except _DAMAGE as error:
         raise FlowjaxError(f"{name}: cannot be read after line {number}: {error}") from None
 
@@ -108,14 +104,10 @@ def expand_paths(paths: Iterable[str | Path]) -> list[Path]:
             files = sorted(p for p in path.iterdir() if ".txt" in p.suffixes)
         elif path.exists():  # before the pattern, because a file name may contain a bracket
             files = [path]
-        elif any(c in str(item) for c in "*?["):
-            files = sorted(path.parent.glob(path.name))
         else:
-            files = []
+            files = sorted(path.parent.glob(path.name))
         if not files:
-            raise FlowjaxError(
-                f"{item}: expected a text file, a folder of .txt files or a pattern, got no file"
-            )
+            raise FlowjaxError(f"{item}: expected a file, folder or pattern of .txt, got no file")
         found += files
     return found
 

@@ -121,7 +121,7 @@ def test_null_is_empty_and_blank_lines_yield_nothing(tmp_path):
     [
         ("id,text\n1,One, two.\n", "line 2: expected 2 cells like the header, got 3"),
         ("id,text\n1,a\n2\n", "line 3: expected 2 cells like the header, got 1"),
-        ('id,text\n1,"open\nmore\n', "comma-separated values"),
+        ('id,text\n1,"open\nmore\n', "expected CSV"),
     ],
 )
 def test_malformed_csv(tmp_path, text, message):

@@ -144,7 +144,7 @@ def test_user_csv_has_quotes_and_any_order_of_columns(tmp_path):
             "line 2: expected 3 cells like the header, got 2",
         ),
         ("x.tsv", "score\tsentence1\tsentence2\n", "expected scored pairs, got none"),
-        ("x.csv", 'score,sentence1,sentence2\n1,"x,y\n', "comma-separated"),
+        ("x.csv", 'score,sentence1,sentence2\n1,"x,y\n', "expected CSV"),
         ("x.jsonl", "{]\n", "line 1: expected JSON"),
         (
             "x.jsonl",

@@ -88,9 +88,9 @@ def test_utf16_is_named(tmp_path):
 
 
 def test_missing_folder_and_forbidden(tmp_path):
-    with pytest.raises(ValueError, match="no such file"):
+    with pytest.raises(ValueError, match="No such file"):
         open_binary(tmp_path / "none.txt")
-    with pytest.raises(ValueError, match="expected a file, got a folder"):
+    with pytest.raises(ValueError, match="Is a directory"):
         open_binary(tmp_path)
     path = tmp_path / "a.txt"
     path.write_text("x")

@@ -30,10 +30,8 @@ def need_tfds() -> Any:
     try:
         import tensorflow_datasets
     except ImportError as error:
-        raise FlowjaxError(
-            f"tfds: expected tensorflow-datasets and importlib_resources: {error}; "
-            "pip install tensorflow-datasets importlib_resources"
-        ) from None
+        advice = "pip install tensorflow-datasets importlib_resources"
+        raise FlowjaxError(f"tfds: expected tensorflow-datasets: {error}; {advice}") from None
     return tensorflow_datasets
 
 
@@ -53,23 +51,14 @@ def builder(name: str, data_dir: str | Path | None = None) -> Any:
     if base not in BUILDERS:
         raise FlowjaxError(f"{name}: expected one of {', '.join(BUILDERS)}")
     make = importlib.import_module(f"flowjax.data.tfds.{BUILDERS[base]}").CLASSES[base]
-    configs = [c.name for c in make.BUILDER_CONFIGS]
-    if config not in (configs or [""]):
-        raise FlowjaxError(
-            f"{name}: expected {base}{'/' if configs else ''}{' or '.join(configs)}"
-        )
-    return make(
-        data_dir=None if data_dir is None else str(data_dir),
-        file_format="array_record",
-        **({"config": config} if config else {}),
-    )
+    names = [f"{base}/{c.name}" for c in make.BUILDER_CONFIGS] or [base]
+    if name not in names:
+        raise FlowjaxError(f"{name}: expected {' or '.join(names)}")
+    return make(data_dir=data_dir, file_format="array_record", config=config or None)
 
 
 def prepare(
-    name: str,
-    *,
-    data_dir: str | Path | None = None,
-    manual_dir: str | Path | None = None,
+    name: str, *, data_dir: str | Path | None = None, manual_dir: str | Path | None = None
 ) -> Any:
     """Prepares a data set of this project without TensorFlow, unless it is prepared already.
 
@@ -86,13 +75,9 @@ def prepare(
     """
     made = builder(name, data_dir)
     tfds = need_tfds()
-    if manual_dir is not None:
-        if not Path(manual_dir).is_dir():
-            raise FlowjaxError(f"{manual_dir}: expected the folder with the files of {name}")
-        made.manual_only = True
-    made.download_and_prepare(
-        download_config=tfds.download.DownloadConfig(
-            manual_dir=None if manual_dir is None else str(manual_dir), try_download_gcs=False
-        )
-    )
+    if manual_dir is not None and not Path(manual_dir).is_dir():
+        raise FlowjaxError(f"{manual_dir}: expected the folder with the files of {name}")
+    made.manual_only = manual_dir is not None
+    config = tfds.download.DownloadConfig(manual_dir=manual_dir, try_download_gcs=False)
+    made.download_and_prepare(download_config=config)
     return made

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ class InputOrderBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True)
         )
 
     def _generate_examples(self, rows: Iterable[Any]) -> Iterator[Any]:
-        return iter(rows)
+        return iter(enumerate(rows))
 
     def manual_folder(self, dl_manager: Any) -> Path | None:
         """Returns the manual folder, or None if there is none."""
@@ -42,22 +42,14 @@ class InputOrderBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True)
         except AssertionError:  # TFDS raises it for a missing or empty folder
             return None
 
-    def may_download(self, wanted: str) -> None:
-        """Raises `FlowjaxError` if the user named a manual folder, which lacks `wanted`."""
-        if self.manual_only:
-            raise FlowjaxError(f"{self.name}: expected {wanted} in the manual folder, found none")
 
-
-def one_folder(folder: Path, patterns: Iterable[str]) -> Path:
+def one_folder(folder: Path, patterns: Collection[str]) -> Path:
     """Returns the first folder below `folder` with a file that matches one of the patterns.
 
     Raises:
         FlowjaxError: no file matches.
     """
-    patterns = list(patterns)
-    for pattern in patterns:
-        for path in find_files(folder, pattern):
-            return path.parent
-    raise FlowjaxError(
-        f"{folder}: expected {' or '.join(patterns)} in the downloaded archive, found none"
-    )
+    found = [path for pattern in patterns for path in find_files(folder, pattern)]
+    if not found:
+        raise FlowjaxError(f"{folder}: expected {' or '.join(patterns)}, found none")
+    return found[0].parent

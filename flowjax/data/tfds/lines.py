@@ -17,9 +17,7 @@ class TextLines(InputOrderBuilder):
     """Lines of the `.txt` files (plain, .gz, .xz or .bz2) of a manual folder, sorted by name."""
 
     VERSION = tfds.core.Version("1.0.0")
-    MANUAL_DOWNLOAD_INSTRUCTIONS = (
-        "Put UTF-8 text files with one sentence per line into the folder."
-    )
+    MANUAL_DOWNLOAD_INSTRUCTIONS = "Put UTF-8 files with one sentence per line into the folder."
 
     def _info(self) -> tfds.core.DatasetInfo:
         text = tfds.features.Text
@@ -29,7 +27,7 @@ class TextLines(InputOrderBuilder):
         folder = self.manual_folder(dl_manager)
         if folder is None:
             raise FlowjaxError("text_lines: expected a manual folder of .txt files, got none")
-        return {"train": self._generate_examples(enumerate(_rows(expand_paths([folder]))))}
+        return {"train": self._generate_examples(_rows(expand_paths([folder])))}
 
 
 def _rows(paths: list[Path]) -> Iterator[dict[str, str]]:

@@ -19,11 +19,9 @@ URLS = {
     "snli": "https://nlp.stanford.edu/projects/snli/snli_1.0.zip",
     "mnli": "https://cims.nyu.edu/~sbowman/multinli/multinli_1.0.zip",
 }
-_SPLITS = {
-    "snli": ("train", "dev", "test"),
-    "mnli": ("train", "dev_matched", "dev_mismatched"),
-}
+_SPLITS = {"snli": ("train", "dev", "test"), "mnli": ("train", "dev_matched", "dev_mismatched")}
 _STEMS = {"snli": "snli_1.0_", "mnli": "multinli_1.0_"}
+_FIELDS = ("sentence1", "sentence2", "label")
 Row = dict[str, str]
 
 
@@ -37,23 +35,20 @@ class NliSentences(InputOrderBuilder):
     ]
 
     def _info(self) -> tfds.core.DatasetInfo:
-        text = tfds.features.Text
-        features = {"sentence1": text(), "sentence2": text(), "label": text()}
+        features = {name: tfds.features.Text() for name in _FIELDS}
         return self.in_order(features, self.__doc__ or "")
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
         corpus = self.builder_config.name
         folder = self.manual_folder(dl_manager)
         found = find_nli(corpus, folder) if folder else {}
+        if not found and not self.manual_only:
+            folder = Path(dl_manager.download_and_extract(URLS[corpus]))
+            found = find_nli(corpus, folder)
         if not found:
-            self.may_download(f"{_STEMS[corpus]}*.jsonl or s1.*, s2.*, labels.*")
-            archive = Path(dl_manager.download_and_extract(URLS[corpus]))
-            found = find_nli(corpus, archive)
-            if not found:
-                raise FlowjaxError(f"{archive}: expected {_STEMS[corpus]}*.jsonl, found none")
+            raise FlowjaxError(f"{folder}: expected {_STEMS[corpus]}*.jsonl or s1.*, found none")
         return {
-            split: self._generate_examples(enumerate(read(path)))
-            for split, (read, path) in found.items()
+            split: self._generate_examples(read(path)) for split, (read, path) in found.items()
         }
 
 
@@ -86,12 +81,9 @@ def read_published(path: Path) -> Iterator[Row]:
         FlowjaxError: a line is not JSON or lacks a field.
     """
     for number, row in read_json(read_lines(path), path):
-        where = f"{path}: line {number}"
-        yield {
-            "sentence1": row[pick_column(row, where, "sentence1")],
-            "sentence2": row[pick_column(row, where, "sentence2")],
-            "label": row[pick_column(row, where, "gold_label")],
-        }
+        names = ("sentence1", "sentence2", "gold_label")
+        cells = (row[pick_column(row, f"{path}: line {number}", name)] for name in names)
+        yield dict(zip(_FIELDS, cells, strict=True))
 
 
 def read_parts(path: Path) -> Iterator[Row]:
@@ -108,7 +100,7 @@ def read_parts(path: Path) -> Iterator[Row]:
     for lines in zip_longest(*map(read_lines, files)):
         if None in lines:
             raise FlowjaxError(f"{path}: expected as many lines in s2.{split} and labels.{split}")
-        yield dict(zip(("sentence1", "sentence2", "label"), lines, strict=True))
+        yield dict(zip(_FIELDS, lines, strict=True))
 
 
 CLASSES = {"nli_sentences": NliSentences}

@@ -33,11 +33,12 @@ class _Pairs(InputOrderBuilder, skip_registration=True):  # type: ignore[call-ar
         return TASKS[self._task]
 
     def _info(self) -> tfds.core.DatasetInfo:
+        text = tfds.features.Text
         features = {
-            "sentence1": tfds.features.Text(),
-            "sentence2": tfds.features.Text(),
+            "sentence1": text(),
+            "sentence2": text(),
             "score": np.float64,
-            "subset": tfds.features.Text(),
+            "subset": text(),
         }
         return self.in_order(features, self._spec.description)
 
@@ -56,18 +57,14 @@ class _Pairs(InputOrderBuilder, skip_registration=True):  # type: ignore[call-ar
                 self._spec.unpack(folder)
             folder = one_folder(folder, self._spec.files.values())
         splits = load_task(self._task, folder).splits
-        return {name: self._generate_examples(_examples(x)) for name, x in splits.items()}
+        return {name: self._generate_examples(_rows(x)) for name, x in splits.items()}
 
 
-def _examples(subsets: Any) -> Iterator[tuple[int, dict[str, Any]]]:
-    key = 0
+def _rows(subsets: Any) -> Iterator[dict[str, Any]]:
+    names = ("sentence1", "sentence2", "score")
     for subset, pairs in subsets.items():
-        for first, second, score in zip(
-            pairs.sentences1, pairs.sentences2, pairs.gold.tolist(), strict=True
-        ):
-            row = {"sentence1": first, "sentence2": second, "score": score, "subset": subset}
-            yield key, row
-            key += 1
+        for row in zip(pairs.sentences1, pairs.sentences2, pairs.gold.tolist(), strict=True):
+            yield dict(zip(names, row, strict=True), subset=subset)
 
 
 def _make_classes() -> dict[str, type[_Pairs]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +33,9 @@ def read_rows(builder: Any, split: str, block: int = 1024) -> Iterator[dict[str,
 def _read_tfrecords(builder: Any, split: str) -> Iterator[dict[str, Any]]:
     """Yields the examples of TFRecord files, which TFDS reads only with TensorFlow."""
     for part in builder.info.splits[split].file_instructions:
-        path = Path(part.filename)
         stop = part.skip + part.take if part.take >= 0 else None
-        for i, record in enumerate(tfrecords(path)):
-            if stop is not None and i >= stop:
-                break
-            if i >= part.skip:
-                yield builder.info.features.deserialize_example_np(record)
+        for record in islice(tfrecords(Path(part.filename)), part.skip, stop):
+            yield builder.info.features.deserialize_example_np(record)
 
 
 def tfrecords(path: Path) -> Iterator[bytes]:

@@ -51,12 +51,10 @@ class TfdsSource:
         splits = self._builder.info.splits
         self._splits = [split] if split else list(splits)
         try:
-            self._size = sum(splits[s].num_examples for s in self._splits)
-        except (ValueError, KeyError) as error:
-            reason = str(error).splitlines()[0]
-            raise FlowjaxError(
-                f"{name}: expected a split among {', '.join(splits)}, got {split!r}: {reason}"
-            ) from None
+            sum(splits[s].num_examples for s in self._splits)
+        except (ValueError, KeyError):
+            there = ", ".join(splits)
+            raise FlowjaxError(f"{name}: expected a split among {there}, got {split!r}") from None
         self._columns: list[str] = self._pick(column or wanted.column)
 
     def __iter__(self) -> Iterator[str]:
@@ -89,9 +87,8 @@ class TfdsSource:
             if all(c in there for c in columns):
                 return list(columns)
         wanted = f"text in {column!r}" if column else "a column after a colon"
-        raise FlowjaxError(
-            f"{self.name}: expected {wanted}, one of {', '.join(there) or '(no text feature)'}"
-        )
+        found = ", ".join(there) or "(no text feature)"
+        raise FlowjaxError(f"{self.name}: expected {wanted}, one of {found}")
 
     def _decode(self, value: Any, where: str) -> str:
         if isinstance(value, str):
@@ -152,25 +149,17 @@ def find_prepared(root: Path, wanted: Wanted, name: str) -> tuple[Path, str | No
     if wanted.version:
         versions = [v for v in versions if v == wanted.version]
     if not versions:
-        configs = [p.name for p in _folders(folder) if _versions(p)]
-        if configs:
-            raise FlowjaxError(
-                f"{name}: expected a config of {base}: {', '.join(sorted(configs))}"
-            )
-        how = f"python -m flowjax.data.tfds {base} --data-dir {root}" if base in BUILDERS else ""
-        there = sorted(p.name for p in _folders(root) if any(map(_versions, [p, *_folders(p)])))
-        raise FlowjaxError(
-            f"{name}: expected a prepared data set in {root / '/'.join(wanted.path)}, got none; "
-            + (
-                f"prepare it: {how}"
-                if how
-                else f"prepared data sets: {', '.join(there) or 'none'}"
-            )
-        )
+        place = root / "/".join(wanted.path)
+        if configs := sorted(p.name for p in _folders(folder) if _versions(p)):
+            advice = f"choose a config: {base}/{' or '.join(configs)}"
+        elif base in BUILDERS:
+            advice = f"prepare it: python -m flowjax.data.tfds {base} --data-dir {root}"
+        else:
+            found = (p.name for p in _folders(root) if any(map(_versions, [p, *_folders(p)])))
+            advice = f"prepared data sets: {', '.join(sorted(found)) or 'none'}"
+        raise FlowjaxError(f"{name}: expected a prepared data set in {place}, got none; {advice}")
     if len(rest) > 1:
-        raise FlowjaxError(
-            f"{name}: expected one split after {folder.name}, got {'/'.join(rest)!r}"
-        )
+        raise FlowjaxError(f"{name}: expected one split after {folder.name}, got {rest}")
     return folder / versions[-1], rest[0] if rest else None
 
 
