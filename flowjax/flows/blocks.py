@@ -10,8 +10,7 @@ import jax.numpy as jnp
 
 from flowjax.types import Array, Params
 
-# Numbers in a block: 2 MiB of float32. Evaluation of the paper's glow at dim 768 takes a quarter
-# less time in such blocks, see "Blocks" in benchmarks/flows.md.
+# Numbers in a block: 2 MiB of float32. Gain at the default sizes: "Blocks" in benchmarks/flows.md.
 BLOCK = 1 << 19
 
 
