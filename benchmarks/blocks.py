@@ -2,7 +2,7 @@
 
     python benchmarks/blocks.py
 
-Prints medians over interleaved calls of one process, and their ratio, at the default sizes of the recipes.
+Prints medians over interleaved calls of one process, and their ratio, for recipes at default size.
 """
 
 from __future__ import annotations
