@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -25,26 +26,17 @@ MAX_SENTENCES = 2_000_000
 def reported_model(model: BertFlow) -> ReportedModel:
     """Returns the names, the provenance and the calibrations of a fitted model."""
     encoder, fitted = model.encoder, model.fitted_on
-    tokens = "included" if encoder.special_tokens else "excluded"
+    tokens = f"special tokens {'included' if encoder.special_tokens else 'excluded'}"
     options = "".join(f", {name} {value}" for name, value in model.flow_options.items())
     provenance = [
         ("Encoder", f"{encoder.name}, {encoder.dim} dimensions"),
-        (
-            "Pooling",
-            f"{encoder.pooling}, special tokens {tokens}, at most {encoder.max_length} tokens",
-        ),
+        ("Pooling", f"{encoder.pooling}, {tokens}, at most {encoder.max_length} tokens"),
         ("Flow", model.flow_name + options),
     ]
     if fitted:
         provenance.append(("Fitted on", f"{fitted['data']}: {fitted['sentences']:,} sentences"))
-    return ReportedModel(
-        encoder=encoder.name,
-        pooling=encoder.pooling,
-        flow=model.flow_name,
-        maps=calibrations(model),
-        provenance=provenance,
-        description=describe(model),
-    )
+    names = (encoder.name, encoder.pooling, model.flow_name)
+    return ReportedModel(*names, calibrations(model), provenance, describe(model))
 
 
 def run_vectors(
@@ -102,34 +94,22 @@ def ranked_words(encoder: SentenceEncoder, sentences: Iterable[str] | None) -> R
     """
     added = encoder.tokenizer.get_added_tokens_decoder()
     special = re.compile(r"\[\w+\]|</?\w+>")
-    words = np.array(
-        sorted(
-            i
-            for word, i in encoder.tokenizer.get_vocab().items()
-            if i not in added and not special.fullmatch(word)
-        )
-    )
+    vocabulary = encoder.tokenizer.get_vocab().items()
+    words = np.sort([i for w, i in vocabulary if i not in added and not special.fullmatch(w)])
     embeddings = np.asarray(encoder.params["embeddings"]["word_embeddings"]["embedding"])
     if sentences is None:
         note = "Rank is the token id, because the sentences of the run are not available."
         return RankedWords(embeddings[words], note)
     texts = list(sentences)
-    counts = _count(encoder, texts, len(embeddings))[words]
+    found: Counter[int] = Counter()
+    for start in range(0, len(texts), CHUNK):
+        block = texts[start : start + CHUNK]
+        for encoding in encoder.tokenizer.encode_batch_fast(block, add_special_tokens=False):
+            found.update(encoding.ids)
+    counts = np.array([found[i] for i in words.tolist()])
     note = (
         f"Rank is by count in the {len(texts):,} sentences of the run. "
         f"{int((counts > 0).sum()):,} of {len(words):,} tokens occur in them; the others follow "
         "in the order of their token ids."
     )
     return RankedWords(embeddings[words[np.argsort(-counts, kind="stable")]], note)
-
-
-def _count(encoder: SentenceEncoder, texts: list[str], size: int) -> np.ndarray:
-    """Returns the number of occurrences of each token id."""
-    counts = np.zeros(size, np.int64)
-    for start in range(0, len(texts), CHUNK):
-        block = encoder.tokenizer.encode_batch_fast(
-            texts[start : start + CHUNK], add_special_tokens=False
-        )
-        ids = [i for encoding in block for i in encoding.ids]
-        counts += np.bincount(np.asarray(ids, np.int64), minlength=size)
-    return counts

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,30 @@ from flowjax.report.inputs import RankedWords, ReportedModel, RunVectors, TaskVe
 
 # Vectors that the baselines are fitted on.
 FIT_ROWS = 50_000
+ISOTROPY_NOTES = (
+    "Mean cosine of random pairs: 0 is isotropic. Isotropy score (Mu & Viswanath) of vectors of "
+    "length 1, and IsoScore: 1 is isotropic. Uniformity (Wang & Isola): lower values are more "
+    "uniform on the sphere.",
+    "Whitening makes the vectors that it was fitted on isotropic by construction. The next table "
+    "has other vectors.",
+)
+ISOTROPY_TEXT = (
+    "Vectors of a pretrained BERT lie in a narrow cone, so that the cosine of any two sentences "
+    "is high. A calibration should spread them evenly."
+)
+SIMILARITY_TEXT = (
+    "Agreement of cosine similarity with gold scores, for the calibrations in table 5 of the "
+    "paper and the pooling of this run ({pooling})."
+)
+LEXICAL_TEXT = (
+    "Dependence of similarity on spelling. A similarity depends on spelling if its correlation "
+    "with edit distance is lower than that of the gold scores (table 6 of the paper)."
+)
+WORDS_TEXT = (
+    "In BERT, the embeddings of rare words are longer and further apart than those of frequent "
+    "words, which affects sentence vectors (table 1 of the paper: norms from 0.95 to 1.45 in "
+    "BERT-base)."
+)
 
 
 def analysis_page(
@@ -37,55 +61,34 @@ def analysis_page(
     """
     some = run.take(rows)
     clouds = {name: map_(some.vectors) for name, map_ in model.maps.items()}
-    isotropy = _isotropy_table(clouds, some)
+    caption = f"On {some.description}"
+    isotropy = measures.isotropy_table("isotropy", caption, clouds, notes=ISOTROPY_NOTES)
+    blocks: list[Block] = [isotropy, *(_task_isotropy(found, model) for found in tasks[:1])]
+    before_after = [clouds[name] for name in model.names]
+    blocks += figures.geometry(model, before_after, of=some.description)
+    sections = [Section("isotropy", "Isotropy", ISOTROPY_TEXT, blocks)]
+
     fitted = run.take(FIT_ROWS).vectors
     baselines = measures.baseline_table(fitted, tasks, model.flow, model.maps[model.flow])
+    blocks = [baselines, *(plot for found in tasks for plot in figures.similarity(found, model))]
+    text = SIMILARITY_TEXT.format(pooling=model.pooling)
+    sections.append(Section("similarity", "Similarity", text, blocks))
+
     lexical = measures.lexical_table(tasks, model)
+    if lexical is not None:
+        graded = next(found for found in tasks if found.task.metric == "correlation")
+        blocks = [lexical, figures.lexical(graded, model)]
+        sections.append(Section("lexical", "Meaning or spelling", LEXICAL_TEXT, blocks))
+    blocks = [measures.word_table(words)]
+    sections.append(Section("words", "Word frequency", WORDS_TEXT, blocks))
+    sections += figures.neighbours_section(model, some, tasks)
+
     facts = _isotropy_facts(isotropy.rows, model.names)
-    if tasks:
-        facts += _baseline_facts(baselines, tasks[0])
-        facts += _lexical_facts(lexical, tasks[0], model.names)
-    sections = [
-        _isotropy_section(isotropy, clouds, some, tasks, model),
-        _similarity_section(baselines, tasks, model),
-        *_lexical_sections(lexical, tasks, model),
-        _words_section(words),
-        *figures.neighbours_section(model, some, tasks),
-    ]
+    for found in tasks[:1]:
+        facts += _baseline_facts(baselines, found) + _lexical_facts(lexical, found, model.names)
     title = f"Analysis of {model.flow} on {model.encoder}"
     data = {"model": model.description}
     return Page(title, model.provenance, facts, sections, command, data)
-
-
-def _isotropy_table(clouds: Mapping[str, np.ndarray], some: RunVectors) -> Table:
-    notes = [
-        "Mean cosine of random pairs: 0 is isotropic. Isotropy score (Mu & Viswanath) of vectors "
-        "of length 1, and IsoScore: 1 is isotropic. Uniformity (Wang & Isola): lower values are "
-        "more uniform on the sphere.",
-        "Whitening makes the vectors that it was fitted on isotropic by construction. The next "
-        "table has other vectors.",
-    ]
-    return measures.isotropy_table("isotropy", f"On {some.description}", clouds, notes=notes)
-
-
-def _isotropy_section(
-    isotropy: Table,
-    clouds: Mapping[str, np.ndarray],
-    some: RunVectors,
-    tasks: Sequence[TaskVectors],
-    model: ReportedModel,
-) -> Section:
-    before, after = (clouds[name] for name in model.names)
-    blocks: list[Block] = [
-        isotropy,
-        *(_task_isotropy(found, model) for found in tasks[:1]),
-        *figures.geometry((before, after), model.names, of=some.description),
-    ]
-    text = (
-        "Vectors of a pretrained BERT lie in a narrow cone, so that the cosine of any two "
-        "sentences is high. A calibration should spread them evenly."
-    )
-    return Section("isotropy", "Isotropy", text, blocks)
 
 
 def _task_isotropy(found: TaskVectors, model: ReportedModel) -> Table:
@@ -93,12 +96,11 @@ def _task_isotropy(found: TaskVectors, model: ReportedModel) -> Table:
     gold = found.pairs.gold
     similar = np.flatnonzero(gold >= 0.8 * gold.max())
     clouds, positives = {}, {}
+    sides = [[s[i] for i in similar] for s in (found.pairs.sentences1, found.pairs.sentences2)]
     for name, map_ in model.maps.items():
         clouds[name] = map_(found.plain)
         lookup = Lookup(found.sentences, clouds[name])
-        sides = (found.pairs.sentences1, found.pairs.sentences2)
-        first, second = (lookup[[side[i] for i in similar]] for side in sides)
-        positives[name] = (first, second)
+        positives[name] = (lookup[sides[0]], lookup[sides[1]])
     note = (
         f"Alignment (Wang & Isola): mean squared distance of the {len(similar):,} pairs of "
         f"{found.split} with a gold score of at least {0.8 * gold.max():g}, vectors of length 1. "
@@ -110,63 +112,26 @@ def _task_isotropy(found: TaskVectors, model: ReportedModel) -> Table:
     return measures.isotropy_table("isotropy_task", caption, clouds, positives, [note])
 
 
-def _similarity_section(
-    baselines: Table, tasks: Sequence[TaskVectors], model: ReportedModel
-) -> Section:
-    drawn = [plot for found in tasks for plot in figures.similarity(found, model)]
-    text = (
-        "Agreement of cosine similarity with gold scores, for the calibrations in table 5 of the "
-        f"paper and the pooling of this run ({model.pooling})."
-    )
-    return Section("similarity", "Similarity", text, [baselines, *drawn])
-
-
-def _lexical_sections(
-    lexical: Table | None, tasks: Sequence[TaskVectors], model: ReportedModel
-) -> list[Section]:
-    if lexical is None:
-        return []
-    graded = next(found for found in tasks if found.task.metric == "correlation")
-    text = (
-        "Dependence of similarity on spelling. A similarity depends on spelling if its "
-        "correlation with edit distance is lower than that of the gold scores (table 6 of the "
-        "paper)."
-    )
-    blocks: list[Block] = [lexical, figures.lexical(graded, model)]
-    return [Section("lexical", "Meaning or spelling", text, blocks)]
-
-
-def _words_section(words: RankedWords) -> Section:
-    text = (
-        "In BERT, the embeddings of rare words are longer and further apart than those of "
-        "frequent words, which affects sentence vectors (table 1 of the paper: norms from 0.95 to "
-        "1.45 in BERT-base)."
-    )
-    return Section("words", "Word frequency", text, [measures.word_table(words)])
-
-
 def _isotropy_facts(rows: Sequence[dict[str, Any]], names: tuple[str, str]) -> list[Fact]:
     before, after = (next(r for r in rows if r["vectors"] == name) for name in names)
-    shown = [
-        ("mean_cosine", "Mean cosine, random pairs", "0 is isotropic"),
-        ("isoscore", "IsoScore", "1 is isotropic"),
-    ]
     return [
-        Fact(label, f"{before[key]:z.2f}", f"{after[key]:z.2f}", hint)
-        for key, label, hint in shown
+        Fact(label, f"{before[key]:z.2f}", f"{after[key]:z.2f}", f"{best} is isotropic")
+        for key, label, best in (
+            ("mean_cosine", "Mean cosine, random pairs", 0),
+            ("isoscore", "IsoScore", 1),
+        )
     ]
 
 
 def _baseline_facts(table: Table, found: TaskVectors) -> list[Fact]:
     """Returns the scores of a task before and after calibration; `wmean` if it has subsets."""
     place = f"{found.task.name}_{found.split}"
-    columns = [c for c in table.columns if c.key in (place, f"{place}_wmean")]
     measure = "AUC" if found.task.metric == "auc" else "Spearman"
     facts = []
-    for column in columns:
-        before, after = table.rows[0][column.key], table.rows[-1][column.key]
-        label = f"{measure}, {column.label}"
-        facts.append(Fact(label, f"{before:z.2f}", f"{after:z.2f}", "100 is best"))
+    for column in table.columns:
+        if column.key in (place, f"{place}_wmean"):
+            before, after = (f"{table.rows[i][column.key]:z.2f}" for i in (0, -1))
+            facts.append(Fact(f"{measure}, {column.label}", before, after, "100 is best"))
     return facts
 
 

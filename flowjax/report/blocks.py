@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -12,8 +11,7 @@ if TYPE_CHECKING:
 MISSING = "\N{EN DASH}"
 
 
-@dataclasses.dataclass(frozen=True)
-class Column:
+class Column(NamedTuple):
     """Column of a table.
 
     Attributes:
@@ -46,8 +44,7 @@ class Column:
         return str(value)
 
 
-@dataclasses.dataclass(frozen=True)
-class Table:
+class Table(NamedTuple):
     """Table; the HTML page, `report.json` and the CSV file show the same rows.
 
     Attributes:
@@ -70,16 +67,11 @@ class Table:
 
     def best(self) -> set[tuple[int, str]]:
         """Returns the cells to print in bold as `(row, key)`; needs two values to compare."""
-        found = set()
-        for column in self.columns:
-            if column.best:
-                places = [(i, column.key) for i in range(len(self.rows))]
-                found |= self._extreme(places, column.best)
-        if self.across:
-            for i in range(len(self.rows)):
-                places = [(i, c.key) for c in self.columns if c.digits is not None]
-                found |= self._extreme(places, self.across)
-        return found
+        lines = range(len(self.rows))
+        numbers = [c.key for c in self.columns if c.digits is not None]
+        groups = [([(i, c.key) for i in lines], c.best) for c in self.columns if c.best]
+        groups += [([(i, key) for key in numbers], self.across) for i in lines if self.across]
+        return {cell for places, which in groups for cell in self._extreme(places, which)}
 
     def _extreme(self, places: list[tuple[int, str]], which: str) -> set[tuple[int, str]]:
         values = {place: self.rows[place[0]].get(place[1]) for place in places}
@@ -90,8 +82,7 @@ class Table:
         return {place for place, value in numbers.items() if value == chosen}
 
 
-@dataclasses.dataclass(frozen=True)
-class Plot:
+class Plot(NamedTuple):
     """Matplotlib figure with a caption and alt text.
 
     Attributes:
@@ -107,8 +98,7 @@ class Plot:
     caption: str
 
 
-@dataclasses.dataclass(frozen=True)
-class Neighbours:
+class Neighbours(NamedTuple):
     """Nearest sentences of a few queries.
 
     Attributes:
@@ -127,8 +117,7 @@ class Neighbours:
 Block = Table | Plot | Neighbours
 
 
-@dataclasses.dataclass(frozen=True)
-class Section:
+class Section(NamedTuple):
     """Section of a page.
 
     Attributes:
@@ -144,8 +133,7 @@ class Section:
     blocks: Sequence[Block]
 
 
-@dataclasses.dataclass(frozen=True)
-class Fact:
+class Fact(NamedTuple):
     """Value at the top of the page, before and after calibration.
 
     Attributes:
@@ -161,8 +149,7 @@ class Fact:
     hint: str
 
 
-@dataclasses.dataclass(frozen=True)
-class Page:
+class Page(NamedTuple):
     """Report.
 
     Attributes:
@@ -179,9 +166,8 @@ class Page:
     facts: Sequence[Fact]
     sections: Sequence[Section]
     command: str
-    data: dict[str, Any] = dataclasses.field(default_factory=dict)
+    data: Mapping[str, Any]
 
-    def blocks(self) -> Iterator[Block]:
-        """Iterates over the blocks of all sections."""
-        for section in self.sections:
-            yield from section.blocks
+    def blocks(self) -> list[Block]:
+        """Returns the blocks of all sections."""
+        return [block for section in self.sections for block in section.blocks]

@@ -47,10 +47,17 @@ def evaluation_page(
         blocks = figures.similarity(found, model)
         sections.append(Section(f"task-{found.slug}", found.task.name, notes, blocks))
     some = _pooled(tasks).take(ROWS)
-    sections.append(_geometry_section(some, model))
+    drawn = figures.geometry(model, model.calibrate(some.vectors), of=some.description)
+    text = f"Vectors of {len(some.vectors):,} distinct sentences of the tasks."
+    sections.append(Section("geometry", "Geometry", text, drawn))
     sections += figures.neighbours_section(model, some, tasks)
     if curves is not None:
-        sections.append(_training_section(curves))
+        caption = (
+            "Metrics of the fit over steps. Bits per dimension are negative for continuous "
+            "vectors with a high density."
+        )
+        plot = Plot("curves", curves, "Metrics of the fit over steps.", caption)
+        sections.append(Section("training", "Training", "", [plot]))
     title = f"Evaluation of {model.flow} on {model.encoder}"
     facts = result_facts(results, model.names)
     return Page(title, model.provenance, facts, sections, command, dict(results))
@@ -62,19 +69,3 @@ def _pooled(tasks: Sequence[TaskVectors]) -> RunVectors:
     texts = list(dict.fromkeys(sentences))
     lookup = Lookup(sentences, np.concatenate([found.plain for found in tasks]))
     return RunVectors(lookup[texts].astype(np.float32), texts, "the tasks' sentences")
-
-
-def _geometry_section(some: RunVectors, model: ReportedModel) -> Section:
-    text = f"Vectors of {len(some.vectors):,} distinct sentences of the tasks."
-    clouds = model.calibrate(some.vectors)
-    drawn = figures.geometry(clouds, model.names, of=some.description)
-    return Section("geometry", "Geometry", text, drawn)
-
-
-def _training_section(curves: Figure) -> Section:
-    caption = (
-        "Metrics of the fit over steps. Bits per dimension are negative for continuous vectors "
-        "with a high density."
-    )
-    plot = Plot("curves", curves, "Metrics of the fit over steps.", caption)
-    return Section("training", "Training", "", [plot])

@@ -17,25 +17,20 @@ QUERIES, NEAREST = 5, 3
 QUERY_WORDS = range(5, 16)
 
 
-def geometry(
-    clouds: tuple[np.ndarray, np.ndarray],
-    names: tuple[str, str],
-    *,
-    of: str,
-) -> list[Plot]:
+def geometry(model: ReportedModel, clouds: Sequence[np.ndarray], *, of: str) -> list[Plot]:
     """Returns the projection, the spectrum and the cosines of random pairs of vectors.
 
     Args:
+        model: calibrations.
         clouds: plain and calibrated vectors, each of shape `(n, d)`.
-        names: names of the plain and calibrated vectors.
         of: description of the sentences, for the caption.
     """
-    before, after = clouds
+    names = model.names
     cosines = [_random_cosines(x) for x in clouds]
     return [
         Plot(
             "projection",
-            plots.projection_2d(before, after, names=names),
+            plots.projection_2d(*clouds, names=names),
             f"Scatter plots of {names[0]} and {names[1]} on two principal components each.",
             f"Vectors on their first two principal components ({of}). The plain vectors lie in a "
             "narrow cone away from the origin, so that all cosines are high.",
@@ -50,7 +45,7 @@ def geometry(
         ),
         Plot(
             "spectrum",
-            plots.spectrum(before, after, names=names),
+            plots.spectrum(*clouds, names=names),
             f"Eigenvalues of the covariance of {names[0]} and {names[1]}, on a log scale.",
             "Eigenvalues of the covariance divided by their mean. Isotropic vectors would give a "
             "flat line at 1.",
@@ -60,32 +55,27 @@ def geometry(
 
 def similarity(found: TaskVectors, model: ReportedModel) -> list[Plot]:
     """Returns the cosines over the gold scores and the histogram of cosines of one task."""
-    task, pairs = found.task.name, found.pairs
-    names = model.names
-    before, after = found.cosines(model).values()
+    task, pairs, names = found.task.name, found.pairs, model.names
+    cosines = found.cosines(model).values()
     where = f"{len(pairs):,} pairs of {task}, {found.split}"
     if found.task.grouped:
         where += ", all subsets pooled"
-    drawn = []
-    if found.task.metric == "correlation":
-        drawn.append(
-            Plot(
-                f"similarity_{found.slug}",
-                plots.similarity_scatter(pairs.gold, before, after, names=names),
-                f"Cosine similarity over gold scores, {where}: {names[0]} and {names[1]}.",
-                f"Cosine over gold scores, {where}. The line is the mean cosine in equal ranges "
-                "of the score. A steep line with points close to it is best.",
-            )
-        )
-    drawn.append(
-        Plot(
-            f"cosines_{found.slug}",
-            plots.cosine_histogram(before, after, names=names, of=f"{task} pairs"),
-            f"Histogram of the cosines of {where}: {names[0]} and {names[1]}.",
-            f"Cosines of {where}.",
-        )
+    histogram = Plot(
+        f"cosines_{found.slug}",
+        plots.cosine_histogram(*cosines, names=names, of=f"{task} pairs"),
+        f"Histogram of the cosines of {where}: {names[0]} and {names[1]}.",
+        f"Cosines of {where}.",
     )
-    return drawn
+    if found.task.metric != "correlation":
+        return [histogram]
+    scatter = Plot(
+        f"similarity_{found.slug}",
+        plots.similarity_scatter(pairs.gold, *cosines, names=names),
+        f"Cosine similarity over gold scores, {where}: {names[0]} and {names[1]}.",
+        f"Cosine over gold scores, {where}. The line is the mean cosine in equal ranges of the "
+        "score. A steep line with points close to it is best.",
+    )
+    return [scatter, histogram]
 
 
 def lexical(found: TaskVectors, model: ReportedModel) -> Plot:
@@ -104,7 +94,7 @@ def lexical(found: TaskVectors, model: ReportedModel) -> Plot:
 
 
 def neighbours_section(
-    model: ReportedModel, some: RunVectors, tasks: Sequence[TaskVectors], *, seed: int = 0
+    model: ReportedModel, some: RunVectors, tasks: Sequence[TaskVectors]
 ) -> list[Section]:
     """Returns a section with the nearest sentences of a few random queries.
 
@@ -112,7 +102,6 @@ def neighbours_section(
         model: calibrations.
         some: vectors and their sentences.
         tasks: the sentences of the first task are searched if `some` has none.
-        seed: seed of the queries.
 
     Returns:
         One section, or none if there are no sentences.
@@ -125,19 +114,18 @@ def neighbours_section(
         return []
     fit = [i for i, s in enumerate(sentences) if len(s.split()) in QUERY_WORDS]
     pool = np.array(fit or range(len(sentences)))
-    queries = np.random.default_rng(seed).permutation(pool)[:QUERIES].tolist()
-    rows = plots.nearest_neighbours(
-        sentences, *model.calibrate(plain), queries, k=NEAREST, names=model.names
-    )
+    queries = np.random.default_rng(0).permutation(pool)[:QUERIES].tolist()
+    clouds = model.calibrate(plain)
+    rows = plots.nearest_neighbours(sentences, *clouds, queries, k=NEAREST, names=model.names)
     caption = f"Nearest among {len(sentences):,} {of} by cosine, for {len(rows)} random queries"
     block = Neighbours("neighbours", caption, rows, model.names)
     text = f"The {NEAREST} nearest sentences of each query, before and after calibration."
     return [Section("neighbours", "Nearest neighbours", text, [block])]
 
 
-def _random_cosines(vectors: np.ndarray, *, seed: int = 0) -> np.ndarray:
+def _random_cosines(vectors: np.ndarray) -> np.ndarray:
     """Returns the cosines of random pairs of rows, the pairs of `evaluation.mean_cosine`."""
-    rng, n = np.random.default_rng(seed), len(vectors)
+    rng, n = np.random.default_rng(0), len(vectors)
     first = rng.integers(0, n, size=RANDOM_PAIRS)
     second = (first + rng.integers(1, n, size=RANDOM_PAIRS)) % n
     return cosine(vectors[first], vectors[second])

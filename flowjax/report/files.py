@@ -33,18 +33,16 @@ def check_folder(folder: str | Path, *, overwrite: bool, flag: str = "--out") ->
             or it holds other files.
     """
     folder = Path(folder)
+    got = ""
     if folder.exists() and not folder.is_dir():
-        raise FlowjaxError(f"{flag} {folder}: expected a folder, got a file")
-    if folder.exists() and any(folder.iterdir()):
+        got = "a file"
+    elif folder.exists() and any(folder.iterdir()):
         if _earlier(folder) is None:
-            raise FlowjaxError(
-                f"{flag} {folder}: expected a new folder, got one with other files than a report"
-            )
-        if not overwrite:
-            raise FlowjaxError(
-                f"{flag} {folder}: expected a new folder, got one that holds a report; use "
-                "--overwrite to replace it"
-            )
+            got = "one with other files than a report"
+        elif not overwrite:
+            got = "one that holds a report; use --overwrite to replace it"
+    if got:
+        raise FlowjaxError(f"{flag} {folder}: expected a new folder, got {got}")
     return folder
 
 

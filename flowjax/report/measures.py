@@ -98,18 +98,10 @@ def lexical_table(tasks: Sequence[TaskVectors], model: ReportedModel) -> Table |
             pairs = found.task.pairs(split)
             measures = {"gold": pairs.gold, **found.cosines(model, pairs, model.maps)}
             edits = lexical_correlations(pairs.sentences1, pairs.sentences2, measures)
+            place = {"task": found.task.name, "split": split, "pairs": len(pairs)}
             for name, values in measures.items():
-                names = (name, "gold")
-                rows.append(
-                    {
-                        "measure": name,
-                        "task": found.task.name,
-                        "split": split,
-                        "pairs": len(pairs),
-                        "edit": edits[name],
-                        "gold": 100.0 * spearman(values, pairs.gold, names),
-                    }
-                )
+                rho = 100.0 * spearman(values, pairs.gold, (name, "gold"))
+                rows.append({"measure": name, **place, "edit": edits[name], "gold": rho})
     if not rows:
         return None
     columns = [
@@ -121,9 +113,8 @@ def lexical_table(tasks: Sequence[TaskVectors], model: ReportedModel) -> Table |
         Column("pairs", "pairs"),
     ]
     notes = ["Spearman x 100, over all pairs of a split. Edit distance in words, lower-cased."]
-    return Table(
-        "lexical", "Correlation with edit distance and with gold scores", columns, rows, notes
-    )
+    caption = "Correlation with edit distance and with gold scores"
+    return Table("lexical", caption, columns, rows, notes)
 
 
 def baseline_table(
@@ -155,6 +146,7 @@ def baseline_table(
     rows, columns = [], {}
     for method, make in makers.items():
         row: dict[str, Any] = {"method": method}
+        rows.append(row)
         try:
             map_ = make()
         except FlowjaxError as error:  # for example too few vectors
@@ -162,7 +154,6 @@ def baseline_table(
         else:
             for place, label, value in _scores(tasks, map_):
                 row[place], columns[place] = value, label
-        rows.append(row)
     shown = [Column(place, label, 2, best="max") for place, label in columns.items()]
     head = Column("method", "vectors", left=True)
     return Table("baselines", "Calibration baselines", [head, *shown], rows, notes)
@@ -174,7 +165,5 @@ def _scores(tasks: Sequence[TaskVectors], map_: Transform) -> Iterable[tuple[str
         scores = evaluate_vectors(found.task, found.sentences, map_(found.plain))
         results = {found.task.name: {split: {"": each} for split, each in scores.items()}}
         for row in flat_rows(results, subsets=False):
-            parts = [row["task"], row["split"]]
-            parts += [row["aggregation"]] if row["aggregation"] != "-" else []
-            value = row["auc"] if "auc" in row else row["spearman"]
-            yield "_".join(parts), " ".join(parts), value
+            parts = [row[key] for key in ("task", "split", "aggregation") if row[key] != "-"]
+            yield "_".join(parts), " ".join(parts), row["auc"] if "auc" in row else row["spearman"]

@@ -26,15 +26,14 @@ def result_tables(results: Mapping[str, Any]) -> list[Table]:
     """
     tables: list[Table] = []
     for measure, caption, subsets, folded in _TABLES:
-        places: dict[tuple[str, ...], dict[str, Any]] = {}
+        places: dict[str, dict[str, Any]] = {}
         kinds: dict[str, None] = {}
         for row in flat_rows(results):
             if measure in row and row["aggregation"].startswith("subset ") == subsets:
-                where = tuple(str(row[key]) for key in _KEYS)
-                label = " ".join(part for part in where[:3] if part != "-")
-                place = places.setdefault(where, {key: row[key] for key in _KEYS})
+                place = {key: row[key] for key in _KEYS}
+                label = " ".join(place[key] for key in _KEYS[:3] if place[key] != "-")
                 place["where"] = label.replace("subset ", "")
-                place[row["vectors"]] = row[measure]
+                places.setdefault(str(place), place)[row["vectors"]] = row[measure]
                 kinds[row["vectors"]] = None
         if places:
             name = f"{measure}_subsets" if subsets else measure
@@ -59,13 +58,11 @@ def result_facts(results: Mapping[str, Any], names: tuple[str, str]) -> list[Fac
     facts = []
     for task, splits in results["results"].items():
         split = "test" if "test" in splits else list(splits)[-1]
-        before, after = (splits[split][name] for name in names)
-        parts = [task, split]
-        if "wmean" in before:
-            before, after = before["wmean"], after["wmean"]
-            parts.append("wmean")
-        measure = "auc" if "auc" in before else "spearman"
-        label = f"{'AUC' if measure == 'auc' else 'Spearman'}, {' '.join(parts)}"
-        hint = f"{before['pairs']:,} pairs"
-        facts.append(Fact(label, f"{before[measure]:z.2f}", f"{after[measure]:z.2f}", hint))
+        scores = [splits[split][name] for name in names]
+        where = f"{task} {split}"
+        if "wmean" in scores[0]:
+            scores, where = [each["wmean"] for each in scores], f"{where} wmean"
+        measure, label = ("auc", "AUC") if "auc" in scores[0] else ("spearman", "Spearman")
+        before, after = (f"{each[measure]:z.2f}" for each in scores)
+        facts.append(Fact(f"{label}, {where}", before, after, f"{scores[0]['pairs']:,} pairs"))
     return facts

@@ -43,6 +43,7 @@ def small_page(**changes):
         "facts": [Fact(NASTY, "1", "2", NASTY)],
         "sections": [Section("one", NASTY, NASTY, blocks)],
         "command": NASTY,
+        "data": {},
     }
     return Page(**(fields | changes))
 
