@@ -28,13 +28,13 @@ def data(n, dim):
         (lambda: flows.glow(6, levels=9), "levels: expected 1 to 3 for dim 6, got 9"),
         (lambda: flows.glow(1), "levels: expected dim >= 2 for dim 1"),
         (lambda: bijectors.actnorm(logscale_factor=0), "logscale_factor: expected a number other"),
-        (lambda: flows.whitening(2).sample({}, None, -1), "n: expected how many samples"),
+        (lambda: flows.whitening(2).sample({}, None, -1), "n: expected the number of samples"),
         (lambda: flows.glow(1), "levels: expected dim >= 2 for dim 1"),
         (lambda: flows.glow(8, depth=0), "expected a positive integer n, got 0"),
         (lambda: flows.glow(8, unroll=0), "expected a positive integer unroll, got 0"),
         (lambda: flows.glow(8, coupling="cubic"), "coupling: expected one of additive"),
         (lambda: flows.glow(8, permutation="odd"), "permutation: expected one of random"),
-        (lambda: flows.glow(8, mask="third"), "mask: expected 'half' or 'checkerboard'"),
+        (lambda: flows.glow(8, mask="third"), "mask: expected one of half, checkerboard"),
         (lambda: flows.glow(8, base="cauchy"), "base: expected one of normal, student_t"),
         (lambda: flows.realnvp(8, depth=3), "depth: expected an even"),
         (lambda: flows.neural_spline(8, bins=1), "bins: expected an integer from 2"),
@@ -46,15 +46,15 @@ def data(n, dim):
         (lambda: bijectors.actnorm(init="qr"), "init: expected one of data"),
         (lambda: bijectors.glow_net(init="qr"), "init: expected one of data"),
         (lambda: bijectors.mlp(activation="step"), "activation: expected one of relu"),
-        (lambda: bijectors.mlp(start="one"), "start: expected 'zero' or 'spread', got 'one'"),
+        (lambda: bijectors.mlp(start="one"), "start: expected one of zero, spread, got 'one'"),
         (lambda: flows.glow(4, **NET).init(jax.random.key(0), jnp.ones(4)), "n, dim"),
         (
             lambda: bijectors.additive_coupling().init(jax.random.key(0), jnp.ones((3, 1))),
-            "a coupling needs dim >= 2",
+            "n >= 1 and dim >= 2",
         ),
         (
             lambda: bijectors.split(bijectors.actnorm()).init(None, jnp.ones((3, 1))),
-            "a split needs dim >= 2",
+            "n >= 1 and dim >= 2",
         ),
         (
             lambda: flows.identity(2, base="conditional").init(KEY, jnp.ones((3, 2))),
@@ -62,12 +62,12 @@ def data(n, dim):
         ),
     ],
 )
-def test_what_is_wrong_is_said(call, text):
+def test_errors_name_the_argument(call, text):
     with pytest.raises(FlowjaxError, match=text):
         call()
 
 
-def test_a_context_at_init_is_one_vector_a_row():
+def test_a_context_at_init_is_one_vector_per_example():
     """Labels of n rows are not one vector of width n; and what is not finite is named."""
     x, flow = data(10, 4), flows.realnvp(4, depth=2, **NET)
     key = jax.random.key(0)
@@ -83,17 +83,17 @@ def test_a_context_at_init_is_one_vector_a_row():
     params = conditional.init(key, x, jnp.ones((10, 2)))
     with pytest.raises(FlowjaxError, match=r"context: expected \(50, width\)"):
         conditional.sample(params, key, 50, jnp.ones((7, 2)))
-    with pytest.raises(FlowjaxError, match=r"context: expected the width .* got \(10, 3\)"):
+    with pytest.raises(FlowjaxError, match=r"context: expected .* width .* got \(10, 3\)"):
         conditional.log_prob(params, x, jnp.ones((10, 3)))
 
 
-def test_how_many_samples_may_be_any_integer():
+def test_the_number_of_samples_may_be_any_integer():
     flow = flows.standardize(2)
     params, key = flow.init(jax.random.key(0), data(10, 2)), jax.random.key(0)
     for n in (3, np.int64(3), jnp.int32(3), 0):
         assert flow.sample(params, key, n).shape == (int(n), 2)
     for n in (-1, 2.5, (3, 4), "3"):
-        with pytest.raises(FlowjaxError, match="n: expected how many samples"):
+        with pytest.raises(FlowjaxError, match="n: expected the number of samples"):
             flow.sample(params, key, n)
     (rows,) = jax.export.symbolic_shape("rows")
     draw = jax.export.export(jax.jit(lambda like: flow.sample(params, key, like.shape[0])))
