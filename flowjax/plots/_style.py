@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -23,6 +23,7 @@ BEFORE, AFTER, ACCENT, GREEN = "#D55E00", "#0072B2", "#E69F00", "#009E73"
 CYCLE = (AFTER, BEFORE, GREEN, "#CC79A7", ACCENT, "#56B4E9")
 INK, SOFT, GRID = "#222222", "#666666", "#DDDDDD"
 NAMES = ("plain", "flow")
+T = TypeVar("T")
 
 
 def new_figure(
@@ -107,16 +108,15 @@ def save(figure: Figure, path: str | Path, *, dpi: int = 150) -> Path:
 def sample(name: str, values: object, n: int | None = None) -> np.ndarray:
     """Returns finite float64 values of shape `(n,)`; raises FlowjaxError with the name if not."""
     array = np.asarray(values, dtype=np.float64)
-    if array.ndim != 1 or not array.size or (n is not None and array.size != n):
-        expected = "(n,)" if n is None else f"({n},)"
-        raise FlowjaxError(f"{name}: expected shape {expected}, got {array.shape}")
+    if array.ndim != 1 or not array.size or n not in (None, array.size):
+        raise FlowjaxError(f"{name}: expected shape ({n or 'n'},), got {array.shape}")
     if not np.isfinite(array).all():
         raise FlowjaxError(f"{name}: expected finite numbers, got NaN or infinity")
     return array
 
 
-def pair_of_names(names: Sequence[str]) -> tuple[str, str]:
-    """Returns the names of the vectors before and after calibration."""
+def states(names: Sequence[str], before: T, after: T) -> list[tuple[str, T, str]]:
+    """Returns the name, the values and the colour of the vectors before and after calibration."""
     if isinstance(names, str) or len(names) != 2:
         raise FlowjaxError(f"names: expected two names, before and after, got {names!r}")
-    return names[0], names[1]
+    return [(names[0], before, BEFORE), (names[1], after, AFTER)]

@@ -12,7 +12,6 @@ from flowjax.evaluation.correlation import check_vectors
 from flowjax.plots._style import AFTER, BEFORE, INK, colour_bar, dress, new_figure
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 Limits = tuple[tuple[float, float], tuple[float, float]]
@@ -50,23 +49,20 @@ def density_2d(
         >>> density_2d(gauss, resolution=50).axes[0].get_title()
         '100.0 % of the probability mass shown'
     """
-    points = None if points is None else _plane("points", points)
-    limits = limits or _limits(points)
+    points, limits = _plane(points, limits)
     x, y = (np.linspace(low, high, resolution) for low, high in limits)
     grid = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2).astype(np.float32)
     logs = np.asarray(log_prob(grid), dtype=np.float64)
     if logs.shape != (len(grid),) or np.isnan(logs).any():
-        raise FlowjaxError(
-            f"log_prob: expected shape ({len(grid)},) without NaN, got shape {logs.shape} with "
-            f"{np.isnan(logs).sum()} NaN"
-        )
+        got = f"{logs.shape} with {np.isnan(logs).sum()} NaN"
+        raise FlowjaxError(f"log_prob: expected shape ({len(grid)},) without NaN, got {got}")
     density = np.exp(logs).reshape(resolution, resolution)
     mass = float(np.trapezoid(np.trapezoid(density, x, axis=1), y))
     figure, (axes,) = new_figure(size=(5.2, 4.6), title=title)
     drawn = axes.pcolormesh(x, y, density, cmap="cividis", shading="gouraud", rasterized=True)
     if points is not None:
-        look: dict[str, Any] = {"color": "white", "alpha": 0.35, "linewidths": 0}
-        axes.scatter(points[:, 0], points[:, 1], s=4, rasterized=True, **look)
+        x, y = points.T
+        axes.scatter(x, y, s=4, color="white", alpha=0.35, linewidths=0, rasterized=True)
     colour_bar(figure, drawn, axes, "density", shrink=0.85)
     axes.set_aspect("equal")
     axes.set(xlim=limits[0], ylim=limits[1])
@@ -109,66 +105,48 @@ def warped_grid(
         >>> [axes.get_title() for axes in warped_grid(np.sinh, lines=3).axes]
         ['data', 'latent']
     """
-    points = None if points is None else _plane("points", points)
-    (x_low, x_high), (y_low, y_high) = limits or _limits(points)
-    along_x = np.linspace(x_low, x_high, resolution)
-    along_y = np.linspace(y_low, y_high, resolution)
-    vertical = [
-        np.column_stack([np.full(resolution, x), along_y])
-        for x in np.linspace(x_low, x_high, lines)
-    ]
-    horizontal = [
-        np.column_stack([along_x, np.full(resolution, y)])
-        for y in np.linspace(y_low, y_high, lines)
-    ]
-    curves = np.stack(vertical + horizontal)
+    from matplotlib.collections import LineCollection
+
+    points, limits = _plane(points, limits)
+    x, y = (np.linspace(*ends, lines) for ends in limits)
+    along_x, along_y = (np.linspace(*ends, resolution) for ends in limits)
+    vertical = np.stack(np.meshgrid(x, along_y, indexing="ij"), axis=-1)
+    horizontal = np.stack(np.meshgrid(along_x, y), axis=-1)
+    curves = np.concatenate([vertical, horizontal])
     figure, axes = new_figure(1, 2, size=(4.6, 4.6), title=title)
     mapped = _apply(forward, curves.reshape(-1, 2)).reshape(curves.shape)
     images = None if points is None else _apply(forward, points)
-    for panel, name, drawn, cloud in zip(
-        axes, names, (curves, mapped), (points, images), strict=True
-    ):
-        _draw_grid(panel, drawn, lines)
+    drawn = ((curves, points), (mapped, images))
+    for panel, name, (grid, cloud) in zip(axes, names, drawn, strict=True):
+        for family, colour in ((grid[:lines], AFTER), (grid[lines:], BEFORE)):
+            look: dict[str, Any] = {"colors": colour, "linewidths": 0.9, "alpha": 0.55}
+            panel.add_collection(LineCollection(list(family), **look))
+        panel.autoscale_view()
         if cloud is not None:
-            x, y = cloud.T
-            panel.scatter(x, y, s=8, color=INK, alpha=0.6, linewidths=0, zorder=3)
+            panel.scatter(
+                cloud[:, 0], cloud[:, 1], s=8, color=INK, alpha=0.6, linewidths=0, zorder=3
+            )
         panel.set_aspect("equal", adjustable="datalim")
         dress(panel, name, "first coordinate", "second coordinate", grid=False)
     return figure
 
 
-def _draw_grid(axes: Axes, curves: np.ndarray, lines: int) -> None:
-    from matplotlib.collections import LineCollection
-
-    for family, colour in ((curves[:lines], AFTER), (curves[lines:], BEFORE)):
-        axes.add_collection(
-            LineCollection(list(family), colors=colour, linewidths=0.9, alpha=0.55)
-        )
-    axes.autoscale_view()
-
-
 def _apply(forward: Callable[[np.ndarray], np.ndarray], x: np.ndarray) -> np.ndarray:
     z = np.asarray(forward(x.astype(np.float32)), dtype=np.float64)
     if z.shape != x.shape or not np.isfinite(z).all():
-        raise FlowjaxError(
-            f"forward: expected finite values of shape {x.shape}, got shape {z.shape} with "
-            f"{(~np.isfinite(z)).sum()} values that are not finite"
-        )
+        got = f"{z.shape} with {(~np.isfinite(z)).sum()} that are not finite"
+        raise FlowjaxError(f"forward: expected finite values of shape {x.shape}, got {got}")
     return z
 
 
-def _plane(name: str, points: np.ndarray) -> np.ndarray:
-    points = check_vectors(name, points)
-    if points.shape[1] != 2:
-        raise FlowjaxError(f"{name}: expected shape (n, 2), got {points.shape}")
-    return points
-
-
-def _limits(points: np.ndarray | None) -> Limits:
-    """Returns the limits of a square around the points, with a margin."""
+def _plane(points: np.ndarray | None, limits: Limits | None) -> tuple[np.ndarray | None, Limits]:
+    """Returns checked points, and the limits or those of a square around the points."""
     if points is None:
-        return (-4.0, 4.0), (-4.0, 4.0)
+        return None, limits or ((-4.0, 4.0), (-4.0, 4.0))
+    points = check_vectors("points", points)
+    if points.shape[1] != 2:
+        raise FlowjaxError(f"points: expected shape (n, 2), got {points.shape}")
     low, high = points.min(axis=0), points.max(axis=0)
     x, y = ((low + high) / 2).tolist()
     reach = 0.6 * max(float((high - low).max()), 1e-6)
-    return (x - reach, x + reach), (y - reach, y + reach)
+    return points, limits or ((x - reach, x + reach), (y - reach, y + reach))

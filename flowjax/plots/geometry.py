@@ -10,19 +10,7 @@ import numpy as np
 from flowjax.errors import FlowjaxError
 from flowjax.evaluation.correlation import check_vectors
 from flowjax.evaluation.isotropy import singular_spectrum
-from flowjax.plots._style import (
-    AFTER,
-    BEFORE,
-    INK,
-    NAMES,
-    SOFT,
-    colour_bar,
-    dress,
-    legend,
-    new_figure,
-    pair_of_names,
-    sample,
-)
+from flowjax.plots import _style as style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,7 +23,7 @@ def projection_2d(
     *,
     values: np.ndarray | None = None,
     label: str = "",
-    names: Sequence[str] = NAMES,
+    names: Sequence[str] = style.NAMES,
     title: str | None = None,
 ) -> Figure:
     """Draws vectors on their first two principal components, before and after calibration.
@@ -62,26 +50,24 @@ def projection_2d(
         >>> [axes.get_title() for axes in projection_2d(x, x, names=("BERT", "flow")).axes]
         ['BERT', 'flow']
     """
-    figure, axes = new_figure(1, 2, size=(4.6, 4.4), title=title)
+    figure, axes = style.new_figure(1, 2, size=(4.6, 4.4), title=title)
     clouds = (check_vectors("before", before), check_vectors("after", after))
     if values is not None:
-        values = sample("values", values, len(clouds[0]))
-    states = zip(pair_of_names(names), clouds, (BEFORE, AFTER), strict=True)
-    for panel, (name, x, colour) in zip(axes, states, strict=True):
+        values = style.sample("values", values, len(clouds[0]))
+    for panel, (name, x, colour) in zip(axes, style.states(names, *clouds), strict=True):
         points, origin, shares = _principal_plane(name, x)
-        look: dict[str, Any] = {"color": colour} if values is None else {"c": values}
+        look: dict[str, Any] = {"color": colour}
         if values is not None:
             low, high = np.quantile(values, [0.02, 0.98])
-            look |= {"cmap": "cividis", "vmin": low, "vmax": high}
-        alpha = float(np.clip(20.0 / np.sqrt(len(x)), 0.2, 0.9))
-        drawn = panel.scatter(
-            points[:, 0], points[:, 1], s=9, alpha=alpha, linewidths=0, rasterized=True, **look
-        )
+            look = {"c": values, "cmap": "cividis", "vmin": low, "vmax": high}
+        look["alpha"] = float(np.clip(20.0 / np.sqrt(len(x)), 0.2, 0.9))
+        x1, x2 = points.T
+        drawn = panel.scatter(x1, x2, s=9, linewidths=0, rasterized=True, **look)
         _mark_origin(panel, *origin.tolist())
         panel.set_aspect("equal", adjustable="datalim")
-        dress(panel, name, *(f"PC {i + 1} ({100 * s:.0f} % of variance)" for i, s in shares))
+        style.dress(panel, name, *(f"PC {i + 1} ({100 * s:.0f} % of variance)" for i, s in shares))
     if values is not None:
-        colour_bar(figure, drawn, axes, label, shrink=0.8)
+        style.colour_bar(figure, drawn, axes, label, shrink=0.8)
     return figure
 
 
@@ -89,7 +75,7 @@ def spectrum(
     before: np.ndarray,
     after: np.ndarray,
     *,
-    names: Sequence[str] = NAMES,
+    names: Sequence[str] = style.NAMES,
     title: str | None = None,
 ) -> Figure:
     """Draws the eigenvalues of the covariance, divided by their mean, on a logarithmic scale.
@@ -113,9 +99,8 @@ def spectrum(
         >>> spectrum(x * [9.0, 1.0, 0.1], x).axes[0].get_yscale()
         'log'
     """
-    figure, (axes,) = new_figure(size=(6.4, 3.9), title=title)
-    states = zip(pair_of_names(names), (before, after), (BEFORE, AFTER), strict=True)
-    for name, vectors, colour in states:
+    figure, (axes,) = style.new_figure(size=(6.4, 3.9), title=title)
+    for name, vectors, colour in style.states(names, before, after):
         eigenvalues = np.square(singular_spectrum(vectors))
         if eigenvalues[0] == 0.0:
             raise FlowjaxError(f"{name}: expected different rows, got all rows equal")
@@ -125,10 +110,10 @@ def spectrum(
         relative[eigenvalues < 1e-12 * eigenvalues[0]] = np.nan
         label = f"{name}: first component {share:.1f} % of variance"
         axes.plot(np.arange(len(relative)) + 1, relative, color=colour, linewidth=2, label=label)
-    axes.axhline(1.0, color=SOFT, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
+    axes.axhline(1.0, color=style.SOFT, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
     axes.set_yscale("log")
-    dress(axes, "", "eigenvalue of the covariance, by size", "eigenvalue / mean eigenvalue")
-    legend(axes)
+    style.dress(axes, "", "eigenvalue of the covariance, by size", "eigenvalue / mean eigenvalue")
+    style.legend(axes)
     return figure
 
 
@@ -139,7 +124,7 @@ def nearest_neighbours(
     queries: Sequence[int],
     *,
     k: int = 3,
-    names: Sequence[str] = NAMES,
+    names: Sequence[str] = style.NAMES,
 ) -> list[dict[str, Any]]:
     """Returns the nearest sentences by cosine similarity, before and after calibration.
 
@@ -166,7 +151,7 @@ def nearest_neighbours(
         ('a', 'b', 'b')
     """
     rows: list[dict[str, Any]] = [{"query": sentences[i]} for i in queries]
-    for name, vectors in zip(pair_of_names(names), (before, after), strict=True):
+    for name, vectors, _ in style.states(names, before, after):
         x = check_vectors(name, vectors)
         if len(x) != len(sentences):
             raise FlowjaxError(f"{name}: expected {len(sentences)} rows, got shape {x.shape}")
@@ -190,9 +175,11 @@ def _mark_origin(axes: Axes, x: float, y: float) -> None:
     from matplotlib.patheffects import withStroke
 
     halo = [withStroke(linewidth=3, foreground="white")]
-    axes.plot(x, y, marker="+", markersize=13, markeredgewidth=2, color=INK, path_effects=halo)
+    axes.plot(
+        x, y, marker="+", markersize=13, markeredgewidth=2, color=style.INK, path_effects=halo
+    )
     text = axes.annotate("origin", (x, y), (8, 7), textcoords="offset points", fontsize=9.5)
-    text.set(color=INK, path_effects=halo)
+    text.set(color=style.INK, path_effects=halo)
 
 
 def _principal_plane(

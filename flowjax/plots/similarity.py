@@ -3,24 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from flowjax.evaluation.correlation import average_ranks, spearman
-from flowjax.plots._style import (
-    AFTER,
-    BEFORE,
-    CYCLE,
-    GREEN,
-    INK,
-    NAMES,
-    dress,
-    legend,
-    new_figure,
-    pair_of_names,
-    sample,
-)
+from flowjax.plots import _style as style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,7 +20,7 @@ def similarity_scatter(
     before: np.ndarray,
     after: np.ndarray,
     *,
-    names: Sequence[str] = NAMES,
+    names: Sequence[str] = style.NAMES,
     title: str | None = None,
 ) -> Figure:
     """Draws cosine similarity over gold scores, with Spearman x 100 in the panel titles.
@@ -60,18 +48,17 @@ def similarity_scatter(
         >>> figure.axes[1].get_title()
         'flow: Spearman 100.0'
     """
-    gold = sample("gold", gold)
-    figure, axes = new_figure(1, 2, share_y=True, title=title)
+    gold = style.sample("gold", gold)
+    figure, axes = style.new_figure(1, 2, share_y=True, title=title)
     shift = 0.01 * np.ptp(gold) * np.random.default_rng(7).uniform(-1, 1, gold.size)
-    states = zip(pair_of_names(names), (before, after), (BEFORE, AFTER), strict=True)
+    edges = np.linspace(gold.min(), gold.max(), 9)
+    states = style.states(names, before, after)
     for panel, (name, values, colour) in zip(axes, states, strict=True):
-        cosines = sample(name, values, gold.size)
-        _cloud(panel, gold + shift, cosines, colour)
-        centres, means = _binned_mean(gold, cosines)
-        panel.plot(centres, means, color=INK, linewidth=1.8, marker="o", markersize=4)
+        cosines = style.sample(name, values, gold.size)
+        _cloud(panel, gold, cosines, colour, edges, shift)
         rho = 100.0 * spearman(cosines, gold, (name, "gold"))
-        dress(panel, f"{name}: Spearman {rho:.1f}", "gold score")
-    axes[0].set_ylabel("cosine similarity", fontsize=10, color=INK)
+        style.dress(panel, f"{name}: Spearman {rho:.1f}", "gold score")
+    axes[0].set_ylabel("cosine similarity", fontsize=10, color=style.INK)
     return figure
 
 
@@ -79,7 +66,7 @@ def cosine_histogram(
     before: np.ndarray,
     after: np.ndarray,
     *,
-    names: Sequence[str] = NAMES,
+    names: Sequence[str] = style.NAMES,
     of: str = "random pairs",
     title: str | None = None,
 ) -> Figure:
@@ -104,12 +91,11 @@ def cosine_histogram(
         >>> figure.axes[0].get_xlabel()
         'cosine similarity of random pairs'
     """
-    figure, (axes,) = new_figure(size=(6.4, 3.9), title=title)
-    before, after = sample("before", before), sample("after", after)
+    figure, (axes,) = style.new_figure(size=(6.4, 3.9), title=title)
+    before, after = style.sample("before", before), style.sample("after", after)
     low, high = min(before.min(), after.min()), max(before.max(), after.max())
     edges = np.linspace(low, high if high > low else low + 1.0, 61).tolist()
-    states = zip(pair_of_names(names), (before, after), (BEFORE, AFTER), strict=True)
-    for name, values, colour in states:
+    for name, values, colour in style.states(names, before, after):
         label = f"{name}: mean {values.mean():.2f}, sd {values.std():.2f}"
         share = np.full(values.size, 100.0 / values.size)
         heights, _, _ = axes.hist(values, edges, weights=share, color=colour, alpha=0.35)
@@ -118,9 +104,9 @@ def cosine_histogram(
         )
         stem = (0.0, float(np.max(heights)))
         axes.plot([values.mean()] * 2, stem, color=colour, linewidth=1.3, linestyle=(0, (4, 3)))
-    dress(axes, "", f"cosine similarity of {of}", "% of pairs")
+    style.dress(axes, "", f"cosine similarity of {of}", "% of pairs")
     axes.set_ylim(top=axes.get_ylim()[1] * 1.22)  # room for the legend above the bars
-    legend(axes, loc="upper center", ncols=2)
+    style.legend(axes, loc="upper center", ncols=2)
     return figure
 
 
@@ -154,37 +140,35 @@ def lexical_scatter(
         >>> [axes.get_title() for axes in figure.axes]
         ['gold: Spearman -100.0', 'plain: Spearman -50.0']
     """
-    distances = sample("distances", distances)
-    figure, axes = new_figure(1, len(measures), size=(3.9, 3.7), share_y=True, title=title)
-    colours = (GREEN, BEFORE, AFTER, *CYCLE[3:])  # gold, plain, flow: as in the other figures
+    distances = style.sample("distances", distances)
+    figure, axes = style.new_figure(1, len(measures), size=(3.9, 3.7), share_y=True, title=title)
+    colours = (
+        style.GREEN,
+        style.BEFORE,
+        style.AFTER,
+        *style.CYCLE[3:],
+    )  # gold, plain, flow: as in the other figures
     for panel, (name, given), colour in zip(axes, measures.items(), colours, strict=False):
-        values = sample(name, given, distances.size)
+        values = style.sample(name, given, distances.size)
         percent = 100.0 * (average_ranks(values) - 0.5) / values.size
-        _cloud(panel, distances, percent, colour)
-        centres, means = _binned_mean(distances, percent, quantiles=True)
-        panel.plot(centres, means, color=INK, linewidth=1.8, marker="o", markersize=4)
+        edges = np.quantile(distances, np.linspace(0, 1, 9))
+        _cloud(panel, distances, percent, colour, edges)
         rho = 100.0 * spearman(distances, values, ("distances", name))
-        dress(panel, f"{name}: Spearman {rho:.1f}", "edit distance")
+        style.dress(panel, f"{name}: Spearman {rho:.1f}", "edit distance")
         # The axis ends at the 99th percentile, because a few sentences are very long.
         far = np.quantile(distances, 0.99)
         panel.set_xlim(-0.02 * far, far * 1.02)
-    axes[0].set_ylabel("rank in percent", fontsize=10, color=INK)
+    axes[0].set_ylabel("rank in percent", fontsize=10, color=style.INK)
     return figure
 
 
-def _cloud(axes: Axes, x: np.ndarray, y: np.ndarray, colour: str) -> None:
-    """Draws points that are smaller and more transparent the more there are."""
+def _cloud(
+    axes: Axes, x: np.ndarray, y: np.ndarray, colour: str, edges: np.ndarray, shift: Any = 0.0
+) -> None:
+    """Draws points, smaller and more transparent the more there are, and means between edges."""
     alpha = float(np.clip(12.0 / np.sqrt(x.size), 0.12, 0.8))
     area = float(np.clip(600.0 / np.sqrt(x.size), 5.0, 26.0))
-    axes.scatter(x, y, s=area, color=colour, alpha=alpha, linewidths=0, rasterized=True)
-
-
-def _binned_mean(
-    x: np.ndarray, y: np.ndarray, bins: int = 8, *, quantiles: bool = False
-) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the means of x and y in ranges of x of equal width, or equal size (`quantiles`)."""
-    edges = np.quantile(x, np.linspace(0, 1, bins + 1)) if quantiles else None
-    edges = np.linspace(x.min(), x.max(), bins + 1) if edges is None else edges
-    place = np.clip(np.searchsorted(edges, x, side="right") - 1, 0, bins - 1)
-    filled = [place == i for i in range(bins) if (place == i).any()]
-    return np.array([x[i].mean() for i in filled]), np.array([y[i].mean() for i in filled])
+    axes.scatter(x + shift, y, s=area, color=colour, alpha=alpha, linewidths=0, rasterized=True)
+    place = np.clip(np.searchsorted(edges, x, side="right") - 1, 0, len(edges) - 2)
+    means = [(x[place == i].mean(), y[place == i].mean()) for i in np.unique(place)]
+    axes.plot(*np.transpose(means), color=style.INK, linewidth=1.8, marker="o", markersize=4)

@@ -87,13 +87,11 @@ def fit_curves(rows: Iterable[Mapping[str, Any]], *, step: str = "step") -> Figu
     """
     rows = list(rows)
     there = {key for row in rows for key in row}
-    panels = {label: [k for k in keys if k in there] for label, keys in PANELS.items()}
-    panels = {label: keys for label, keys in panels.items() if keys}
+    found = {label: [k for k in keys if k in there] for label, keys in PANELS.items()}
+    panels = {label: keys for label, keys in found.items() if keys}
     if not panels:
         raise FlowjaxError(f"rows: expected metrics of a fit, got {sorted(there) or 'no rows'}")
-    high = -(-len(panels) // 2)
-    wide = min(2, len(panels))
-    figure, axes = new_figure(high, wide, size=(5.2, 3.3))
+    figure, axes = new_figure(-(-len(panels) // 2), min(2, len(panels)), size=(5.2, 3.3))
     for (label, keys), panel in zip(panels.items(), axes, strict=False):
         _draw(panel, rows, keys, step)
         dress(panel, "", step, label)
@@ -114,16 +112,17 @@ def _draw(axes: Axes, rows: Sequence[Mapping[str, Any]], keys: Sequence[str], st
         dropped = len(found) - len(finite)
         name = f"{key} ({dropped} not finite, not shown)" if dropped else key
         x, y = finite.T
-        colour = CYCLE[index % len(CYCLE)]
+        look: dict[str, Any] = {"color": CYCLE[index % len(CYCLE)], "linewidth": 2, "label": name}
         smooth = _running_mean(y, max(1, len(y) // 40))
-        if len(y) >= 80:
-            axes.plot(x, y, color=colour, alpha=0.25, linewidth=0.8)
-            axes.plot(x, smooth, color=colour, linewidth=2, label=name)
-        else:
-            axes.plot(x, y, color=colour, linewidth=2, marker="o", markersize=3.5, label=name)
-        # The axis leaves out the first steps of long curves, whose losses may be far larger.
         lows.append(smooth.min())
-        highs.append(smooth[0] if len(y) < 80 else max(smooth[len(y) // 50 :].max(), y[-1]))
+        if len(y) < 80:
+            axes.plot(x, y, marker="o", markersize=3.5, **look)
+            highs.append(smooth[0])
+        else:
+            axes.plot(x, y, color=look["color"], alpha=0.25, linewidth=0.8)
+            axes.plot(x, smooth, **look)
+            # Leave out the first steps of long curves, whose losses may be far larger.
+            highs.append(max(smooth[len(y) // 50 :].max(), y[-1]))
     low, high = min(lows), max(highs)
     constant = high - low <= 1e-9 * abs(high)  # up to the rounding of the running mean
     room = (0.1 * abs(high) or 1.0) if constant else 0.08 * (high - low)
