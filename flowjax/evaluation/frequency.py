@@ -60,14 +60,11 @@ def frequency_table(
     for low, high in bins:
         words = np.flatnonzero((ranks >= low) & (ranks < high))
         row: dict[str, Any] = {"low": low, "high": high, "words": len(words)}
-        names = [f"{kind}_{k}" for kind in ("l2", "dot") for k in ks]
+        row |= dict.fromkeys(["norm", *(f"{kind}_{k}" for kind in ("l2", "dot") for k in ks)])
         if len(words):
-            l2, dot = _nearest(x, squares, words, max(ks))
             row["norm"] = float(np.sqrt(squares[words]).mean())
-            means = [float(near[:, :k].mean()) for near in (l2, dot) for k in ks]
-            row |= dict(zip(names, means, strict=True))
-        else:
-            row |= dict.fromkeys(["norm", *names])
+            near = zip(("l2", "dot"), _nearest(x, squares, words, max(ks)), strict=True)
+            row |= {f"{kind}_{k}": float(all_k[:, :k].mean()) for kind, all_k in near for k in ks}
         table.append(row)
     return table
 

@@ -33,11 +33,11 @@ def by_vectors(scores: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, A
         >>> by_vectors({"plain": {"dev": {"pairs": 2}}, "glow": {"dev": {"pairs": 2}}})
         {'dev': {'plain': {'pairs': 2}, 'glow': {'pairs': 2}}}
     """
-    splits = dict.fromkeys(split for each in scores.values() for split in each)
-    return {
-        split: {name: each[split] for name, each in scores.items() if split in each}
-        for split in splits
-    }
+    result: dict[str, dict[str, Any]] = {}
+    for name, splits in scores.items():
+        for split, leaf in splits.items():
+            result.setdefault(split, {})[name] = leaf
+    return result
 
 
 def flat_rows(results: Mapping[str, Any], *, subsets: bool = True) -> list[dict[str, Any]]:

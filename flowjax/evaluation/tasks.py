@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
@@ -126,9 +127,8 @@ class PairTask:
         for split in self.check_splits(splits):
             for part in self.splits[split].values():
                 scored = zip(part.sentences1, part.sentences2, strict=True)
-                found += [sentence for pair in scored for sentence in pair]
-                if unscored:
-                    found += [sentence for pair in part.unscored for sentence in pair]
+                pairs = chain(scored, part.unscored if unscored else ())
+                found += chain.from_iterable(pairs)
         return list(dict.fromkeys(found)) if unique else found
 
     def counts(self) -> dict[str, dict[str, dict[str, int]]]:

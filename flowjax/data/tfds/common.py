@@ -15,10 +15,7 @@ from flowjax.files.text import find_files
 class InputOrderBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
     """Builder that keeps the order of its files and prefers a manual folder to a download."""
 
-    MANUAL_DOWNLOAD_INSTRUCTIONS = (
-        "The files are downloaded unless the manual folder has them, in the layout that "
-        "flowjax.evaluation.load_task reads."
-    )
+    MANUAL_DOWNLOAD_INSTRUCTIONS = "Optional: the files that flowjax.evaluation.load_task reads."
 
     # True if the user named the manual folder; then nothing is downloaded.
     manual_only = False

@@ -15,7 +15,7 @@ import tensorflow_datasets as tfds
 from flowjax.data.tfds.common import InputOrderBuilder, one_folder
 from flowjax.errors import FlowjaxError
 from flowjax.evaluation.locate import find_task, load_task
-from flowjax.evaluation.registry import TASKS, TaskSpec
+from flowjax.evaluation.registry import TASKS
 
 
 class _Pairs(InputOrderBuilder, skip_registration=True):  # type: ignore[call-arg]
@@ -28,10 +28,6 @@ class _Pairs(InputOrderBuilder, skip_registration=True):  # type: ignore[call-ar
     def _task(self) -> str:
         return self.tasks[self.builder_config.name if self.builder_config else ""]
 
-    @property
-    def _spec(self) -> TaskSpec:
-        return TASKS[self._task]
-
     def _info(self) -> tfds.core.DatasetInfo:
         text = tfds.features.Text
         features = {
@@ -40,10 +36,10 @@ class _Pairs(InputOrderBuilder, skip_registration=True):  # type: ignore[call-ar
             "score": np.float64,
             "subset": text(),
         }
-        return self.in_order(features, self._spec.description)
+        return self.in_order(features, TASKS[self._task].description)
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
-        folder = self.manual_folder(dl_manager)
+        spec, folder = TASKS[self._task], self.manual_folder(dl_manager)
         if folder is not None:
             try:
                 find_task(self._task, folder)
@@ -52,10 +48,10 @@ class _Pairs(InputOrderBuilder, skip_registration=True):  # type: ignore[call-ar
                     raise
                 folder = None  # the manual folder of all data sets does not hold this one
         if folder is None:
-            folder = Path(dl_manager.download_and_extract(self._spec.url))
-            if self._spec.unpack is not None:
-                self._spec.unpack(folder)
-            folder = one_folder(folder, self._spec.files.values())
+            folder = Path(dl_manager.download_and_extract(spec.url))
+            if spec.unpack is not None:
+                spec.unpack(folder)
+            folder = one_folder(folder, spec.files.values())
         splits = load_task(self._task, folder).splits
         return {name: self._generate_examples(_rows(x)) for name, x in splits.items()}
 
@@ -76,11 +72,8 @@ def _make_classes() -> dict[str, type[_Pairs]]:
             found.setdefault(name, {})[config] = task
     classes = {}
     for name, tasks in found.items():
-        configs = [
-            tfds.core.BuilderConfig(name=config, description=TASKS[task].description)
-            for config, task in tasks.items()
-            if config
-        ]
+        make = tfds.core.BuilderConfig
+        configs = [make(name=c, description=TASKS[t].description) for c, t in tasks.items() if c]
         # TFDS names a builder after its class.
         kind = "".join(word.capitalize() for word in name.split("_"))
         body = {"tasks": tasks, "BUILDER_CONFIGS": configs, "__module__": __name__}

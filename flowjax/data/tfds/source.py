@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -51,7 +53,7 @@ class TfdsSource:
         splits = self._builder.info.splits
         self._splits = [split] if split else list(splits)
         try:
-            sum(splits[s].num_examples for s in self._splits)
+            sum(splits[s].num_examples for s in self._splits)  # TFDS raises for an unknown split
         except (ValueError, KeyError):
             there = ", ".join(splits)
             raise FlowjaxError(f"{name}: expected a split among {there}, got {split!r}") from None
@@ -61,9 +63,7 @@ class TfdsSource:
         for split in self._splits:
             for number, row in enumerate(read_rows(self._builder, split)):
                 for column in self._columns:
-                    value: Any = row
-                    for key in column.split("/"):
-                        value = value[key]
+                    value = reduce(getitem, column.split("/"), row)
                     yield self._decode(value, f"{split} row {number}")
 
     def fingerprint(self) -> str:
@@ -165,18 +165,12 @@ def find_prepared(root: Path, wanted: Wanted, name: str) -> tuple[Path, str | No
 
 def _versions(folder: Path) -> list[str]:
     """Returns the versions of a data set in a folder, oldest first."""
-    found = [
-        p.name
-        for p in _folders(folder)
-        if _VERSION.fullmatch(p.name) and (p / "dataset_info.json").exists()
-    ]
-    return sorted(found, key=lambda v: tuple(map(int, v.split("."))))
+    names = (path.parent.name for path in folder.glob("*/dataset_info.json"))
+    return sorted(filter(_VERSION.fullmatch, names), key=lambda v: [*map(int, v.split("."))])
 
 
 def _folders(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    return [p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")]
+    return [p for p in folder.glob("*") if p.is_dir() and not p.name.startswith(".")]
 
 
 def _text_features(features: Any, prefix: str = "") -> Iterator[str]:
