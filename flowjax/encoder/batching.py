@@ -12,6 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+Tokens = Sequence[Sequence[int]]
+Rows = list[list[int]]  # sentence indices of each row
+
 # Length of a row unless a sentence is longer. Attention is a small part of the cost of short rows.
 LENGTH = 64
 # Length of the only row if all sentences fit: a single short query needs no padding to LENGTH.
@@ -32,7 +35,7 @@ class Batch(NamedTuple):
     """Rows of packed sentences.
 
     Attributes:
-        ids: token ids, shape `(rows, length)`, int32.
+        ids: token ids, shape `(rows, length)`, int32; 0 at padding, where no sentence attends.
         mask: number of the sentence within its row, 1, 2, 3 ..., or 0 at padding; like `ids`.
         positions: position of each token in its sentence, from 0; like `ids`.
         sentences: indices of the packed sentences, shape `(n,)`.
@@ -66,25 +69,8 @@ def lengths_upto(max_length: int) -> tuple[int, ...]:
     return tuple(lengths)
 
 
-def shapes(batch_size: int, max_length: int, multiple: int = 1) -> list[tuple[int, int]]:
-    """Returns all shapes `(rows, length)` that `batches` may yield, at most twelve.
-
-    Example:
-        >>> shapes(64, 64)[:4]
-        [(16, 64), (12, 64), (8, 64), (6, 64)]
-    """
-    lengths = lengths_upto(max_length)
-    found = [(n, m) for m in lengths for n in _sizes(batch_size, m, multiple, lengths)]
-    return [*found, (multiple, SHORT)]
-
-
 def batches(
-    tokens: Sequence[Sequence[int]],
-    *,
-    batch_size: int,
-    max_length: int,
-    pad_id: int = 0,
-    multiple: int = 1,
+    tokens: Tokens, batch_size: int, max_length: int, multiple: int = 1
 ) -> Iterator[Batch]:
     """Packs token lists into rows and cuts the rows into batches.
 
@@ -92,7 +78,6 @@ def batches(
         tokens: token ids of each sentence, at most `max_length` each.
         batch_size: approximate number of sentences of `TOKENS` tokens in a batch.
         max_length: largest number of tokens in a sentence.
-        pad_id: token id at padding.
         multiple: divisor of the number of rows of every batch (the number of devices).
 
     Yields:
@@ -108,30 +93,29 @@ def batches(
     if len(tokens) <= slots(SHORT) and sizes.sum() <= SHORT:
         lengths = (SHORT,)
     for length, rows in _pack(sizes, lengths).items():
-        counts = (multiple,) if length == SHORT else _sizes(batch_size, length, multiple, lengths)
-        for start, count in _cut(len(rows), counts):
-            yield _batch(tokens, sizes, rows[start : start + count], (count, length), pad_id)
+        for start, count in _cut(len(rows), row_counts(batch_size, length, multiple, lengths)):
+            yield _batch(tokens, rows[start : start + count], (count, length))
 
 
-def _sizes(
-    batch_size: int, length: int, multiple: int, lengths: tuple[int, ...]
-) -> tuple[int, ...]:
+def row_counts(batch_size: int, length: int, multiple: int, lengths: Sequence[int]) -> list[int]:
     """Returns the allowed numbers of rows of a batch of rows of `length`, largest first."""
+    if length == SHORT:
+        return [multiple]
     full = max(round(TOKENS * batch_size / length / multiple), 1)
     parts = FRACTIONS[len(lengths) - 1]
     if len(lengths) == 4 and length == lengths[0]:
         parts = parts[:2]  # keeps the limit of twelve shapes; these batches have few rows anyway
     found = {max(round(full * part), 1) * multiple for part in parts}
-    return tuple(sorted(found, reverse=True))
+    return sorted(found, reverse=True)
 
 
-def _pack(sizes: np.ndarray, lengths: tuple[int, ...]) -> dict[int, list[list[int]]]:
+def _pack(sizes: np.ndarray, lengths: tuple[int, ...]) -> dict[int, Rows]:
     """Packs sentences into rows by best fit, longest first.
 
     Returns:
         For each length, its rows; a row is a list of sentence indices.
     """
-    rows: dict[int, list[list[int]]] = {length: [] for length in lengths}
+    rows: dict[int, Rows] = {length: [] for length in lengths}
     # room[r] lists the rows with r free tokens; bit r of `filled` is set if room[r] is not empty.
     room: list[list[tuple[int, list[int]]]] = [[] for _ in range(lengths[0] + 1)]
     filled = 0
@@ -152,7 +136,7 @@ def _pack(sizes: np.ndarray, lengths: tuple[int, ...]) -> dict[int, list[list[in
     return rows
 
 
-def _cut(rows: int, counts: tuple[int, ...]) -> Iterator[tuple[int, int]]:
+def _cut(rows: int, counts: Sequence[int]) -> Iterator[tuple[int, int]]:
     """Yields `(start, count)` of batches: full batches first, then few with little padding."""
     start = 0
     while (left := rows - start) > 0:
@@ -163,23 +147,16 @@ def _cut(rows: int, counts: tuple[int, ...]) -> Iterator[tuple[int, int]]:
         start += count
 
 
-def _batch(
-    tokens: Sequence[Sequence[int]],
-    sizes: np.ndarray,
-    rows: list[list[int]],
-    shape: tuple[int, int],
-    pad_id: int,
-) -> Batch:
+def _batch(tokens: Tokens, rows: Rows, shape: tuple[int, int]) -> Batch:
     sentences = np.array([i for row in rows for i in row], int)
     row = np.repeat(np.arange(len(rows)), [len(row) for row in rows])
     slot = np.concatenate([np.arange(len(row)) for row in rows])
-    size = sizes[sentences]
+    size = np.array([len(tokens[i]) for i in sentences])
     before = np.cumsum(size) - size  # number of tokens in all preceding sentences
     start = row * shape[1] + before - before[np.searchsorted(row, row)]
     position = np.arange(size.sum()) - np.repeat(before, size)
     place = np.repeat(start, size) + position
-    ids = np.full(shape, pad_id, np.int32)
-    mask, positions = np.zeros(shape, np.int32), np.zeros(shape, np.int32)
+    ids, mask, positions = np.zeros((3, *shape), np.int32)
     ids.flat[place] = np.concatenate([np.asarray(tokens[i], np.int32) for i in sentences])
     mask.flat[place] = np.repeat(slot + 1, size)
     positions.flat[place] = position

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -25,32 +26,26 @@ def embed_blocks(
     encoder: SentenceEncoder,
     blocks: Iterable[list[str]],
     *,
-    then: Then = lambda vectors: vectors,
-    batch_size: int | None = None,
-    show_progress_bar: bool | None = None,
+    then: Then | None = None,
+    **options: Any,
 ) -> Iterator[tuple[np.ndarray, dict[str, int]]]:
     """Embeds blocks of `CHUNK` sentences (the last may be shorter).
 
     Args:
         encoder: frozen encoder.
         blocks: blocks of sentences, from a `Blocks`.
-        then: function applied to the vectors of each block.
-        batch_size: approximate number of sentences per batch; None means the encoder's.
-        show_progress_bar: None shows the progress bar on a terminal only.
+        then: function applied to the vectors of each block; None keeps the vectors.
+        **options: `batch_size` and `show_progress_bar` of `SentenceEncoder.encode_stream`.
 
     Yields:
         The vectors `(m, dim)` of each block, and `{"empty_embedded", "cut"}`: the number of
         embedded sentences without words, and of sentences truncated to max_length.
     """
-    stream = encoder.encode_stream(
-        chain.from_iterable(blocks),
-        batch_size=batch_size,
-        show_progress_bar=show_progress_bar,
-    )
     empty = cut = 0
-    for vectors in stream:
+    for vectors in encoder.encode_stream(chain.from_iterable(blocks), **options):
         report = encoder.report
-        yield then(vectors), {"empty_embedded": report.empty - empty, "cut": report.cut - cut}
+        counts = {"empty_embedded": report.empty - empty, "cut": report.cut - cut}
+        yield then(vectors) if then else vectors, counts
         empty, cut = report.empty, report.cut
 
 
@@ -71,8 +66,7 @@ def embed_in_memory(
     for vectors, counts in embed_blocks(encoder, blocks, show_progress_bar=show_progress_bar):
         parts.append(vectors)
         cut += counts["cut"]
-    facts = {"sentences": blocks.rows, "empty": blocks.empty, "cut": cut, "hash": str(blocks.hash)}
-    check_some(source, facts)
+    facts = _facts(source, blocks.rows, blocks.empty, cut, str(blocks.hash))
     return np.concatenate(parts), facts
 
 
@@ -82,13 +76,12 @@ def embed_in_store(
     folder: str | Path,
     *,
     skip_empty: bool = True,
-    then: Then = lambda vectors: vectors,
+    then: Then | None = None,
     dim: int | None = None,
     extra: Mapping[str, Any] | None = None,
-    batch_size: int | None = None,
     share: tuple[int, int] | None = None,
     wait: bool = True,
-    show_progress_bar: bool | None = None,
+    **options: Any,
 ) -> tuple[EmbeddingStore, dict[str, Any]]:
     """Embeds the sentences of a source into a store, or resumes an interrupted job.
 
@@ -97,15 +90,15 @@ def embed_in_store(
         source: sentences; only a few blocks of them are in memory at a time.
         folder: folder of the store.
         skip_empty: True skips and counts sentences without words.
-        then: function applied to the vectors of each block, with results of dimension `dim`.
+        then: function applied to the vectors of each block, with results of dimension `dim`; None
+            keeps the vectors.
         dim: dimension of the stored vectors; None means the encoder's.
         extra: manifest entries for further options that determine the vectors.
-        batch_size: approximate number of sentences per batch; None means the encoder's.
         share: `(i, k)` embeds shard i of k; None means the shard of this process in the
             `jax.distributed` job.
         wait: True waits for the shards of the other processes. False returns an empty dict unless
             all shards are complete.
-        show_progress_bar: None shows the progress bar on a terminal only.
+        **options: `batch_size` and `show_progress_bar` of `SentenceEncoder.encode_stream`.
 
     Returns:
         The store, and the counts and the hash of `embed_in_memory`.
@@ -126,13 +119,7 @@ def embed_in_store(
     )
     store.fill(
         source,
-        lambda blocks: embed_blocks(
-            encoder,
-            blocks,
-            then=then,
-            batch_size=batch_size,
-            show_progress_bar=show_progress_bar,
-        ),
+        partial(embed_blocks, encoder, then=then, **options),
         share=share or (jax.process_index(), jax.process_count()),
         skip_empty=skip_empty,
     )
@@ -141,22 +128,16 @@ def embed_in_store(
     store.wait()
     counts = dict(store.counts)
     empty = counts["empty"] + counts.get("empty_embedded", 0)
-    facts = {
-        "sentences": counts["rows"],
-        "empty": empty,
-        "cut": counts.get("cut", 0),
-        "hash": store.hash,
-    }
-    check_some(source, facts)
-    return store, facts
+    return store, _facts(source, counts["rows"], empty, counts.get("cut", 0), store.hash)
 
 
-def check_some(source: SentenceSource, facts: Mapping[str, Any]) -> None:
-    """Raises `FlowjaxError` if a source has no sentences."""
-    if not facts["sentences"]:
-        raise FlowjaxError(
-            f"{source.name}: expected sentences, found {facts['empty']} empty lines and no other"
-        )
+def _facts(
+    source: SentenceSource, sentences: int, empty: int, cut: int, text_hash: str
+) -> dict[str, Any]:
+    """Returns the counts of an embedded source; raises `FlowjaxError` if it has no sentences."""
+    if not sentences:
+        raise FlowjaxError(f"{source.name}: expected sentences, got {empty} empty lines only")
+    return {"sentences": sentences, "empty": empty, "cut": cut, "hash": text_hash}
 
 
 def hash_arrays(tree: Any) -> str:

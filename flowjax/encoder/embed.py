@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
+from operator import length_hint
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,14 +21,14 @@ from flowjax.encoder.pooling import layers_of
 from flowjax.encoder.resolve import resolve
 from flowjax.encoder.sentence_model import SentenceModel
 from flowjax.encoder.tokenizer import load_tokenizer
-from flowjax.encoder.weights import load_pretrained
-from flowjax.errors import FlowjaxError
+from flowjax.encoder.weights import load_pretrained, save_pretrained
+from flowjax.errors import FlowjaxError, check_choice
 from flowjax.parallel import devices
+from flowjax.progress import track
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-logger = logging.getLogger("flowjax")
 # Number of sentences that are tokenized, sorted by length and embedded together.
 CHUNK = 8192
 
@@ -48,12 +48,9 @@ class EncodeReport:
     cut: int = 0
 
     def __str__(self) -> str:
-        parts = [f"{self.sentences} sentences"]
-        if self.empty:
-            parts.append(f"{self.empty} empty (encoded as special tokens only)")
-        if self.cut:
-            parts.append(f"{self.cut} truncated to max_length")
-        return ", ".join(parts)
+        empty = f", {self.empty} empty (encoded as special tokens only)" if self.empty else ""
+        cut = f", {self.cut} truncated to max_length" if self.cut else ""
+        return f"{self.sentences} sentences{empty}{cut}"
 
 
 class SentenceEncoder(SentenceModel):
@@ -102,18 +99,15 @@ class SentenceEncoder(SentenceModel):
         """
         if "pooler" in layers_of(pooling) and "pooler" not in params:
             raise FlowjaxError(f"pooling: expected an encoder with a pooler, got {name!r}")
-        if not 3 <= max_length <= config.max_length:
-            limits = f"3 to {config.max_length} (the encoder's positions)"
-            raise FlowjaxError(f"max_length: expected {limits}, got {max_length}")
+        most = config.max_length
+        if not 3 <= max_length <= most:
+            raise FlowjaxError(f"max_length: expected 3 to {most} (positions), got {max_length}")
         if batch_size < 1:
             raise FlowjaxError(f"batch_size: expected at least 1, got {batch_size}")
-        if dtype not in ("float32", "bfloat16"):
-            raise FlowjaxError(f"dtype: expected 'float32' or 'bfloat16', got {dtype!r}")
-        if tokenizer.get_vocab_size() > config.vocab_size:
-            raise FlowjaxError(
-                f"encoder {name!r}: expected a tokenizer of at most {config.vocab_size} entries, "
-                f"as in the weights, got {tokenizer.get_vocab_size()}"
-            )
+        check_choice("dtype", dtype, ("float32", "bfloat16"))
+        if (size := tokenizer.get_vocab_size()) > config.vocab_size:
+            most = config.vocab_size
+            raise FlowjaxError(f"tokenizer: expected at most {most} entries, got {size}")
         self.config, self.tokenizer, self.name = config, tokenizer, name
         self.pooling, self.max_length, self.batch_size = pooling, max_length, batch_size
         self.special_tokens, self.dtype = special_tokens, dtype
@@ -174,20 +168,13 @@ class SentenceEncoder(SentenceModel):
         """Returns the vectors `(n, dim)` float32 of a list of strings; see `encode`."""
         if batch_size is not None and batch_size < 1:
             raise FlowjaxError(f"batch_size: expected at least 1, got {batch_size}")
-        stream = self.encode_stream(
-            sentences,
-            batch_size=batch_size,
-            total=len(sentences),
-            show_progress_bar=show_progress_bar,
-        )
+        stream = self.encode_stream(sentences, batch_size, show_progress_bar)
         return np.concatenate([np.zeros((0, self.dim), np.float32), *stream])
 
     def encode_stream(
         self,
         sentences: Iterable[str],
-        *,
         batch_size: int | None = None,
-        total: int | None = None,
         show_progress_bar: bool | None = False,
     ) -> Iterator[np.ndarray]:
         """Embeds any number of sentences in constant memory; `self.report` has the counts.
@@ -195,29 +182,23 @@ class SentenceEncoder(SentenceModel):
         Args:
             sentences: strings.
             batch_size: approximate number of sentences per batch; None means the encoder's.
-            total: number of sentences for the progress bar, if known.
             show_progress_bar: None shows the progress bar on a terminal only.
 
         Yields:
             Vectors of up to `CHUNK` sentences, shape `(m, dim)`, float32, in the order of the
             sentences.
         """
-        from flowjax.progress import track
-
         self.report = EncodeReport()
         if self._placed is None:
             self._placed = devices.replicate(self.params, self._mesh)
-        stream = iter(sentences)
-        with track(
-            "embedding", total, unit="sentences", show_progress_bar=show_progress_bar
-        ) as advance:
+        stream, total = iter(sentences), length_hint(sentences) or None
+        bar = track("embedding", total, unit="sentences", show_progress_bar=show_progress_bar)
+        with bar as advance:
             while chunk := list(islice(stream, CHUNK)):
                 yield self._encode_chunk(chunk, batch_size or self.batch_size, advance)
 
     def save(self, folder: str | Path) -> None:
         """Writes the encoder in Hugging Face's layout: config, weights and tokenizer."""
-        from flowjax.encoder.weights import save_pretrained
-
         save_pretrained(self.params, self.config, folder)
         self.tokenizer.save(str(Path(folder) / "tokenizer.json"))
 
@@ -237,13 +218,7 @@ class SentenceEncoder(SentenceModel):
         self.report.empty += sum(not s.strip() for s in chunk)
         vectors = np.empty((len(chunk), self.dim), np.float32)
         pending: list[tuple[Batch, jax.Array]] = []
-        for batch in batches(
-            self.tokenize(chunk),
-            batch_size=batch_size,
-            max_length=self.max_length,
-            pad_id=self.config.pad_token_id,
-            multiple=self._mesh.size,
-        ):
+        for batch in batches(self.tokenize(chunk), batch_size, self.max_length, self._mesh.size):
             arrays = devices.shard_rows((batch.ids, batch.mask, batch.positions), self._mesh)
             pending.append((batch, self._embed(self._placed, *arrays)))
             if len(pending) > 2:  # the device computes two batches while the host copies one

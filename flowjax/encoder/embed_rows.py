@@ -41,9 +41,8 @@ def embed_rows(
     # The pooler follows the pooling here, because a row has one first token per sentence.
     layers = tuple(-1 if i == "pooler" else i for i in layers_of(pooling))
     states: Any = model.apply({"params": params}, ids, mask, positions=positions, layers=layers)
-    vectors = pool_packed(
-        states, mask, pooling, slots=slots(ids.shape[-1]), special_tokens=special_tokens
-    )
+    count = slots(ids.shape[-1])
+    vectors = pool_packed(states, mask, pooling, slots=count, special_tokens=special_tokens)
     if pooling == "pooler":
         dense = nn.Dense(model.config.hidden_size, dtype=model.dtype)
         pooled: Any = dense.apply({"params": params["pooler"]}, vectors)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 
-from flowjax.errors import FlowjaxError
+from flowjax.errors import check_choice
 
 Array = jax.Array
 
@@ -35,41 +35,12 @@ def layers_of(pooling: str) -> tuple[int | str, ...]:
         >>> layers_of("first_last")
         (1, -1)
     """
-    if pooling not in POOLINGS:
-        raise FlowjaxError(f"pooling: expected one of {', '.join(POOLINGS)}, got {pooling!r}")
+    check_choice("pooling", pooling, POOLINGS)
     return POOLINGS[pooling]
 
 
-def pool(states: Sequence[Array], mask: Array, pooling: str) -> Array:
-    """Pools hidden states into sentence vectors, with one sentence per row.
-
-    Args:
-        states: hidden states of `layers_of(pooling)`, each `(batch, length, hidden)`.
-        mask: shape `(batch, length)`, non-zero at the tokens to average; the paper includes
-            special tokens.
-        pooling: one of `POOLINGS`.
-
-    Returns:
-        Sentence vectors, shape `(batch, hidden)`, float32; zeros for a row without tokens.
-
-    Example:
-        >>> states = [jnp.array([[[1.0], [3.0], [9.0]]])]
-        >>> pool(states, jnp.array([[1, 1, 0]]), "mean").tolist()
-        [[2.0]]
-    """
-    layers_of(pooling)
-    if pooling == "pooler":
-        return states[0].astype(jnp.float32)
-    return pool_packed(states, (mask != 0).astype(jnp.int32), pooling, slots=1)[:, 0]
-
-
 def pool_packed(
-    states: Sequence[Array],
-    mask: Array,
-    pooling: str,
-    *,
-    slots: int,
-    special_tokens: bool = True,
+    states: Sequence[Array], mask: Array, pooling: str, *, slots: int, special_tokens: bool = True
 ) -> Array:
     """Pools hidden states into sentence vectors, with several sentences per row.
 

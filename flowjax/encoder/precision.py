@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from flowjax.errors import FlowjaxError
+from flowjax.errors import FlowjaxError, check_choice
 
 PRECISIONS = ("float32", "int8", "uint8", "binary", "ubinary")
 
@@ -28,10 +28,7 @@ def quantize(vectors: np.ndarray, precision: str) -> np.ndarray:
         >>> quantize(np.array([[0, -1], [128, 9], [255, 254]], np.float32), "uint8").tolist()
         [[0, 0], [128, 10], [255, 255]]
     """
-    if precision not in PRECISIONS:
-        raise FlowjaxError(
-            f"precision: expected one of {', '.join(PRECISIONS)}, got {precision!r}"
-        )
+    check_choice("precision", precision, PRECISIONS)
     if precision == "float32":
         return vectors
     if precision.endswith("binary"):

@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
+from flowjax.data.sentences import checked
 from flowjax.encoder.precision import quantize
-from flowjax.encoder.texts import check_sentences, texts_of
-from flowjax.errors import FlowjaxError
+from flowjax.encoder.texts import texts_of
+from flowjax.errors import FlowjaxError, check_choice
 
 # Arguments that mteb passes to every model; they do not change the vectors.
 _IGNORED = {"task_metadata", "hf_split", "hf_subset", "prompt_type", "task"}
@@ -121,7 +122,8 @@ class SentenceModel(abc.ABC):
             batch_size: approximate number of sentences per batch; None means the encoder's.
             show_progress_bar: True shows a progress bar on standard error; None shows it on a
                 terminal only, after two seconds.
-            output_value: `"sentence_embedding"`, the only supported value.
+            output_value: `"sentence_embedding"`, the only supported value; `Bert` returns the
+                token vectors.
             precision: `"float32"`, or one of `"int8"`, `"uint8"`, `"binary"` and `"ubinary"` to
                 quantise as in sentence-transformers, with the ranges of these vectors.
             convert_to_numpy: False returns a list of torch tensors; needs torch.
@@ -140,24 +142,24 @@ class SentenceModel(abc.ABC):
         sentences = kwargs.pop("inputs", None) if sentences is None else sentences
         if unknown := {k for k in kwargs if kwargs[k] is not None} - _IGNORED:
             raise FlowjaxError(f"encode: expected known arguments, got {sorted(unknown)}")
-        if output_value != "sentence_embedding":
-            raise FlowjaxError(
-                f"output_value: expected 'sentence_embedding', got {output_value!r} "
-                f"(flowjax.encoder.bert.Bert returns token vectors)"
-            )
+        check_choice("output_value", output_value, ["sentence_embedding"])
         if truncate_dim is not None and not 1 <= truncate_dim <= self.dim:
             raise FlowjaxError(f"truncate_dim: expected 1 to {self.dim}, got {truncate_dim}")
         single = isinstance(sentences, str)
-        texts: list[Any] = [sentences] if single else texts_of(sentences)
-        check_sentences(texts)
-        if prefix := self._prompt(prompt, prompt_name):
-            texts = [prefix + text for text in texts]
+        if prompt is None and prompt_name is not None:
+            known = self.prompts or ["the keys of model.prompts (empty)"]
+            check_choice("prompt_name", prompt_name, known)
+            prompt = self.prompts[prompt_name]
+        items: list[Any] = [sentences] if single else texts_of(sentences)
+        texts = list(checked(items))
+        if prompt:
+            texts = [prompt + text for text in texts]
         vectors = self.embed(texts, batch_size, show_progress_bar)[:, :truncate_dim]
         if normalize_embeddings:
             vectors = unit(vectors)
         vectors = quantize(vectors, precision or "float32")
         if convert_to_tensor or not convert_to_numpy:
-            tensor = _torch().from_numpy(np.ascontiguousarray(vectors))
+            tensor = _tensor(vectors)
             return tensor[0] if single else tensor if convert_to_tensor else list(tensor)
         return vectors[0] if single else vectors
 
@@ -197,23 +199,13 @@ class SentenceModel(abc.ABC):
         """
         left, right = self._unit(embeddings1), self._unit(embeddings2)
         if len(left) != len(right):
-            raise FlowjaxError(
-                f"embeddings2: expected {len(left)} as in embeddings1, got {len(right)}"
-            )
+            raise FlowjaxError(f"embeddings2: expected {len(left)} vectors, got {len(right)}")
         return _like((left * right).sum(1), embeddings1)
 
     def _encode_as(self, names: tuple[str, ...], sentences: Any, options: dict[str, Any]) -> Any:
         if options.get("prompt") is None and options.get("prompt_name") is None:
             options["prompt_name"] = next((n for n in names if n in self.prompts), None)
         return self.encode(sentences, **options)
-
-    def _prompt(self, prompt: str | None, name: str | None) -> str:
-        if prompt is None and name is not None:
-            if name not in self.prompts:
-                known = ", ".join(self.prompts) or "the keys of model.prompts (empty)"
-                raise FlowjaxError(f"prompt_name: expected one of {known}, got {name!r}")
-            prompt = self.prompts[name]
-        return prompt or ""
 
     def _unit(self, values: Any) -> np.ndarray:
         """Returns unit vectors `(n, dim)` of sentences or vectors."""
@@ -222,7 +214,6 @@ class SentenceModel(abc.ABC):
         if not hasattr(values, "shape"):  # neither a NumPy array nor a tensor
             values = list(values)
             if not (values and hasattr(values[0], "shape")):
-                check_sentences(values)
                 return self.encode(values, normalize_embeddings=True)
             values = np.stack([np.asarray(value) for value in values])
         vectors = np.asarray(values, np.float32)
@@ -237,15 +228,13 @@ def unit(vectors: np.ndarray) -> np.ndarray:
 def _like(scores: np.ndarray, values: Any) -> Any:
     """Returns scores as a torch tensor if `values` is a torch tensor."""
     if type(values).__module__.partition(".")[0] == "torch":
-        return _torch().from_numpy(np.ascontiguousarray(scores))
+        return _tensor(scores)
     return scores
 
 
-def _torch() -> Any:
+def _tensor(values: np.ndarray) -> Any:
     try:
         import torch
     except ImportError:
-        raise FlowjaxError(
-            "convert_to_tensor: expected an installed torch, got none; omit it for NumPy arrays"
-        ) from None
-    return torch
+        raise FlowjaxError("convert_to_tensor: expected an installed torch, got none") from None
+    return torch.from_numpy(np.ascontiguousarray(values))

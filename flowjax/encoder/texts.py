@@ -1,11 +1,9 @@
-"""Input sentences of a sentence model: conversion to a list of strings, and their check."""
+"""Input sentences of a sentence model: conversion to a list of strings."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
-
-from flowjax.errors import FlowjaxError
 
 
 def texts_of(inputs: Any) -> list[Any]:
@@ -23,16 +21,3 @@ def texts_of(inputs: Any) -> list[Any]:
         else:
             texts.append(item)
     return texts
-
-
-def check_sentences(sentences: Iterable[Any]) -> None:
-    """Checks that all sentences are strings.
-
-    Raises:
-        FlowjaxError: a sentence is not a string; the message has the index of the first one.
-    """
-    for i, sentence in enumerate(sentences):
-        if not isinstance(sentence, str):
-            raise FlowjaxError(
-                f"sentences: expected strings, got {type(sentence).__name__} at {i}"
-            )

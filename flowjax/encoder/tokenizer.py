@@ -17,7 +17,6 @@ from flowjax.errors import FlowjaxError
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 # Tokenizer files of a model folder; the first one suffices if it exists.
 FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "special_tokens_map.json")
 
@@ -42,22 +41,20 @@ def load_tokenizer(folder: str | Path) -> Tokenizer:
     """
     from tokenizers import Tokenizer
 
-    folder = Path(folder)
-    json_file, vocab_file = folder / "tokenizer.json", folder / "vocab.txt"
+    file = Path(folder) / "tokenizer.json"
+    if not file.exists():
+        file = file.with_name("vocab.txt")
+    if not file.exists():
+        raise FlowjaxError(
+            f"{folder}: expected tokenizer.json or vocab.txt, got neither (write the first by "
+            f"transformers.AutoTokenizer.from_pretrained(NAME).save_pretrained(FOLDER))"
+        )
     try:
-        if json_file.exists():
-            tokenizer = Tokenizer.from_file(str(json_file))
-        elif vocab_file.exists():
-            tokenizer = _from_vocab(vocab_file)
-        else:
-            raise FlowjaxError(
-                f"{folder}: expected tokenizer.json or vocab.txt, got neither (write the first by "
-                f"transformers.AutoTokenizer.from_pretrained(NAME).save_pretrained(FOLDER))"
-            )
+        from_json = file.suffix == ".json"
+        tokenizer = Tokenizer.from_file(str(file)) if from_json else _from_vocab(file)
     except FlowjaxError:
         raise
     except Exception as error:  # the tokenizers library raises plain Exceptions
-        file = json_file if json_file.exists() else vocab_file
         raise FlowjaxError(f"{file}: expected a tokenizer, got: {error}") from None
     tokenizer.no_padding()
     tokenizer.no_truncation()
@@ -82,18 +79,13 @@ def train_wordpiece(lines: Iterable[str], vocab_size: int) -> Tokenizer:
         ['[CLS]', 'a', 'cat', '[SEP]']
     """
     from tokenizers import BertWordPieceTokenizer
+    from tokenizers.processors import BertProcessing
 
     trainer = BertWordPieceTokenizer(lowercase=True)
-    trainer.train_from_iterator(
-        lines,
-        vocab_size=vocab_size,
-        min_frequency=2,
-        limit_alphabet=400,
-        special_tokens=list(SPECIAL_TOKENS),
-        show_progress=False,
-    )
+    trainer.train_from_iterator(lines, vocab_size, limit_alphabet=400, show_progress=False)
     tokenizer = trainer._tokenizer
-    _frame(tokenizer, "[CLS]", "[SEP]")
+    last, first = ((token, tokenizer.token_to_id(token)) for token in ("[SEP]", "[CLS]"))
+    tokenizer.post_processor = BertProcessing(last, first)
     return tokenizer
 
 
@@ -111,39 +103,24 @@ def _from_vocab(file: Path) -> Tokenizer:
         entries.pop()
     vocab = {entry: i for i, entry in enumerate(entries)}
     options = _read_options(file.parent)
-    special = {
-        kind: _content(options.get(f"{kind}_token") or default)
-        for kind, default in zip(("pad", "unk", "cls", "sep", "mask"), SPECIAL_TOKENS, strict=True)
-    }
-    for kind in ("unk", "cls", "sep"):
-        if special[kind] not in vocab:
-            raise FlowjaxError(
-                f"{file}: expected an entry {special[kind]} ({kind}_token), got none"
-            )
+    special: dict[str, Any] = {}
+    for kind in ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"):
+        token = options.get(kind) or f"[{kind.removesuffix('_token').upper()}]"
+        # Newer files store a dict with the options of the token.
+        special[kind] = token = token["content"] if isinstance(token, dict) else token
+        if token not in vocab and kind not in ("pad_token", "mask_token"):
+            raise FlowjaxError(f"{file}: expected an entry {token} ({kind}), got none")
     cased = any(re.search("[A-Z]", entry) for entry in vocab if not re.match(r"[\[<]", entry))
     lowercase = bool(options.get("do_lower_case", not cased))
     # BERT strips accents if and only if it lower-cases, unless the config has the option.
     strip = options.get("strip_accents")
-    tokenizer = BertWordPieceTokenizer(
+    return BertWordPieceTokenizer(
         vocab,
         lowercase=lowercase,
         strip_accents=lowercase if strip is None else strip,
         handle_chinese_chars=bool(options.get("tokenize_chinese_chars", True)),
-        **{f"{kind}_token": token for kind, token in special.items()},
+        **special,
     )._tokenizer
-    _frame(tokenizer, special["cls"], special["sep"])
-    return tokenizer
-
-
-def _frame(tokenizer: Tokenizer, first: str, last: str) -> None:
-    """Makes the tokenizer add `first` before a sentence and `last` after it."""
-    from tokenizers.processors import TemplateProcessing
-
-    tokenizer.post_processor = TemplateProcessing(
-        single=f"{first} $A {last}",
-        pair=f"{first} $A {last} $B:1 {last}:1",
-        special_tokens=[(token, tokenizer.token_to_id(token)) for token in (first, last)],
-    )
 
 
 def _read_options(folder: Path) -> dict[str, Any]:
@@ -151,15 +128,8 @@ def _read_options(folder: Path) -> dict[str, Any]:
     options: dict[str, Any] = {}
     for name in ("special_tokens_map.json", "tokenizer_config.json"):
         file = folder / name
-        if not file.exists():
-            continue
         try:
-            options |= json.loads(file.read_text("utf-8"))
+            options |= json.loads(file.read_text("utf-8")) if file.exists() else {}
         except (ValueError, TypeError) as error:
             raise FlowjaxError(f"{file}: expected a JSON object, got: {error}") from None
     return options
-
-
-def _content(token: str | dict[str, Any]) -> str:
-    """Returns the text of a special token; newer files store a dict with its options."""
-    return token["content"] if isinstance(token, dict) else token

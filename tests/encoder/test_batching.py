@@ -5,9 +5,16 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from flowjax.encoder.batching import LENGTH, batches, lengths_upto, shapes, slots
+from flowjax.encoder.batching import LENGTH, SHORT, batches, lengths_upto, row_counts, slots
 
 MAX_LENGTHS = [1, 3, 8, 9, 63, 64, 65, 100, 128, 256, 300, 384, 512, 514, 2000, 8192]
+
+
+def shapes(batch_size, max_length, multiple):
+    """Returns all shapes `(rows, length)` that `batches` may yield."""
+    lengths = lengths_upto(max_length)
+    found = [(n, m) for m in lengths for n in row_counts(batch_size, m, multiple, lengths)]
+    return [*found, (multiple, SHORT)]
 
 
 @given(
@@ -25,14 +32,12 @@ def test_every_sentence_is_packed_once_at_the_right_place(sizes, batch_size, max
     tokens = [random.integers(0, 99, min(size, max_length)).tolist() for size in sizes]
     allowed = shapes(batch_size, max_length, multiple)
     seen = []
-    for batch in batches(
-        tokens, batch_size=batch_size, max_length=max_length, pad_id=-7, multiple=multiple
-    ):
+    for batch in batches(tokens, batch_size, max_length, multiple):
         assert batch.ids.shape == batch.mask.shape == batch.positions.shape
         assert batch.ids.shape in allowed
         assert batch.ids.dtype == batch.mask.dtype == batch.positions.dtype == np.int32
         assert (batch.slot < slots(batch.ids.shape[1])).all()
-        assert (batch.ids[batch.mask == 0] == -7).all()
+        assert not batch.ids[batch.mask == 0].any()
         assert not batch.positions[batch.mask == 0].any()
         for i, row, slot in zip(batch.sentences, batch.row, batch.slot):
             mine = batch.mask[row] == slot + 1

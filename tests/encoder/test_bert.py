@@ -8,11 +8,18 @@ import numpy as np
 import pytest
 
 from flowjax.encoder.bert import Bert, BertConfig, distance_buckets, resolve_layer
-from flowjax.encoder.pooling import POOLINGS, layers_of, pool
+from flowjax.encoder.pooling import POOLINGS, layers_of, pool_packed
 from flowjax.encoder.weights import load_pretrained
 from flowjax.errors import FlowjaxError
 
 FAMILIES = ("bert", "roberta", "mpnet", "distilbert")
+
+
+def pool(states, mask, pooling):
+    """Pools one sentence per row; the module has applied its pooler."""
+    if pooling == "pooler":
+        return states[0]
+    return pool_packed([jnp.asarray(s) for s in states], mask, pooling, slots=1)[:, 0]
 
 
 @pytest.fixture(scope="module")

@@ -87,9 +87,9 @@ def test_other_weights_are_refused(encoder, tmp_path):
 
 def test_a_source_without_sentences_is_an_error(encoder, tmp_path):
     for texts in ([], ["", "  "]):
-        with pytest.raises(FlowjaxError, match=f"found {len(texts)} empty lines and no other"):
+        with pytest.raises(FlowjaxError, match=f"got {len(texts)} empty lines only"):
             embed_in_memory(encoder, open_source(texts))
-        with pytest.raises(FlowjaxError, match=f"found {len(texts)} empty lines and no other"):
+        with pytest.raises(FlowjaxError, match=f"got {len(texts)} empty lines only"):
             embed_in_store(encoder, open_source(texts), tmp_path / str(len(texts)))
 
 

@@ -71,7 +71,7 @@ def test_similarities(encoder):
     np.testing.assert_allclose(encoder.similarity_pairwise(a, b), np.diagonal(table), atol=1e-6)
     assert encoder.similarity(A[0], B[0]) == pytest.approx(table[0, 0], abs=1e-5)
     assert encoder.similarity(a[0], b).shape == (1, 4)
-    with pytest.raises(FlowjaxError, match="embeddings2: expected 4 as in embeddings1, got 2"):
+    with pytest.raises(FlowjaxError, match="embeddings2: expected 4 vectors, got 2"):
         encoder.similarity_pairwise(a, b[:2])
 
 
@@ -96,7 +96,7 @@ def test_precisions_keep_the_order(precision):
     [
         ({"precision": "int4"}, "precision: expected one of float32, .*, got 'int4'"),
         ({"precision": "int8", "sentences": "one"}, "expected two vectors or more for 'int8'"),
-        ({"output_value": "token_embeddings"}, "output_value: expected 'sentence_embedding'"),
+        ({"output_value": "token_embeddings"}, "output_value: expected one of sentence_embedding"),
         ({"truncate_dim": 33}, "truncate_dim: expected 1 to 32, got 33"),
         ({"batch_size": 0}, "batch_size: expected at least 1, got 0"),
         ({"batchsize": 3}, r"encode: expected known arguments, got \['batchsize'\]"),
