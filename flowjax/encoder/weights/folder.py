@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from flax.traverse_util import flatten_dict
 
 from flowjax.encoder.bert_config import BertConfig
 from flowjax.encoder.weights.formats import read_tensors
@@ -26,17 +27,16 @@ def load_config(folder: str | Path) -> BertConfig:
         FlowjaxError: the folder has neither file, or the file is damaged or not of a BERT.
     """
     folder = Path(folder)
-    for file in (folder / name for name in CONFIGS):
-        if not file.exists():
-            continue
-        try:
-            values = json.loads(file.read_text("utf-8"))
-            if not isinstance(values, dict):
-                raise FlowjaxError(f"expected a JSON object, got {type(values).__name__}")
-            return BertConfig.from_dict(values)
-        except (OSError, ValueError, TypeError) as error:
-            raise FlowjaxError(f"{file}: {error}") from None
-    raise FlowjaxError(f"{folder}: expected a model folder with config.json, got none")
+    file = next((folder / name for name in CONFIGS if (folder / name).exists()), None)
+    if file is None:
+        raise FlowjaxError(f"{folder}: expected a model folder with config.json, got none")
+    try:
+        values = json.loads(file.read_text("utf-8"))
+        if not isinstance(values, dict):
+            raise FlowjaxError(f"expected a JSON object, got {type(values).__name__}")
+        return BertConfig.from_dict(values)
+    except (OSError, ValueError, TypeError) as error:
+        raise FlowjaxError(f"{file}: {error}") from None
 
 
 def load_pretrained(folder: str | Path) -> tuple[dict[str, Any], BertConfig]:
@@ -84,17 +84,13 @@ def save_pretrained(
     """
     from safetensors.numpy import save_file
 
-    tensors = {}
+    found, tensors = flatten_dict(params, sep="/"), {}
     for name, (path, _) in names(config).items():
-        node: Any = params
-        for part in path.split("/"):
-            node = node.get(part) if node is not None else None
-        if node is None:
-            if name.startswith("pooler."):  # optional: masked-LM training has none
-                continue
+        if path in found:
+            value = np.asarray(found[path], dtype)
+            tensors[name] = np.ascontiguousarray(value.T if path.endswith("kernel") else value)
+        elif not name.startswith("pooler."):  # optional: masked-LM training has none
             raise FlowjaxError(f"params: expected {path}, got parameters without it")
-        value = np.asarray(node, dtype)
-        tensors[name] = np.ascontiguousarray(value.T if path.endswith("kernel") else value)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})

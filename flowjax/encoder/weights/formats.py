@@ -5,9 +5,9 @@ from __future__ import annotations
 import importlib
 import json
 import textwrap
-from collections.abc import Callable
 from pathlib import Path
 
+import ml_dtypes  # noqa: F401  (registers bfloat16 with NumPy)
 import numpy as np
 
 from flowjax.errors import FlowjaxError
@@ -52,16 +52,17 @@ def read_tensors(folder: str | Path) -> tuple[dict[str, np.ndarray], Path]:
             return tensors, index
     checkpoints = sorted(folder.glob("*.ckpt*.index"))
     if len(checkpoints) > 1:
-        raise FlowjaxError(
-            f"{folder}: expected one TensorFlow checkpoint, got "
-            f"{', '.join(file.name for file in checkpoints)}"
-        )
+        found = ", ".join(file.name for file in checkpoints)
+        raise FlowjaxError(f"{folder}: expected one TensorFlow checkpoint, got {found}")
     if checkpoints:
         return _guarded("tensorflow_file", checkpoints[0]), checkpoints[0]
-    raise FlowjaxError(
-        f"{folder}: expected weights in {', '.join(FORMATS)} (or their shards with an index) or "
-        f"{TENSORFLOW}, got none"
-    )
+    known = ", ".join(FORMATS)
+    raise FlowjaxError(f"{folder}: expected weights in {known} or {TENSORFLOW}, got none")
+
+
+def little_endian(dtype: str) -> np.dtype:
+    """Returns the little-endian dtype of a name, `bfloat16` included."""
+    return np.dtype(dtype).newbyteorder("<")
 
 
 def shard_names(index: Path) -> list[str]:
@@ -82,11 +83,10 @@ def shard_names(index: Path) -> list[str]:
 
 def _guarded(module: str, file: Path) -> dict[str, np.ndarray]:
     """Reads one file by the module of its format, which is imported on first use."""
-    read: Callable[[Path], dict[str, np.ndarray]] = importlib.import_module(
-        f"flowjax.encoder.weights.{module}"
-    ).read
+    reader = importlib.import_module(f"flowjax.encoder.weights.{module}")
     try:
-        return read(file)
+        tensors: dict[str, np.ndarray] = reader.read(file)
+        return tensors
     except Exception as error:  # damaged files raise many types, even struct.error, MemoryError
         kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
         reason = textwrap.shorten(str(error), 400)  # one line, even if it quotes the file

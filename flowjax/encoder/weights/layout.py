@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import NamedTuple
 
 from flowjax.encoder.bert_config import FAMILIES, BertConfig
@@ -15,38 +14,18 @@ class Place(NamedTuple):
     shape: tuple[int, ...]
 
 
-# Name of a part of a layer in the parameters -> name in the files of the family.
-_BERT = {
-    "query": "attention.self.query",
-    "key": "attention.self.key",
-    "value": "attention.self.value",
-    "attention_output": "attention.output.dense",
-    "attention_LayerNorm": "attention.output.LayerNorm",
-    "intermediate": "intermediate.dense",
-    "output": "output.dense",
-    "output_LayerNorm": "output.LayerNorm",
+# Name of a part of a layer in the parameters -> its names in the files of BERT, MPNet, DistilBERT.
+_LAYER = {
+    "query": ("attention.self.query", "attention.attn.q", "attention.q_lin"),
+    "key": ("attention.self.key", "attention.attn.k", "attention.k_lin"),
+    "value": ("attention.self.value", "attention.attn.v", "attention.v_lin"),
+    "attention_output": ("attention.output.dense", "attention.attn.o", "attention.out_lin"),
+    "attention_LayerNorm": ("attention.output.LayerNorm", "attention.LayerNorm", "sa_layer_norm"),
+    "intermediate": ("intermediate.dense", "intermediate.dense", "ffn.lin1"),
+    "output": ("output.dense", "output.dense", "ffn.lin2"),
+    "output_LayerNorm": ("output.LayerNorm", "output.LayerNorm", "output_layer_norm"),
 }
-_MPNET = _BERT | {
-    "query": "attention.attn.q",
-    "key": "attention.attn.k",
-    "value": "attention.attn.v",
-    "attention_output": "attention.attn.o",
-    "attention_LayerNorm": "attention.LayerNorm",
-}
-_DISTILBERT = {
-    "query": "attention.q_lin",
-    "key": "attention.k_lin",
-    "value": "attention.v_lin",
-    "attention_output": "attention.out_lin",
-    "attention_LayerNorm": "sa_layer_norm",
-    "intermediate": "ffn.lin1",
-    "output": "ffn.lin2",
-    "output_LayerNorm": "output_layer_norm",
-}
-_LAYERS: dict[str, tuple[str, Mapping[str, str]]] = {
-    "mpnet": ("encoder.layer", _MPNET),
-    "distilbert": ("transformer.layer", _DISTILBERT),
-}
+_COLUMNS = {"mpnet": 1, "distilbert": 2}  # other families have BERT's names
 
 
 def names(config: BertConfig) -> dict[str, Place]:
@@ -62,8 +41,9 @@ def names(config: BertConfig) -> dict[str, Place]:
     width, inner = config.hidden_size, config.intermediate_size
     result: dict[str, Place] = {}
 
-    def table(name: str, path: str, rows: int, columns: int) -> None:
+    def table(name: str, rows: int, columns: int) -> None:
         if rows:
+            path = name.removeprefix("encoder.").replace(".", "/")
             result[f"{name}.weight"] = Place(f"{path}/embedding", (rows, columns))
 
     def norm(name: str, path: str) -> None:
@@ -74,24 +54,18 @@ def names(config: BertConfig) -> dict[str, Place]:
         result[f"{name}.weight"] = Place(f"{path}/kernel", shape)
         result[f"{name}.bias"] = Place(f"{path}/bias", shape[1:])
 
-    for kind, rows in (
-        ("word_embeddings", config.vocab_size),
-        ("position_embeddings", config.max_position_embeddings),
-        ("token_type_embeddings", config.type_vocab_size),
-    ):
-        table(f"embeddings.{kind}", f"embeddings/{kind}", rows, width)
+    table("embeddings.word_embeddings", config.vocab_size, width)
+    table("embeddings.position_embeddings", config.max_position_embeddings, width)
+    table("embeddings.token_type_embeddings", config.type_vocab_size, width)
     norm("embeddings.LayerNorm", "embeddings/LayerNorm")
-    table(
-        "encoder.relative_attention_bias",
-        "relative_attention_bias",
-        config.relative_attention_num_buckets,
-        config.num_attention_heads,
-    )
-    stem, parts = _LAYERS.get(config.model_type, ("encoder.layer", _BERT))
+    buckets, heads = config.relative_attention_num_buckets, config.num_attention_heads
+    table("encoder.relative_attention_bias", buckets, heads)
+    stem = "transformer.layer" if config.model_type == "distilbert" else "encoder.layer"
+    column = _COLUMNS.get(config.model_type, 0)
     sizes = {"intermediate": (width, inner), "output": (inner, width)}
     for i in range(config.num_hidden_layers):
-        for ours, theirs in parts.items():
-            name, path = f"{stem}.{i}.{theirs}", f"layer_{i}/{ours}"
+        for ours, theirs in _LAYER.items():
+            name, path = f"{stem}.{i}.{theirs[column]}", f"layer_{i}/{ours}"
             if ours.endswith("LayerNorm"):
                 norm(name, path)
             else:

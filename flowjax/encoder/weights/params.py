@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from flax.traverse_util import unflatten_dict
 
 from flowjax.encoder.bert_config import BertConfig
 from flowjax.encoder.weights.layout import names
@@ -46,32 +47,28 @@ def to_params(
     found, heads = _strip(tensors, source)
     places = names(config)
     missing = [name for name in places if name not in found and not name.startswith("pooler.")]
-    if missing:
-        raise FlowjaxError(
-            f"{source}: expected {len(places)} tensors of a {config.model_type} with "
-            f"{config.num_hidden_layers} layers, got {len(tensors)} without {len(missing)} of "
-            f"them: first missing {missing[0]!r}, first present {min(tensors, default=None)!r}"
-        )
     surplus = sorted(found.keys() - places.keys())
-    if surplus:
-        raise FlowjaxError(
-            f"{source}: expected {len(places)} tensors of a {config.model_type} with "
-            f"{config.num_hidden_layers} layers, got {len(surplus)} more: first {surplus[0]!r}"
+    if missing or surplus:
+        layers = f"a {config.model_type} with {config.num_hidden_layers} layers"
+        got = (
+            f"{len(surplus)} more: first {surplus[0]!r}"
+            if not missing
+            else (
+                f"{len(tensors)} without {len(missing)} of them: first missing {missing[0]!r}, "
+                f"first present {min(tensors, default=None)!r}"
+            )
         )
+        raise FlowjaxError(f"{source}: expected {len(places)} tensors of {layers}, got {got}")
     if heads:
         logger.info("%s: skipped %d tensors of heads: %s", source, len(heads), min(heads))
-    params: dict[str, Any] = {}
+    flat: dict[str, np.ndarray] = {}
     for name, (path, shape) in places.items():
-        if name not in found:
-            continue
-        kernel = path.endswith("kernel")
-        value = _checked(found[name], shape[::-1] if kernel else shape, f"{source}: {name}")
-        *parents, leaf = path.split("/")
-        node = params
-        for parent in parents:
-            node = node.setdefault(parent, {})
-        node[leaf] = np.ascontiguousarray(value.T if kernel else value)
-    if "pooler" in params and len(params["pooler"]) == 1:
+        if name in found:
+            kernel = path.endswith("kernel")
+            value = _checked(found[name], shape[::-1] if kernel else shape, f"{source}: {name}")
+            flat[path] = np.ascontiguousarray(value.T if kernel else value)
+    params: dict[str, Any] = unflatten_dict(flat, sep="/")
+    if len(params.get("pooler", ())) == 1:
         raise FlowjaxError(f"{source}: expected pooler.dense.weight and .bias, got one of them")
     return params
 
@@ -82,9 +79,9 @@ def _strip(
     """Returns the encoder's tensors without their prefix, and the names of other tensors."""
     prefixes = sorted(n.removesuffix(_WORDS) for n in tensors if ("." + n).endswith("." + _WORDS))
     if len(prefixes) > 1:
+        known = ", ".join(map(repr, prefixes))
         raise FlowjaxError(
-            f"{source}: expected one encoder, got {len(prefixes)} with the prefixes "
-            f"{', '.join(repr(p) for p in prefixes)}"
+            f"{source}: expected one encoder, got {len(prefixes)} with the prefixes {known}"
         )
     prefix = prefixes[0] if prefixes else ""
     found: dict[str, np.ndarray] = {}
@@ -109,8 +106,7 @@ def _checked(value: np.ndarray, shape: tuple[int, ...], name: str) -> np.ndarray
     if value.dtype.kind != "f" and value.dtype.name != "bfloat16":
         raise FlowjaxError(f"{name}: expected floating-point values, got {value.dtype}")
     value = value.astype(np.float32)
-    if not np.isfinite(value).all():
-        raise FlowjaxError(
-            f"{name}: expected finite values, got {int((~np.isfinite(value)).sum())} others"
-        )
+    others = int((~np.isfinite(value)).sum())
+    if others:
+        raise FlowjaxError(f"{name}: expected finite values, got {others} others")
     return value

@@ -9,7 +9,6 @@ import numpy as np
 
 def read(file: Path) -> dict[str, np.ndarray]:
     """Reads a safetensors file; bfloat16 tensors have the dtype `ml_dtypes.bfloat16`."""
-    import ml_dtypes  # noqa: F401  (registers bfloat16 with NumPy)
     from safetensors import safe_open
 
     with safe_open(file, framework="numpy") as opened:

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from flowjax.encoder.weights.formats import little_endian
 from flowjax.errors import FlowjaxError
 
 _MAGIC = 0xDB4775248B80FB57
@@ -54,12 +55,10 @@ def read(file: Path) -> dict[str, np.ndarray]:
                 raise FlowjaxError(f"expected its data in {path.name}, got no such file")
             data[entry.shard] = np.memmap(path, np.uint8, "r")
         raw = data[entry.shard][entry.offset : entry.offset + entry.size]
-        dtype = _dtype(entry.dtype)
+        dtype = little_endian(_DTYPES[entry.dtype])
         if len(raw) < entry.size or entry.size != dtype.itemsize * math.prod(entry.shape):
-            raise FlowjaxError(
-                f"tensor {name}: expected {entry.shape} of {dtype} in the data file, got "
-                f"{len(raw)} bytes; the file is truncated"
-            )
+            got = f"{len(raw)} bytes; the file is truncated"
+            raise FlowjaxError(f"tensor {name}: expected {entry.shape} of {dtype}, got {got}")
         array = raw.view(dtype).reshape(entry.shape)
         tensors[bare] = array.T if transpose else array
     return tensors
@@ -84,14 +83,6 @@ def rename(name: str) -> tuple[str, bool]:
     if parts[-1] in ("bias", "gamma", "beta"):
         return ".".join(parts), False
     return name, False
-
-
-def _dtype(number: int) -> np.dtype:
-    if _DTYPES[number] == "bfloat16":
-        import ml_dtypes
-
-        return np.dtype(ml_dtypes.bfloat16)
-    return np.dtype(_DTYPES[number]).newbyteorder("<")
 
 
 def _table(raw: bytes) -> Iterator[tuple[bytes, bytes]]:

@@ -15,12 +15,12 @@ import pickle
 import struct
 import zipfile
 from collections import OrderedDict
-from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import numpy as np
 
+from flowjax.encoder.weights.formats import little_endian
 from flowjax.errors import FlowjaxError
 
 _MAGIC = 0x1950A86A20F9469CFC6C
@@ -60,16 +60,12 @@ def _tensor(storage: Any, offset: Any, shape: Any, strides: Any, *_: Any) -> _Te
     return _Tensor(storage, offset, tuple(shape), tuple(strides))
 
 
-def _parameter(data: Any, *_: Any) -> Any:
-    return data
-
-
 _KNOWN: dict[tuple[str, str], Any] = {
     ("collections", "OrderedDict"): OrderedDict,
     ("torch", "Size"): tuple,
     ("torch._utils", "_rebuild_tensor"): _tensor,
     ("torch._utils", "_rebuild_tensor_v2"): _tensor,
-    ("torch._utils", "_rebuild_parameter"): _parameter,
+    ("torch._utils", "_rebuild_parameter"): lambda data, *_: data,
     **{("torch", name): dtype for name, dtype in _DTYPES.items()},
 }
 
@@ -91,10 +87,8 @@ class _Unpickler(pickle._Unpickler):  # type: ignore[name-defined, misc]
     def find_class(self, module: str, name: str) -> Any:
         """Returns the entry of `_KNOWN` for a name; never imports anything."""
         if (module, name) not in _KNOWN:
-            raise FlowjaxError(
-                f"expected a pickle of tensors only, got a call of {module}.{name}, which may run "
-                f"any code; it was not called"
-            )
+            call = f"a call of {module}.{name}, which may run any code; it was not called"
+            raise FlowjaxError(f"expected a pickle of tensors only, got {call}")
         return _KNOWN[module, name]
 
     def persistent_load(self, pid: Any) -> _Storage:
@@ -104,7 +98,7 @@ class _Unpickler(pickle._Unpickler):  # type: ignore[name-defined, misc]
             raise FlowjaxError(f"expected a reference to a storage, got {pid!r}")
         # In older files, a storage may be a view of another storage: (key, offset, size).
         start = view[0][1] if view and view[0] is not None else 0
-        self.dtypes[str(key)] = _dtype(dtype)
+        self.dtypes[str(key)] = little_endian(dtype)
         return _Storage(dtype, str(key), int(start))
 
 
@@ -135,12 +129,11 @@ def _read_zip(file: Path) -> dict[str, np.ndarray]:
         if folder + "byteorder" in archive.namelist() and member("byteorder") != b"little":
             raise FlowjaxError(_BIG_ENDIAN)
         with archive.open(root) as opened:
-            tensors = dict(_tensors(_Unpickler(opened).load()))
-        storages: dict[str, bytes] = {}
-        for tensor in tensors.values():
-            if tensor.storage.key not in storages:
-                storages[tensor.storage.key] = member(f"data/{tensor.storage.key}")
-        return {name: _array(name, t, storages[t.storage.key]) for name, t in tensors.items()}
+            tensors = _tensors(_Unpickler(opened).load())
+        storages = {
+            key: member(f"data/{key}") for key in {t.storage.key for t in tensors.values()}
+        }
+    return {name: _array(name, t, storages[t.storage.key]) for name, t in tensors.items()}
 
 
 def _read_legacy(opened: IO[bytes]) -> dict[str, np.ndarray]:
@@ -150,8 +143,7 @@ def _read_legacy(opened: IO[bytes]) -> dict[str, np.ndarray]:
     if not _Unpickler(opened).load().get("little_endian", True):
         raise FlowjaxError(_BIG_ENDIAN)
     unpickler = _Unpickler(opened)
-    tensors = dict(_tensors(unpickler.load()))
-    dtypes = unpickler.dtypes
+    tensors, dtypes = _tensors(unpickler.load()), unpickler.dtypes
     storages: dict[str, bytes] = {}
     for key in _Unpickler(opened).load():
         (count,) = struct.unpack("<Q", opened.read(8))
@@ -164,26 +156,18 @@ def _read_legacy(opened: IO[bytes]) -> dict[str, np.ndarray]:
     return {name: _array(name, t, storages[t.storage.key]) for name, t in tensors.items()}
 
 
-def _tensors(state: Any) -> Iterator[tuple[str, _Tensor]]:
-    """Yields the tensors of a state dict, which may be nested in `state_dict` or `model`."""
+def _tensors(state: Any) -> dict[str, _Tensor]:
+    """Returns the tensors of a state dict, which may be nested in `state_dict` or `model`."""
     if not isinstance(state, dict):
         raise FlowjaxError(f"expected a state dict, got {type(state).__name__}")
     for wrapper in ("state_dict", "model"):
         if isinstance(state.get(wrapper), dict):
             state = state[wrapper]
     # dict.items, because a pickle may set attributes of an OrderedDict that hide its methods.
-    found = [(n, t) for n, t in dict.items(state) if type(n) is str and type(t) is _Tensor]
+    found = {n: t for n, t in dict.items(state) if type(n) is str and type(t) is _Tensor}
     if not found:
         raise FlowjaxError("expected a state dict with tensors, got one without")
-    yield from found
-
-
-def _dtype(name: str) -> np.dtype:
-    if name == "bfloat16":
-        import ml_dtypes
-
-        return np.dtype(ml_dtypes.bfloat16)
-    return np.dtype(name).newbyteorder("<")
+    return found
 
 
 def _array(name: str, tensor: _Tensor, raw: bytes) -> np.ndarray:
@@ -193,13 +177,11 @@ def _array(name: str, tensor: _Tensor, raw: bytes) -> np.ndarray:
         raise FlowjaxError(f"tensor {name}: expected a description of a tensor, got {tensor!r}")
     if not all(type(n) is int and n >= 0 for n in (offset, storage.start, *shape, *strides)):
         raise FlowjaxError(f"tensor {name}: expected sizes of 0 or more, got {tensor!r}")
-    dtype = _dtype(storage.dtype)
+    dtype = little_endian(storage.dtype)
     values = np.frombuffer(raw, dtype, len(raw) // dtype.itemsize)[storage.start + offset :]
     last = sum((n - 1) * step for n, step in zip(shape, strides, strict=True))
     if math.prod(shape) and last >= len(values):
-        raise FlowjaxError(
-            f"tensor {name}: expected {last + 1} values in storage {storage.key}, got "
-            f"{len(values)}; the file is truncated"
-        )
+        got = f"{len(values)}; the file is truncated"
+        raise FlowjaxError(f"tensor {name}: expected {last + 1} values in its storage, got {got}")
     steps = [step * dtype.itemsize for step in strides]
     return np.lib.stride_tricks.as_strided(values, shape, steps, writeable=False)
