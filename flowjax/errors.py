@@ -22,3 +22,16 @@ def check_choice(name: str, value: object, choices: Iterable[object]) -> None:
     if value not in choices:
         known = ", ".join(map(str, choices))
         raise FlowjaxError(f"{name}: expected one of {known}, got {value!r}")
+
+
+def check_that(valid: bool, name: str, expected: str, got: object) -> None:
+    """Raises FlowjaxError, `name: expected X, got Y`, unless `valid` is True.
+
+    Example:
+        >>> check_that(1 > 2, "beta", "a number in [0, 1]", 2)
+        Traceback (most recent call last):
+            ...
+        flowjax.errors.FlowjaxError: beta: expected a number in [0, 1], got 2
+    """
+    if not valid:
+        raise FlowjaxError(f"{name}: expected {expected}, got {got!r}")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, get_args
 
 import jax
 import jax.numpy as jnp
 
-from flowjax.bijectors.common import as_float, check_batch, check_dim, constant_log_det, total
-from flowjax.types import Array, Bijector, FlowjaxError, Params, PRNGKey
+from flowjax.bijectors.common import check_batch, check_dim, constant_log_det, total
+from flowjax.errors import check_choice, check_that
+from flowjax.types import Array, Bijector, InitFn, Params, PRNGKey
 
 Init = Literal["data", "identity", "glorot"]
 
@@ -44,12 +46,6 @@ def mean_and_std(x: Array) -> tuple[Array, Array]:
     return mean, jnp.where(constant, 1, std)
 
 
-def check_init(init: str) -> None:
-    """Raises FlowjaxError unless `init` is an initialisation of actnorm."""
-    if init not in get_args(Init):
-        raise FlowjaxError(f"init: expected one of {', '.join(get_args(Init))}, got {init!r}")
-
-
 def initial(init: Init, key: PRNGKey, x: Array, factor: float) -> tuple[Array, Array]:
     """Returns the initial bias and log-scale for a first batch (n, dim), shape (dim,) each."""
     if init == "data":
@@ -61,6 +57,22 @@ def initial(init: Init, key: PRNGKey, x: Array, factor: float) -> tuple[Array, A
     first, second = jax.random.split(key)
     bias = jax.random.uniform(first, x.shape[1:], x.dtype, -limit, limit)
     return bias, jax.random.uniform(second, x.shape[1:], x.dtype, -limit, limit)
+
+
+def diagonal(init: InitFn, parts: Callable[[Params], tuple[Array, Array]], line: str) -> Bijector:
+    """Returns `z = (x + bias) * exp(log_scale)`, with `bias, log_scale = parts(params)`."""
+
+    def forward(params: Params, x: Array, context: Array | None = None) -> tuple[Array, Array]:
+        bias, log_scale = parts(params)
+        x = check_dim("x", x, bias.shape[-1])
+        return (x + bias) * jnp.exp(log_scale), constant_log_det(x, total(log_scale))
+
+    def inverse(params: Params, z: Array, context: Array | None = None) -> tuple[Array, Array]:
+        bias, log_scale = parts(params)
+        z = check_dim("z", z, bias.shape[-1])
+        return z * jnp.exp(-log_scale) - bias, constant_log_det(z, -total(log_scale))
+
+    return Bijector(init, forward, inverse, (line,))
 
 
 def actnorm(*, init: Init = "data", logscale_factor: float = 1.0) -> Bijector:
@@ -92,28 +104,15 @@ def actnorm(*, init: Init = "data", logscale_factor: float = 1.0) -> Bijector:
         >>> layer.forward(params, x)[0].tolist()
         [[-1.0, 0.0], [1.0, 0.0]]
     """
-    check_init(init)
-    if not logscale_factor:
-        raise FlowjaxError("logscale_factor: expected a number other than 0, got 0")
+    check_choice("init", init, get_args(Init))
+    check_that(logscale_factor != 0, "logscale_factor", "a number other than 0", logscale_factor)
 
     def start(key: PRNGKey, x: Array, context: Array | None = None) -> Params:
-        x = check_batch("x", x)
-        bias, log_scale = initial(init, key, x, logscale_factor)
+        bias, log_scale = initial(init, key, check_batch("x", x), logscale_factor)
         return {"bias": bias, "log_scale": log_scale}
 
-    def log_scale(params: Params, x: Array) -> Array:
-        check_dim("x", x, params["log_scale"].shape[-1])
-        return params["log_scale"] * logscale_factor
-
-    def forward(params: Params, x: Array, context: Array | None = None) -> tuple[Array, Array]:
-        x = as_float(x)
-        scale = log_scale(params, x)
-        return (x + params["bias"]) * jnp.exp(scale), constant_log_det(x, total(scale))
-
-    def inverse(params: Params, z: Array, context: Array | None = None) -> tuple[Array, Array]:
-        z = as_float(z)
-        scale = log_scale(params, z)
-        return z * jnp.exp(-scale) - params["bias"], constant_log_det(z, -total(scale))
+    def parts(params: Params) -> tuple[Array, Array]:
+        return params["bias"], params["log_scale"] * logscale_factor
 
     line = "actnorm" if logscale_factor == 1 else f"actnorm(logscale_factor={logscale_factor:g})"
-    return Bijector(start, forward, inverse, (line,))
+    return diagonal(start, parts, line)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import reduce
+from functools import partial, reduce
 from operator import add
 
 import jax
@@ -47,9 +47,6 @@ def chain(*bijectors: Bijector) -> Bijector:
                 x, _ = part.forward(params[-1], x, context)
         return tuple(params)
 
-    def forward(params: Params, x: Array, context: Array | None = None) -> tuple[Array, Array]:
-        return _run([part.forward for part in bijectors], params, x, context)
-
     def inverse(params: Params, z: Array, context: Array | None = None) -> tuple[Array, Array]:
         return _run([part.inverse for part in bijectors[::-1]], params[::-1], z, context)
 
@@ -66,11 +63,12 @@ def chain(*bijectors: Bijector) -> Bijector:
         return tuple(found)
 
     layers = tuple(line for part in bijectors for line in part.layers)
+    forward = partial(_run, [part.forward for part in bijectors])
     return Bijector(init, forward, inverse, layers, output_dim, constants)
 
 
 def _run(
-    transforms: Sequence[TransformFn], params: Sequence[Params], x: Array, context: Array | None
+    transforms: Sequence[TransformFn], params: Params, x: Array, context: Array | None = None
 ) -> tuple[Array, Array]:
     """Returns the result of the transforms, one after the other, and the sum of their log_dets."""
     x = as_float(x)
@@ -113,7 +111,7 @@ def repeat(
     for label, value in (("n", n), ("unroll", 1 if unroll is None else unroll)):
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise FlowjaxError(f"repeat: expected a positive integer {label}, got {value!r}")
-    per_step = unroll if unroll is not None else (n if n <= UNROLL_UP_TO else 1)
+    per_step = unroll or (n if n <= UNROLL_UP_TO else 1)
 
     def init(key: PRNGKey, x: Array, context: Array | None = None) -> Params:
         def init_copy(x: Array, key: PRNGKey) -> tuple[Array, Params]:
@@ -130,8 +128,9 @@ def repeat(
         return [jax.tree.unflatten(structure, copy) for copy in copies]
 
     def run(
-        transform: TransformFn, params: Params, x: Array, context: Array | None, backwards: bool
+        backwards: bool, params: Params, x: Array, context: Array | None = None
     ) -> tuple[Array, Array]:
+        transform = bijector.inverse if backwards else bijector.forward
         x = as_float(x)
         x = x.astype(jnp.result_type(x, *jax.tree.leaves(params)))
         if checkpoint:
@@ -147,14 +146,9 @@ def repeat(
         x, log_dets = jax.lax.scan(step, x, params, n, reverse=backwards, unroll=per_step)
         return x, log_dets.sum(axis=0)
 
-    def forward(params: Params, x: Array, context: Array | None = None) -> tuple[Array, Array]:
-        return run(bijector.forward, params, x, context, backwards=False)
-
-    def inverse(params: Params, z: Array, context: Array | None = None) -> tuple[Array, Array]:
-        return run(bijector.inverse, params, z, context, backwards=True)
-
     lines = (f"repeat x{n}", *("  " + line for line in bijector.layers))
-    return Bijector(init, forward, inverse, lines, constants=bijector.constants)
+    constants = bijector.constants
+    return Bijector(init, partial(run, False), partial(run, True), lines, constants=constants)
 
 
 def invert(bijector: Bijector) -> Bijector:

@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from flowjax.types import FROZEN, Array, Bijector, FlowjaxError, Params, PRNGKey
+from flowjax.errors import FlowjaxError, check_that
+from flowjax.types import FROZEN, Array, Bijector, Params, PRNGKey
 
 
 def as_float(x: Any) -> Array:
@@ -66,15 +67,15 @@ def alike(x: Array, *others: Any) -> Array:
     return jax.lax.pcast(x, tuple(axes), to="varying") if axes else x
 
 
-def check_dim(name: str, x: Any, dim: int) -> None:
-    """Raises FlowjaxError unless the last axis of `x` has size `dim`."""
+def check_dim(name: str, x: Any, dim: int) -> Array:
+    """Returns `as_float(x)`; raises FlowjaxError unless its last axis has size `dim`."""
     shape = jnp.shape(x)
-    if not shape or shape[-1] != dim:
-        raise FlowjaxError(f"{name}: expected (n, {dim}), got {shape}")
+    check_that(shape[-1:] == (dim,), name, f"(n, {dim})", shape)
+    return as_float(x)
 
 
-def check_batch(name: str, x: Any) -> Array:
-    """Returns `x` as a floating-point array (n, dim), n >= 1 and dim >= 1.
+def check_batch(name: str, x: Any, least: int = 1) -> Array:
+    """Returns `x` as a floating-point array (n, dim), n >= 1 and dim >= `least`.
 
     Inside of jit, values cannot be checked; the training loop then detects a loss that is not
     finite.
@@ -83,8 +84,8 @@ def check_batch(name: str, x: Any) -> Array:
         FlowjaxError: wrong shape; outside of jit also NaN or infinity.
     """
     shape = jnp.shape(x)
-    if len(shape) != 2 or shape[0] < 1 or shape[1] < 1:
-        raise FlowjaxError(f"{name}: expected (n, dim) with n >= 1 and dim >= 1, got {shape}")
+    valid = len(shape) == 2 and shape[0] >= 1 and shape[1] >= least
+    check_that(valid, name, f"(n, dim) with n >= 1 and dim >= {least}", shape)
     x = as_float(x)
     if not isinstance(x, jax.core.Tracer):
         check_finite(name, np.asarray(x))

@@ -19,16 +19,14 @@ import jax.numpy as jnp
 from flax.errors import ScopeParamShapeError
 
 from flowjax.bijectors.products import policy_dot
-from flowjax.types import Array, FlowjaxError, Params, PRNGKey
+from flowjax.errors import FlowjaxError, check_choice, check_that
+from flowjax.types import Array, Params, PRNGKey
 
 Conditioner = Callable[[int], nn.Module]
 Activation = Literal["relu", "gelu", "silu", "tanh"] | Callable[[Array], Array]
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
-    "relu": nn.relu,
-    "gelu": nn.gelu,
-    "silu": nn.silu,
-    "tanh": jnp.tanh,
+    function.__name__: function for function in (nn.relu, nn.gelu, nn.silu, jnp.tanh)
 }
 
 
@@ -132,8 +130,7 @@ def mlp(
         >>> net.apply(params, jnp.ones((4, 2))).shape
         (4, 3)
     """
-    if start not in ("zero", "spread"):
-        raise FlowjaxError(f"start: expected 'zero' or 'spread', got {start!r}")
+    check_choice("start", start, ("zero", "spread"))
     function, suffix = _activation(activation)
     suffix += "" if start == "zero" else f", start={start!r}"
     net = _MLP(width, depth, function, start)
@@ -172,21 +169,18 @@ def residual(width: int = 64, blocks: int = 2, *, activation: Activation = "relu
 
 def _activation(activation: Activation) -> tuple[Callable[[Array], Array], str]:
     """Returns the function, and the text that names it in a summary (none for "relu")."""
-    if callable(activation):
-        function, name = activation, getattr(activation, "__name__", type(activation).__name__)
-    elif activation in ACTIVATIONS:
-        function, name = ACTIVATIONS[activation], activation
-    else:
-        names = ", ".join(ACTIVATIONS)
-        raise FlowjaxError(f"activation: expected one of {names}, got {activation!r}")
-    return function, "" if name == "relu" else f", {name}"
+    if not callable(activation):
+        check_choice("activation", activation, ACTIVATIONS)
+        activation = ACTIVATIONS[activation]
+    name = name_of(activation)
+    return activation, "" if name == "relu" else f", {name}"
 
 
-def name_of(conditioner: Conditioner) -> str:
-    """Returns the name of a conditioner in the summary of a flow."""
-    if isinstance(conditioner, NetFactory):
-        return conditioner.name
-    return getattr(conditioner, "__name__", type(conditioner).__name__)
+def name_of(function: Callable[..., Any]) -> str:
+    """Returns the name of a conditioner or an activation in the summary of a flow."""
+    if isinstance(function, NetFactory):
+        return function.name
+    return getattr(function, "__name__", type(function).__name__)
 
 
 def features_of(identity_half: Array, context: Array | None) -> Array:
@@ -208,10 +202,8 @@ def make_net(conditioner: Conditioner, out: int) -> nn.Module:
     factory = callable(conditioner) and not isinstance(conditioner, nn.Module)
     net = conditioner(out) if factory else None
     if not isinstance(net, nn.Module):
-        raise FlowjaxError(
-            "conditioner: expected a function out_features -> flax.linen.Module, such as mlp(), "
-            f"got {conditioner!r}"
-        )
+        expected = "a function out_features -> flax.linen.Module, such as mlp()"
+        raise FlowjaxError(f"conditioner: expected {expected}, got {conditioner!r}")
     return net
 
 
@@ -226,14 +218,10 @@ def init_net(
     features = features_of(identity_half, context)
     output, variables = make_net(conditioner, out).init_with_output(key, features)
     found: Any = variables
-    if set(found) - {"params"}:
-        raise FlowjaxError(f"conditioner: expected a module with params only, got {sorted(found)}")
-    expected = (*features.shape[:-1], out)
-    if jnp.shape(output) != expected:
-        raise FlowjaxError(
-            f"conditioner: expected a network with {out} outputs, shape {expected}, "
-            f"got {jnp.shape(output)}"
-        )
+    only = set(found) <= {"params"}
+    check_that(only, "conditioner", "a module with params only", sorted(found))
+    shape, expected = jnp.shape(output), (*features.shape[:-1], out)
+    check_that(shape == expected, "conditioner", f"outputs of shape {expected}", shape)
     return jax.tree.map(lambda v: jnp.asarray(v, features.dtype), dict(found.get("params", {})))
 
 
@@ -250,8 +238,5 @@ def apply_net(
         raw: Any = make_net(conditioner, out).apply({"params": params}, features)
     except ScopeParamShapeError as error:
         got = "None" if context is None else jnp.shape(context)
-        raise FlowjaxError(
-            f"context: expected the width (or None) that init received, got {got} next to "
-            f"{identity_half.shape[-1]} coordinates"
-        ) from error
+        raise FlowjaxError(f"context: expected a width (or None) as in init, got {got}") from error
     return jnp.asarray(raw, features.dtype)

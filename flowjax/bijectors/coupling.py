@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Literal
+from functools import partial
+from typing import Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +14,8 @@ import numpy as np
 from flowjax.bijectors.common import as_float, bounded, check_batch, constant_log_det, total
 from flowjax.bijectors.conditioner import Conditioner, apply_net, init_net, mlp, name_of
 from flowjax.bijectors.permutation import take_columns
-from flowjax.types import Array, Bijector, FlowjaxError, Params, PRNGKey
+from flowjax.errors import check_choice
+from flowjax.types import Array, Bijector, Params, PRNGKey
 
 Mask = Literal["half", "checkerboard"]
 
@@ -50,8 +52,7 @@ def merge_parts(identity_half: Array, transformed: Array, mask: Mask, swap: bool
     if mask == "half":
         return joined
     dim = joined.shape[-1]
-    order = np.argsort(np.concatenate([np.arange(0, dim, 2), np.arange(1, dim, 2)]))
-    return take_columns(joined, order)
+    return take_columns(joined, np.argsort(np.r_[0:dim:2, 1:dim:2]))
 
 
 def coupling(
@@ -94,19 +95,15 @@ def coupling(
         >>> layer.forward(params, jnp.array([[1.0, 2.0]]))[0].tolist()
         [[1.0, -2.0]]
     """
-    if mask not in ("half", "checkerboard"):
-        raise FlowjaxError(f"mask: expected 'half' or 'checkerboard', got {mask!r}")
+    check_choice("mask", mask, get_args(Mask))
     factory = mlp() if conditioner is None else conditioner
 
     def init(key: PRNGKey, x: Array, context: Array | None = None) -> Params:
-        x = check_batch("x", x)
-        if x.shape[1] < 2:
-            raise FlowjaxError(f"x: a coupling needs dim >= 2, got shape {x.shape}")
-        identity_half, transformed = split_parts(x, mask, swap)
+        identity_half, transformed = split_parts(check_batch("x", x, least=2), mask, swap)
         return init_net(key, factory, outputs * transformed.shape[-1], identity_half, context)
 
     def run(
-        function: Elementwise, params: Params, x: Array, context: Array | None
+        function: Elementwise, params: Params, x: Array, context: Array | None = None
     ) -> tuple[Array, Array]:
         x = as_float(x)
         identity_half, transformed = split_parts(x, mask, swap)
@@ -117,14 +114,9 @@ def coupling(
         log_det = constant_log_det(x) if log_derivative is None else total(log_derivative)
         return merge_parts(identity_half, transformed, mask, swap), log_det
 
-    def forward(params: Params, x: Array, context: Array | None = None) -> tuple[Array, Array]:
-        return run(forward_map, params, x, context)
-
-    def inverse(params: Params, z: Array, context: Array | None = None) -> tuple[Array, Array]:
-        return run(inverse_map, params, z, context)
-
     extra = ("" if mask == "half" else ", checkerboard") + (", swap" if swap else "")
-    return Bijector(init, forward, inverse, (f"{name}({name_of(factory)}{extra})",))
+    layers = (f"{name}({name_of(factory)}{extra})",)
+    return Bijector(init, partial(run, forward_map), partial(run, inverse_map), layers)
 
 
 def additive_coupling(
@@ -154,14 +146,16 @@ def additive_coupling(
         >>> z.shape, log_det.tolist()
         ((5, 3), [0.0, 0.0, 0.0, 0.0, 0.0])
     """
+
+    def forward_map(raw: Array, x: Array) -> tuple[Array, None]:
+        return x + raw[..., 0, :], None
+
+    def inverse_map(raw: Array, z: Array) -> tuple[Array, None]:
+        return z - raw[..., 0, :], None
+
+    name = "additive_coupling"
     return coupling(
-        "additive_coupling",
-        1,
-        lambda raw, x: (x + raw[..., 0, :], None),
-        lambda raw, z: (z - raw[..., 0, :], None),
-        conditioner=conditioner,
-        mask=mask,
-        swap=swap,
+        name, 1, forward_map, inverse_map, conditioner=conditioner, mask=mask, swap=swap
     )
 
 
@@ -200,8 +194,7 @@ def affine_coupling(
         >>> z.shape, log_det.shape
         ((5, 3), (5,))
     """
-    if scale not in LOG_SCALES:
-        raise FlowjaxError(f"scale: expected one of {', '.join(LOG_SCALES)}, got {scale!r}")
+    check_choice("scale", scale, LOG_SCALES)
     log_scale_of = LOG_SCALES[scale]
 
     def shift_and_log_scale(raw: Array) -> tuple[Array, Array]:
@@ -217,12 +210,7 @@ def affine_coupling(
         shift, log_scale = shift_and_log_scale(raw)
         return (z - shift) * jnp.exp(-log_scale), -log_scale
 
+    name = "affine_coupling" if scale == "tanh" else f"affine_coupling[{scale}]"
     return coupling(
-        "affine_coupling" if scale == "tanh" else f"affine_coupling[{scale}]",
-        2,
-        forward_map,
-        inverse_map,
-        conditioner=conditioner,
-        mask=mask,
-        swap=swap,
+        name, 2, forward_map, inverse_map, conditioner=conditioner, mask=mask, swap=swap
     )

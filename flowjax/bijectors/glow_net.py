@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import get_args
 
 import flax.linen as nn
 import jax.numpy as jnp
 
-from flowjax.bijectors.actnorm import Init, check_init, initial
+from flowjax.bijectors.actnorm import Init, initial
 from flowjax.bijectors.conditioner import NetFactory
 from flowjax.bijectors.products import policy_dot
+from flowjax.errors import check_choice
 from flowjax.types import Array, PRNGKey
 
 
@@ -79,6 +81,6 @@ def glow_net(width: int = 32, *, init: Init = "data", logscale_factor: float = 3
         >>> net.apply(net.init(jax.random.key(0), jnp.ones((4, 2))), jnp.ones((4, 2))).shape
         (4, 3)
     """
-    check_init(init)
+    check_choice("init", init, get_args(Init))
     suffix = "" if logscale_factor == 3 else f", logscale_factor={logscale_factor:g}"
     return NetFactory(_GlowNet(width, init, logscale_factor), f"glow_net(width={width}{suffix})")

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 import jax.numpy as jnp
 import numpy as np
 from jax.scipy.linalg import solve_triangular
 
-from flowjax.bijectors.common import (
-    as_float,
-    check_batch,
-    check_dim,
-    constant_log_det,
-    product,
-    total,
-)
+from flowjax.bijectors.common import check_batch, check_dim, constant_log_det, product, total
 from flowjax.bijectors.moments import deviations, scatter
 from flowjax.bijectors.permutation import take_columns
-from flowjax.types import Array, Bijector, FlowjaxError, Params, PRNGKey
+from flowjax.errors import check_choice
+from flowjax.types import Array, Bijector, Params, PRNGKey
 
 
 def _mixing_rotation(dim: int, seed: int) -> np.ndarray:
@@ -52,6 +46,20 @@ def _rotation(dim: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     diagonal = np.diag(upper).copy()
     triangles = np.tril(lower, -1) + np.triu(upper / diagonal[:, None], 1)
     return np.argsort(rows), triangles, diagonal
+
+
+def _zca(x: Array) -> tuple[Any, Any, Any]:
+    """Returns the triangles, log-diagonal and bias of the ZCA whitening of a batch."""
+    xp, mean, rows, unit = deviations(x)
+    values, vectors = xp.linalg.eigh(scatter(rows) / len(rows))
+    values = xp.maximum(values, xp.where(values[-1] > 0, 1e-6 * values[-1], 1))
+    halves = vectors * values**-0.25  # matrix = halves halves^T is exactly symmetric
+    matrix = scatter(halves.T)
+    lower = xp.linalg.cholesky(matrix)  # matrix = C C^T = (C / d) d^2 (C / d)^T, d = diag C
+    root = xp.diag(lower)
+    triangle = xp.tril(lower / root, -1)
+    bias = -(matrix * mean).sum(axis=1) / unit
+    return triangle + triangle.T, 2 * xp.log(root) - xp.log(unit), bias
 
 
 def linear_lu(
@@ -90,59 +98,41 @@ def linear_lu(
         >>> bool(jnp.allclose(*norms, atol=1e-4)), bool(jnp.allclose(log_det, 0, atol=1e-4))
         (True, True)
     """
-    if init not in ("rotation", "identity", "pca"):
-        raise FlowjaxError(f"init: expected 'rotation', 'identity' or 'pca', got {init!r}")
+    check_choice("init", init, ("rotation", "identity", "pca"))
     rotated = init == "rotation"
 
     def start(key: PRNGKey, x: Array, context: Array | None = None) -> Params:
         x = check_batch("x", x)
         dim = x.shape[1]
-        bias = jnp.zeros(dim, x.dtype)
+        values: tuple[Any, Any, Any]
         if rotated:
             _, triangles, diagonal = _rotation(dim, seed)
-            return {
-                "triangles": jnp.asarray(triangles, x.dtype),
-                "log_diagonal": jnp.asarray(np.log(np.abs(diagonal)), x.dtype),
-                "bias": bias,
-            }
-        if init == "identity":
-            zeros = jnp.zeros((dim, dim), x.dtype)
-            return {"triangles": zeros, "log_diagonal": bias, "bias": bias}
-        xp, mean, rows, unit = deviations(x)
-        values, vectors = xp.linalg.eigh(scatter(rows) / len(rows))
-        values = xp.maximum(values, xp.where(values[-1] > 0, 1e-6 * values[-1], 1))
-        halves = vectors * values**-0.25  # matrix = halves halves^T is exactly symmetric
-        matrix = scatter(halves.T)
-        lower = xp.linalg.cholesky(matrix)  # matrix = C C^T = (C / d) d^2 (C / d)^T, d = diag C
-        root = xp.diag(lower)
-        triangle = xp.tril(lower / root, -1)
-        params = {
-            "triangles": triangle + triangle.T,
-            "log_diagonal": 2 * xp.log(root) - xp.log(unit),
-            "bias": -(matrix * mean).sum(axis=1) / unit,
-        }
-        return {name: jnp.asarray(value, x.dtype) for name, value in params.items()}
+            values = triangles, np.log(np.abs(diagonal)), np.zeros(dim)
+        elif init == "identity":
+            values = np.zeros((dim, dim)), np.zeros(dim), np.zeros(dim)
+        else:
+            values = _zca(x)
+        names = ("triangles", "log_diagonal", "bias")
+        return {k: jnp.asarray(v, x.dtype) for k, v in zip(names, values, strict=True)}
 
-    def factors(params: Params, x: Array) -> tuple[Array, Array, Array]:
-        dim = params["bias"].shape[0]
-        check_dim("x", x, dim)
-        diagonal = jnp.exp(params["log_diagonal"])
+    def factors(params: Params) -> tuple[Array, Array, Array]:
+        triangles, diagonal = params["triangles"], jnp.exp(params["log_diagonal"])
         if rotated:
-            diagonal = diagonal * np.sign(_rotation(dim, seed)[2]).astype(diagonal.dtype)
-        triangles, one = params["triangles"], jnp.eye(dim, dtype=params["triangles"].dtype)
+            diagonal = diagonal * np.sign(_rotation(len(diagonal), seed)[2]).astype(diagonal.dtype)
+        one = jnp.eye(len(diagonal), dtype=triangles.dtype)
         return jnp.tril(triangles, -1) + one, diagonal, jnp.triu(triangles, 1) + one
 
     def forward(params: Params, x: Array, context: Array | None = None) -> tuple[Array, Array]:
-        x = as_float(x)
-        lower, diagonal, upper = factors(params, x)
+        x = check_dim("x", x, params["bias"].shape[0])
+        lower, diagonal, upper = factors(params)
         z = product(product(x, upper.T) * diagonal, lower.T)
         if rotated:
             z = take_columns(z, np.argsort(_rotation(z.shape[-1], seed)[0]))
         return z + params["bias"], constant_log_det(x, total(params["log_diagonal"]))
 
     def inverse(params: Params, z: Array, context: Array | None = None) -> tuple[Array, Array]:
-        z = as_float(z)
-        lower, diagonal, upper = factors(params, z)
+        z = check_dim("z", z, params["bias"].shape[0])
+        lower, diagonal, upper = factors(params)
         rows = (z - params["bias"]).reshape(-1, z.shape[-1])
         if rotated:
             rows = take_columns(rows, _rotation(z.shape[-1], seed)[0])

@@ -12,7 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from flowjax.bijectors.common import check_finite, product
-from flowjax.types import Array, FlowjaxError
+from flowjax.errors import check_that
+from flowjax.types import Array
 
 
 class Moments(NamedTuple):
@@ -64,8 +65,8 @@ def merge(a: Moments, b: Moments) -> Moments:
         >>> merge(a, b).count, merge(a, b).mean.tolist(), covariance(merge(a, b)).tolist()
         (8, [2.0, 2.0], [[1.0, 1.0], [1.0, 1.0]])
     """
-    if a.mean.shape != b.mean.shape:
-        raise FlowjaxError(f"moments: expected dim {len(a.mean)}, got {len(b.mean)}")
+    dims = len(a.mean), len(b.mean)
+    check_that(dims[0] == dims[1], "moments", f"dim {dims[0]}", dims[1])
     count = a.count + b.count
     if count == 0:
         return a
@@ -94,8 +95,8 @@ def update(moments: Moments, batch: Any) -> Moments:
         [2.0, 4.0]
     """
     rows = np.asarray(batch)
-    if rows.ndim != 2 or rows.shape[1] != len(moments.mean):
-        raise FlowjaxError(f"batch: expected (n, {len(moments.mean)}), got {rows.shape}")
+    dim = len(moments.mean)
+    check_that(rows.ndim == 2 and rows.shape[1] == dim, "batch", f"(n, {dim})", rows.shape)
     if not len(rows):
         return moments
     rows = rows.astype(np.float64)
@@ -167,8 +168,7 @@ def covariance(moments: Moments) -> np.ndarray:
         >>> covariance(update(no_moments(1), np.array([[0.0], [2.0]]))).tolist()
         [[1.0]]
     """
-    if moments.count < 1:
-        raise FlowjaxError("moments: expected at least one example, got none")
+    check_that(moments.count > 0, "moments", "at least one example", moments.count)
     found = moments.m2 / moments.count
     varies = np.sqrt(np.diag(found)) > 4 * np.finfo(np.float64).eps * np.abs(moments.mean)
     return np.where(np.outer(varies, varies), found, 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from math import expm1, log
 
 import jax
@@ -9,7 +10,8 @@ import jax.numpy as jnp
 
 from flowjax.bijectors.conditioner import Conditioner
 from flowjax.bijectors.coupling import Mask, coupling
-from flowjax.types import Array, Bijector, FlowjaxError
+from flowjax.errors import check_that
+from flowjax.types import Array, Bijector
 
 MIN_WIDTH = 1e-3  # width (and height) of a bin as a fraction of the interval
 MIN_SLOPE = 1e-3
@@ -150,23 +152,17 @@ def spline_coupling(
         >>> bool(jnp.allclose(z, x, atol=1e-5)), log_det.shape
         (True, (5,))
     """
-    if not isinstance(bins, int) or not 2 <= bins <= 500:
-        raise FlowjaxError(f"bins: expected an integer from 2 to 500, got {bins!r}")
-    if not bound > 0:
-        raise FlowjaxError(f"bound: expected a positive number, got {bound!r}")
+    valid = isinstance(bins, int) and 2 <= bins <= 500
+    check_that(valid, "bins", "an integer from 2 to 500", bins)
+    check_that(bound > 0, "bound", "a positive number", bound)
 
-    def spline(raw: Array, x: Array, inverse: bool) -> tuple[Array, Array]:
+    def spline(raw: Array, x: Array, inverse: bool = False) -> tuple[Array, Array]:
         raw = RAW_BOUND * jnp.tanh(raw / RAW_BOUND)
         widths, heights = raw[..., :bins, :], raw[..., bins : 2 * bins, :]
         slopes = raw[..., 2 * bins :, :] + UNIT_SLOPE
         return rational_quadratic_spline(x, widths, heights, slopes, bound=bound, inverse=inverse)
 
+    name, inverted = f"spline_coupling[{bins} bins on ±{bound:g}]", partial(spline, inverse=True)
     return coupling(
-        f"spline_coupling[{bins} bins on ±{bound:g}]",
-        3 * bins - 1,
-        lambda raw, x: spline(raw, x, inverse=False),
-        lambda raw, z: spline(raw, z, inverse=True),
-        conditioner=conditioner,
-        mask=mask,
-        swap=swap,
+        name, 3 * bins - 1, spline, inverted, conditioner=conditioner, mask=mask, swap=swap
     )

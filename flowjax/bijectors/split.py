@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flowjax.bijectors.common import as_float, bounded, check_batch, init_part, total
 from flowjax.bijectors.conditioner import Conditioner, apply_net, init_net, mlp, name_of
 from flowjax.bijectors.coupling import half
-from flowjax.types import Array, Bijector, FlowjaxError, Params, PRNGKey
+from flowjax.types import Array, Bijector, Params, PRNGKey
 
 
 def split(
@@ -55,15 +55,12 @@ def split(
         return raw[..., :dim], bounded(raw[..., dim:])
 
     def init(key: PRNGKey, x: Array, context: Array | None = None) -> Params:
-        x = check_batch("x", x)
-        if x.shape[1] < 2:
-            raise FlowjaxError(f"x: a split needs dim >= 2, got shape {x.shape}")
-        size = half(x.shape[1])
+        x = check_batch("x", x, least=2)
+        rest, outputs = x[:, : half(x.shape[1])], 2 * (x.shape[1] // 2)
         inner_key, prior_key = jax.random.split(key)
-        params = {"inner": init_part(inner, inner_key, x[:, :size], context)}
+        params = {"inner": init_part(inner, inner_key, rest, context)}
         if conditional:
-            outputs = 2 * (x.shape[1] - size)
-            params["prior"] = init_net(prior_key, factory, outputs, x[:, :size], context)
+            params["prior"] = init_net(prior_key, factory, outputs, rest, context)
         return params
 
     def forward(params: Params, x: Array, context: Array | None = None) -> tuple[Array, Array]:
@@ -78,8 +75,7 @@ def split(
 
     def inverse(params: Params, z: Array, context: Array | None = None) -> tuple[Array, Array]:
         z = as_float(z)
-        size = half(z.shape[-1])
-        factored, z = z[..., : z.shape[-1] - size], z[..., z.shape[-1] - size :]
+        factored, z = jnp.split(z, [z.shape[-1] // 2], axis=-1)
         rest, log_det = inner.inverse(params["inner"], z, context)
         if conditional:
             mean, log_scale = prior(params["prior"], rest, factored.shape[-1], context)
@@ -88,10 +84,7 @@ def split(
         return jnp.concatenate([rest, factored], axis=-1), log_det
 
     first = f"split, conditional({name_of(factory)})" if conditional else "split"
+    layers = (first, *("  " + line for line in inner.layers))
     return Bijector(
-        init,
-        forward,
-        inverse,
-        (first, *("  " + line for line in inner.layers)),
-        constants=lambda dim: inner.constants(half(dim)),
+        init, forward, inverse, layers, constants=lambda dim: inner.constants(half(dim))
     )

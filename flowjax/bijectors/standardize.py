@@ -5,15 +5,8 @@ from __future__ import annotations
 import jax.numpy as jnp
 import numpy as np
 
-from flowjax.bijectors.actnorm import mean_and_std
-from flowjax.bijectors.common import (
-    as_float,
-    check_batch,
-    check_dim,
-    constant_log_det,
-    frozen,
-    total,
-)
+from flowjax.bijectors.actnorm import diagonal, mean_and_std
+from flowjax.bijectors.common import check_batch, check_dim, frozen
 from flowjax.bijectors.moments import Moments, covariance
 from flowjax.bijectors.whitening import freeze
 from flowjax.types import Array, Bijector, Params, PRNGKey
@@ -55,14 +48,8 @@ def standardize(*, moments: Moments | None = None) -> Bijector:
             mean, std = jnp.asarray(moments.mean), jnp.asarray(np.where(wide <= tiny, 1, wide))
         return freeze({"mean": mean, "log_std": jnp.log(std)}, x.dtype)
 
-    def forward(params: Params, x: Array, context: Array | None = None) -> tuple[Array, Array]:
-        p, x = frozen(params), as_float(x)
-        check_dim("x", x, p["mean"].shape[0])
-        return (x - p["mean"]) * jnp.exp(-p["log_std"]), constant_log_det(x, -total(p["log_std"]))
+    def parts(params: Params) -> tuple[Array, Array]:
+        p = frozen(params)
+        return -p["mean"], -p["log_std"]
 
-    def inverse(params: Params, z: Array, context: Array | None = None) -> tuple[Array, Array]:
-        p, z = frozen(params), as_float(z)
-        check_dim("z", z, p["mean"].shape[0])
-        return z * jnp.exp(p["log_std"]) + p["mean"], constant_log_det(z, total(p["log_std"]))
-
-    return Bijector(init, forward, inverse, ("standardize",))
+    return diagonal(init, parts, "standardize")

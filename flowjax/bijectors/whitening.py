@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 
 from flowjax.bijectors.common import (
-    as_float,
     check_batch,
     check_dim,
     constant_log_det,
@@ -19,7 +18,29 @@ from flowjax.bijectors.common import (
     total,
 )
 from flowjax.bijectors.moments import Moments, covariance, deviations, scatter
-from flowjax.types import FROZEN, Array, Bijector, FlowjaxError, Params, PRNGKey
+from flowjax.errors import check_that
+from flowjax.types import FROZEN, Array, Bijector, Params, PRNGKey
+
+
+class _Options(NamedTuple):
+    """Options of `whitening`."""
+
+    components: int | None = None
+    beta: float = 1.0
+    shrinkage: float | str = 0.0
+    floor: float = 1e-6
+
+    def check(self) -> _Options:
+        """Returns the options; raises FlowjaxError if one is out of range."""
+        components, beta, shrinkage, floor = self
+        kept = components is None or (isinstance(components, int) and components >= 1)
+        named = shrinkage in ("auto", "ledoit_wolf")
+        mixed = named if isinstance(shrinkage, str) else 0 <= shrinkage <= 1
+        check_that(kept, "components", "a positive integer or None", components)
+        check_that(0 <= beta <= 1, "beta", "a number in [0, 1]", beta)
+        check_that(mixed, "shrinkage", "a number in [0, 1], 'auto' or 'ledoit_wolf'", shrinkage)
+        check_that(0 < floor < 1, "eigenvalue_floor", "a number in (0, 1)", floor)
+        return self
 
 
 def _shrinkage(xp: ModuleType, cov: Any, count: int, rows: Any, shrinkage: float | str) -> Any:
@@ -40,19 +61,13 @@ def _shrinkage(xp: ModuleType, cov: Any, count: int, rows: Any, shrinkage: float
 
 
 def _solve(
-    xp: ModuleType,
-    mean: Any,
-    cov: Any,
-    count: int,
-    rows: Any,
-    options: tuple[int | None, float, float | str, float],
+    xp: ModuleType, mean: Any, cov: Any, count: int, rows: Any, options: _Options
 ) -> dict[str, Any]:
     """Returns the parameters of a whitening, computed with `xp` (NumPy or jax.numpy)."""
     components, beta, shrinkage, floor = options
     dim = cov.shape[0]
     kept = dim if components is None else components
-    if kept > dim:
-        raise FlowjaxError(f"components: expected at most dim = {dim}, got {kept}")
+    check_that(kept <= dim, "components", f"at most dim = {dim}", kept)
     weight = _shrinkage(xp, cov, count, rows, shrinkage)
     cov = (1 - weight) * cov + weight * xp.trace(cov) / dim * xp.eye(dim)
     values, vectors = xp.linalg.eigh(cov)
@@ -76,36 +91,20 @@ def _solve(
 
 def _in_units(xp: ModuleType, arrays: dict[str, Any], unit: Any, beta: float) -> dict[str, Any]:
     """Returns the parameters for the data `unit * rows`, given the parameters for `rows`."""
-    matrix, inverse = arrays["matrix"] * unit**-beta, arrays["inverse"] * unit**beta
-    log_det = arrays["log_det"] - beta * matrix.shape[1] * xp.log(unit)
-    scaled = {**arrays, "matrix": matrix, "inverse": inverse, "log_det": log_det}
+    scaled = arrays | {
+        "matrix": arrays["matrix"] * unit**-beta,
+        "inverse": arrays["inverse"] * unit**beta,
+        "log_det": arrays["log_det"] - beta * arrays["matrix"].shape[1] * xp.log(unit),
+    }
     if "log_noise" in arrays:
         scaled["log_noise"] = arrays["log_noise"] + 2 * xp.log(unit)
     return scaled
 
 
-def _check(components: int | None, beta: float, shrinkage: float | str, floor: float) -> None:
-    if components is not None and (not isinstance(components, int) or components < 1):
-        raise FlowjaxError(f"components: expected a positive integer or None, got {components!r}")
-    if not 0 <= beta <= 1:
-        raise FlowjaxError(f"beta: expected a number in [0, 1], got {beta!r}")
-    if isinstance(shrinkage, str):
-        if shrinkage not in ("auto", "ledoit_wolf"):
-            raise FlowjaxError(
-                f"shrinkage: expected a number, 'auto' or 'ledoit_wolf', got {shrinkage!r}"
-            )
-    elif not 0 <= shrinkage <= 1:
-        raise FlowjaxError(f"shrinkage: expected a number in [0, 1], got {shrinkage!r}")
-    if not 0 < floor < 1:
-        raise FlowjaxError(f"eigenvalue_floor: expected a number in (0, 1), got {floor!r}")
-
-
 def freeze(arrays: dict[str, Any], dtype: Any) -> Params:
     """Returns frozen parameters: the arrays, converted to `dtype`, under the key "frozen"."""
-    params = {name: jnp.asarray(value, dtype) for name, value in arrays.items()}
-    if "log_det" in arrays:  # a sum over coordinates
-        params["log_det"] = jnp.asarray(arrays["log_det"], log_det_dtype())
-    return {FROZEN: params}
+    wide = {"log_det": log_det_dtype()}  # a sum over coordinates
+    return {FROZEN: {k: jnp.asarray(v, wide.get(k, dtype)) for k, v in arrays.items()}}
 
 
 def whitening_from_moments(
@@ -141,15 +140,14 @@ def whitening_from_moments(
         >>> params["frozen"]["matrix"].shape
         (3, 2)
     """
-    _check(components, beta, shrinkage, eigenvalue_floor)
-    if shrinkage == "ledoit_wolf":
-        raise FlowjaxError(
-            "shrinkage: expected a number or 'auto' (OAS) with moments, got 'ledoit_wolf', which "
-            "needs the examples"
-        )
-    options = (components, beta, shrinkage, eigenvalue_floor)
-    cov = covariance(moments)
-    return freeze(_solve(np, moments.mean, cov, moments.count, None, options), log_det_dtype())
+    options = _Options(components, beta, shrinkage, eigenvalue_floor).check()
+    return freeze(_from_moments(moments, options), log_det_dtype())
+
+
+def _from_moments(moments: Moments, options: _Options) -> dict[str, Any]:
+    weight = options.shrinkage
+    check_that(weight != "ledoit_wolf", "shrinkage", "a number or 'auto' with moments", weight)
+    return _solve(np, moments.mean, covariance(moments), moments.count, None, options)
 
 
 def whitening(
@@ -206,47 +204,36 @@ def whitening(
         >>> bool(jnp.allclose(z.T @ z / 100, jnp.eye(3), atol=1e-3))
         True
     """
-    _check(components, beta, shrinkage, eigenvalue_floor)
-    options = (components, beta, shrinkage, eigenvalue_floor)
+    options = _Options(components, beta, shrinkage, eigenvalue_floor).check()
 
     def init(key: PRNGKey, x: Array, context: Array | None = None) -> Params:
         x = check_batch("x", x)
         if moments is not None:
             check_dim("x", x, len(moments.mean))
-            params = whitening_from_moments(
-                moments,
-                components=components,
-                beta=beta,
-                shrinkage=shrinkage,
-                eigenvalue_floor=eigenvalue_floor,
-            )
-            return freeze(params[FROZEN], x.dtype)
+            return freeze(_from_moments(moments, options), x.dtype)
         xp, mean, rows, unit = deviations(x)
-        cov = scatter(rows) / len(rows)
-        arrays = _solve(xp, mean, cov, len(rows), rows, options)
+        arrays = _solve(xp, mean, scatter(rows) / len(rows), len(rows), rows, options)
         return freeze(_in_units(xp, arrays, unit, beta), x.dtype)
 
     def forward(params: Params, x: Array, context: Array | None = None) -> tuple[Array, Array]:
-        p, x = frozen(params), as_float(x)
-        check_dim("x", x, p["mean"].shape[0])
+        p = frozen(params)
+        x = check_dim("x", x, p["mean"].shape[0])
         centred = x - p["mean"]
         z = product(centred, p["matrix"])
         log_det = constant_log_det(x, p["log_det"])
         if "log_noise" in p:
-            rest = centred - product(z, p["inverse"])
-            rest = rest * jnp.exp(-0.5 * p["log_noise"])
+            rest = (centred - product(z, p["inverse"])) * jnp.exp(-0.5 * p["log_noise"])
             log_det = log_det + _log_noise(p) - 0.5 * total(rest**2)
         return z, log_det
 
     def inverse(params: Params, z: Array, context: Array | None = None) -> tuple[Array, Array]:
-        p, z = frozen(params), as_float(z)
-        check_dim("z", z, p["matrix"].shape[1])
+        p = frozen(params)
+        z = check_dim("z", z, p["matrix"].shape[1])
         log_det = constant_log_det(z, p["log_det"] + _log_noise(p))
         return product(z, p["inverse"]) + p["mean"], -log_det
 
-    defaults = {"components": None, "beta": 1.0, "shrinkage": 0.0}
-    given = {"components": components, "beta": beta, "shrinkage": shrinkage}
-    text = ", ".join(f"{k}={v}" for k, v in given.items() if v != defaults[k])
+    given = zip(_Options._fields[:3], options, _Options(), strict=False)
+    text = ", ".join(f"{name}={value}" for name, value, default in given if value != default)
     layers = (f"whitening({text})" if text else "whitening",)
     return Bijector(init, forward, inverse, layers, lambda dim: components or dim)
 

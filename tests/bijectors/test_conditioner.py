@@ -119,7 +119,7 @@ class Stateful(nn.Module):
     [
         (
             lambda out: nn.Dense(7),
-            r"expected a network with 4 outputs, shape \(40, 4\), got \(40, 7\)",
+            r"expected outputs of shape \(40, 4\), got \(40, 7\)",
         ),
         (nn.Dense(4), "expected a function out_features"),
         (3, "expected a function out_features"),

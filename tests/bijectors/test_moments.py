@@ -35,7 +35,7 @@ def test_streamed_and_merged_moments_equal_those_of_the_whole_batch(cuts, shift)
         (lambda: update(no_moments(3), np.ones((4, 2))), r"expected \(n, 3\), got \(4, 2\)"),
         (lambda: update(no_moments(2), [[0, 1], [2, np.nan]]), "got nan at row 1, column 1"),
         (lambda: merge(no_moments(3), no_moments(2)), "expected dim 3, got 2"),
-        (lambda: covariance(no_moments(3)), "expected at least one example, got none"),
+        (lambda: covariance(no_moments(3)), "expected at least one example, got 0"),
     ],
 )
 def test_wrong_arguments_raise(call, text):

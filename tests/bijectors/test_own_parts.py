@@ -46,13 +46,13 @@ def test_a_log_det_of_a_wrong_shape_raises():
     part = double(lambda key, x: {})
     wrong = part._replace(forward=lambda p, x, context=None: (2 * x, jnp.zeros_like(x)))
     flow = build(wrong, 4)
-    with pytest.raises(ValueError, match=r"expected a log_det per row, \(40,\), got \(40, 4\)"):
+    with pytest.raises(ValueError, match=r"expected log_det of shape \(40,\), got \(40, 4\)"):
         flow.log_prob(flow.init(key(), X), X)
 
 
 def test_dropped_components_need_latent_dim():
     flow = build(b.whitening(components=2), 4)
-    with pytest.raises(ValueError, match=r"latents \(40, 4\), got \(40, 2\); `latent_dim`"):
+    with pytest.raises(ValueError, match=r"latents \(40, 4\), got \(40, 2\); set `latent_dim`"):
         flow.log_prob(flow.init(key(), X), X)
 
 

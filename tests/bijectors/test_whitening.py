@@ -146,13 +146,13 @@ def test_standardize_inputs_of_1e6():
         (lambda: b.whitening(components=0), "components: expected a positive integer"),
         (lambda: whiten(rows(), components=6), "components: expected at most dim = 5, got 6"),
         (lambda: b.whitening(beta=2), "beta: expected a number in"),
-        (lambda: b.whitening(shrinkage="lots"), "shrinkage: expected a number, 'auto'"),
+        (lambda: b.whitening(shrinkage="lots"), "shrinkage: expected a number in"),
         (lambda: b.whitening(shrinkage=1.5), "shrinkage: expected a number in"),
         (lambda: b.whitening(eigenvalue_floor=0), "eigenvalue_floor: expected"),
         (lambda: b.whitening_from_moments(no_moments(3)), "at least one example"),
         (
             lambda: b.whitening_from_moments(no_moments(3), shrinkage="ledoit_wolf"),
-            "expected a number or 'auto' .* got 'ledoit_wolf', which needs",
+            "expected a number or 'auto' with moments, got 'ledoit_wolf'",
         ),
         (
             lambda: b.whitening(moments=moments_of([rows()], 5)).init(None, jnp.ones((2, 3))),
