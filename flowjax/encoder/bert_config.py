@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import flax.linen as nn
 
-from flowjax.errors import FlowjaxError
+from flowjax.errors import check_choice, check_that
 
 ACTIVATIONS = {
     "gelu": lambda x: nn.gelu(x, approximate=False),
@@ -101,33 +101,19 @@ class BertConfig:
 
     def __post_init__(self) -> None:
         """Checks all fields."""
-        if self.model_type not in FAMILIES:
-            raise FlowjaxError(
-                f"config: model_type: expected one of {', '.join(FAMILIES)}, got "
-                f"{self.model_type!r}"
-            )
+        check_choice("config: model_type", self.model_type, FAMILIES)
+        check_choice("config: hidden_act", self.hidden_act, ACTIVATIONS)
         optional = ("type_vocab_size", "pad_token_id", "relative_attention_num_buckets")
         for field in dataclasses.fields(self):
             value, least = getattr(self, field.name), 0 if field.name in optional else 1
-            if field.type == "int" and not (type(value) is int and value >= least):
-                raise FlowjaxError(
-                    f"config: {field.name}: expected an integer of at least {least}, got {value!r}"
-                )
-        if self.hidden_size % self.num_attention_heads:
-            raise FlowjaxError(
-                f"config: expected hidden_size divisible by num_attention_heads, got "
-                f"{self.hidden_size} and {self.num_attention_heads}"
-            )
-        if self.hidden_act not in ACTIVATIONS:
-            raise FlowjaxError(
-                f"config: hidden_act: expected one of {', '.join(ACTIVATIONS)}, got "
-                f"{self.hidden_act!r}"
-            )
-        if self.max_length < 1:
-            raise FlowjaxError(
-                f"config: max_position_embeddings: expected more than {self.first_position}, got "
-                f"{self.max_position_embeddings}"
-            )
+            valid = field.type != "int" or (type(value) is int and value >= least)
+            check_that(valid, f"config: {field.name}", f"an integer of at least {least}", value)
+        width, heads = self.hidden_size, self.num_attention_heads
+        check_that(
+            width % heads == 0, "config: hidden_size", f"a multiple of {heads} heads", width
+        )
+        least, value = self.first_position + 1, self.max_position_embeddings
+        check_that(value >= least, "config: max_position_embeddings", f"at least {least}", value)
 
     @property
     def first_position(self) -> int:
@@ -158,21 +144,17 @@ class BertConfig:
                 found[each.name] = value
         config = cls(**found | {"model_type": kind})
         for field, only in _ONLY.items():
-            if values.get(field, only) != only:
-                raise FlowjaxError(f"config: {field}: expected {only!r}, got {values[field]!r}")
+            value = values.get(field, only)
+            check_that(value == only, f"config: {field}", repr(only), value)
         return config
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the contents of a `config.json` that transformers can read."""
         names = FAMILIES[self.model_type].names
         stem = {"xlm-roberta": "XLMRoberta", "mpnet": "MPNet", "distilbert": "DistilBert"}
-        result: dict[str, Any] = {
-            "architectures": [stem.get(self.model_type, self.model_type.capitalize()) + "Model"]
-        }
-        for field in dataclasses.fields(self):
-            result[names.get(field.name, field.name)] = getattr(self, field.name)
-        if not self.relative_attention_num_buckets:
-            del result["relative_attention_num_buckets"]
-        if not self.type_vocab_size:
-            del result["type_vocab_size"]
+        architecture = stem.get(self.model_type, self.model_type.capitalize()) + "Model"
+        result: dict[str, Any] = {"architectures": [architecture]}
+        for name, value in vars(self).items():
+            if value or name not in ("relative_attention_num_buckets", "type_vocab_size"):
+                result[names.get(name, name)] = value
         return result

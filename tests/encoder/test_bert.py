@@ -218,11 +218,11 @@ def test_resolve_layer():
         (dict(architectures=["RobertaModel"]), "model_type: expected .*, got 'RobertaModel'"),
         (dict(position_embedding_type="relative_key"), "expected 'absolute'"),
         (dict(is_decoder=True), "is_decoder: expected False, got True"),
-        (dict(hidden_size=10, num_attention_heads=4), "divisible by num_attention_heads"),
+        (dict(hidden_size=10, num_attention_heads=4), "a multiple of 4 heads, got 10"),
         (dict(hidden_act="swish"), "hidden_act: expected one of .*, got 'swish'"),
         (dict(hidden_size="768"), "hidden_size: expected an integer of at least 1, got '768'"),
         (dict(num_hidden_layers=0), "num_hidden_layers: expected an integer of at least 1"),
-        (dict(model_type="roberta", max_position_embeddings=2), "expected more than 2, got 2"),
+        (dict(model_type="roberta", max_position_embeddings=2), "expected at least 3, got 2"),
     ],
 )
 def test_bad_configs_name_the_field(values, message):
