@@ -77,31 +77,25 @@ def check_batch(batch_size: int, mesh: Mesh, accumulate: int = 1) -> None:
 def local_rows(batch_size: int, mesh: Mesh) -> slice:
     """Returns the range of a global batch's rows that this process reads."""
     mine = [i for i, d in enumerate(mesh.devices.flat) if d.process_index == jax.process_index()]
-    if not mine:
-        return slice(0, 0)
     per_device = batch_size // mesh.size
     return slice(mine[0] * per_device, (mine[-1] + 1) * per_device)
 
 
 def replicate(tree: Any, mesh: Mesh) -> Any:
     """Copies a pytree of host arrays to every device of the mesh."""
-    sharding = NamedSharding(mesh, PartitionSpec())
-    if jax.process_count() == 1:
-        return jax.device_put(tree, sharding)
-
-    def place(x: Any) -> jax.Array:
-        host = np.asarray(x)
-        return jax.make_array_from_callback(host.shape, sharding, lambda index: host[index])
-
-    return jax.tree.map(place, tree)
+    return _place(tree, NamedSharding(mesh, PartitionSpec()))
 
 
 def shard_rows(tree: Any, mesh: Mesh, axis: int = 0) -> Any:
     """Returns global arrays made of the rows (along `axis`) that each process passes."""
-    sharding = NamedSharding(mesh, PartitionSpec(*[None] * axis, AXIS))
+    return _place(tree, NamedSharding(mesh, PartitionSpec(*[None] * axis, AXIS)))
+
+
+def _place(tree: Any, sharding: NamedSharding) -> Any:
     if jax.process_count() == 1:
         return jax.device_put(tree, sharding)
-    return jax.tree.map(lambda x: jax.make_array_from_process_local_data(sharding, x), tree)
+    make = jax.make_array_from_process_local_data
+    return jax.tree.map(lambda x: make(sharding, np.asarray(x)), tree)
 
 
 def mean(tree: Any) -> Any:

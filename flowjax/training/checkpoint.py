@@ -61,9 +61,7 @@ class Checkpoints:
         self._warn, self._about = warn, about
         # Orbax logs each save at INFO and harmless conditions at WARNING.
         logging.getLogger("absl").setLevel(logging.ERROR)
-        options = ocp.CheckpointManagerOptions(
-            max_to_keep=keep, create=True, enable_async_checkpointing=True
-        )
+        options = ocp.CheckpointManagerOptions(max_to_keep=keep)
         self._manager = ocp.CheckpointManager(self.folder, options=options)
 
     def __enter__(self) -> Checkpoints:
@@ -93,13 +91,9 @@ class Checkpoints:
         if step in self._manager.all_steps():
             return
         with self._saving():
-            self._manager.save(
-                step,
-                args=ocp.args.Composite(
-                    state=ocp.args.StandardSave(state),
-                    checks=ocp.args.JsonSave({**_checks(state), ABOUT: self._about}),
-                ),
-            )
+            checks = ocp.args.JsonSave({**_checks(state), ABOUT: self._about})
+            arrays = ocp.args.StandardSave(state)
+            self._manager.save(step, args=ocp.args.Composite(state=arrays, checks=checks))
             if wait:
                 self._manager.wait_until_finished()
 
@@ -144,8 +138,7 @@ class Checkpoints:
         where = self.folder / str(step)
         if not found:
             raise FlowjaxError(
-                f"{where}: expected a description of the model, got none: the checkpoint is from "
-                "an earlier version; start in a new folder"
+                f"{where}: expected a description of the model, got none; start in a new folder"
             )
         changes = list(ndiff(found.splitlines(), self._about.splitlines()))
         got, expected = (
@@ -202,12 +195,12 @@ def _reason(error: BaseException) -> str:
 def _checks(state: Any) -> dict[str, str]:
     """Returns the CRC, dtype and shape of each leaf as text, by the leaf's path."""
     leaves = jax.tree_util.tree_flatten_with_path(state)[0]
-    return {jax.tree_util.keystr(path): _check(leaf) for path, leaf in leaves}
-
-
-def _check(leaf: Any) -> str:
-    host = np.asarray(devices.to_host(leaf) if isinstance(leaf, jax.Array) else leaf)
-    return f"{zlib.crc32(np.ascontiguousarray(host).tobytes()):08x} {host.dtype} {host.shape}"
+    checks = {}
+    for path, leaf in leaves:
+        host = np.asarray(devices.to_host(leaf) if isinstance(leaf, jax.Array) else leaf)
+        crc = zlib.crc32(host.tobytes())
+        checks[jax.tree_util.keystr(path)] = f"{crc:08x} {host.dtype} {host.shape}"
+    return checks
 
 
 def saved_steps(folder: str | Path) -> list[int]:
@@ -215,6 +208,4 @@ def saved_steps(folder: str | Path) -> list[int]:
 
     Returns an empty list if the folder does not exist, and never creates it.
     """
-    if not Path(folder).is_dir():
-        return []
-    return sorted(int(p.name) for p in Path(folder).iterdir() if p.name.isdigit())
+    return sorted(int(p.name) for p in Path(folder).glob("*") if p.name.isdigit())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple, Protocol
 
 import jax
@@ -50,7 +49,8 @@ class Plan(NamedTuple):
 
     Attributes:
         steps: last step of the run.
-        boundaries: a dispatch ends at each multiple of each of these numbers of steps.
+        boundaries: a dispatch ends at each multiple of each of these numbers of steps; zeros
+            are ignored.
         length: largest number of steps of a dispatch.
 
     Example:
@@ -67,7 +67,7 @@ class Plan(NamedTuple):
 
     def end(self, start: int, pace: int) -> int:
         """Returns the step at which a dispatch from `start` of at most `pace` steps ends."""
-        ends = [(start // b + 1) * b for b in self.boundaries]
+        ends = [(start // b + 1) * b for b in self.boundaries if b]
         return min([start + min(pace, self.length), self.steps, *ends])
 
     def pace(self, done: int, seconds: float) -> int:
@@ -93,37 +93,40 @@ def max_steps(source: ExampleSource, batch_size: int) -> int:
 
 
 def batch_reader(
-    source: ExampleSource, mesh: jax.sharding.Mesh, *, batch_size: int, seed: int, length: int
-) -> Callable[[int, int], dict[str, jax.Array]]:
-    """Returns a function that reads the batches of a range of steps onto the devices.
+    source: ExampleSource, mesh: jax.sharding.Mesh, plan: Plan, *, batch_size: int, seed: int
+) -> Callable[[int, int], tuple[int, dict[str, jax.Array]]]:
+    """Returns a function that reads the batches of a dispatch onto the devices.
 
     Args:
         source: training examples.
         mesh: from `devices.make_mesh`.
+        plan: lengths of the dispatches. Every result has `plan.length` batches, so that one
+            compiled function serves all dispatches.
         batch_size: examples of a global batch.
         seed: seed of the shuffle; the batch of a step depends on the seed and the step alone.
-        length: number of batches of every result, so that one compiled function serves all
-            ranges.
 
     Returns:
-        `read(start, stop)`, which returns arrays of shape `(length, batch_size, ...)` by name,
-        sharded along the second axis. Batches after the first `stop - start` are zeros.
+        `read(start, pace)`, which returns the last step of the dispatch and arrays of shape
+        `(length, batch_size, ...)` by name, sharded along the second axis. Batches after the
+        first `stop - start` are zeros.
 
     Example:
         >>> from flowjax.data.arrays import ArraySource
         >>> source, mesh = ArraySource(np.ones((8, 2)), resident=False), devices.make_mesh(1)
-        >>> read = batch_reader(source, mesh, batch_size=4, seed=0, length=3)
-        >>> read(0, 2)["x"].shape, read(0, 2)["rows"].shape
-        ((3, 4, 2), (3, 4))
+        >>> plan = Plan(steps=5, boundaries=(), length=3)
+        >>> stop, batches = batch_reader(source, mesh, plan, batch_size=4, seed=0)(0, 2)
+        >>> stop, batches["x"].shape, batches["rows"].shape
+        (2, (3, 4, 2), (3, 4))
     """
     shard = devices.local_rows(batch_size, mesh)
 
-    def read(start: int, stop: int) -> dict[str, jax.Array]:
+    def read(start: int, pace: int) -> tuple[int, dict[str, jax.Array]]:
+        stop = plan.end(start, pace)
         rows = batches_rows(start, stop, batch_size, source.size, seed=seed)
         flat = rows[:, shard].reshape(-1)
         batches = {"rows": flat, **source.read(flat)}
-        padded = {name: _stack(x, stop - start, length) for name, x in batches.items()}
-        return devices.shard_rows(padded, mesh, axis=1)
+        padded = {name: _stack(x, stop - start, plan.length) for name, x in batches.items()}
+        return stop, devices.shard_rows(padded, mesh, axis=1)
 
     return read
 
@@ -132,43 +135,3 @@ def _stack(x: np.ndarray, n: int, length: int) -> np.ndarray:
     """Reshapes `(n * batch, ...)` to `(n, batch, ...)` and pads with zeros to `length`."""
     x = x.reshape(n, -1, *x.shape[1:])
     return np.concatenate([x, np.zeros((length - n, *x.shape[1:]), x.dtype)]) if n < length else x
-
-
-class ReadAhead:
-    """Reader of the next dispatch in a thread, while the devices compute the current one.
-
-    Example:
-        >>> plan = Plan(steps=5, boundaries=(), length=3)
-        >>> with ReadAhead(lambda start, stop: list(range(start, stop)), plan) as ahead:
-        ...     ahead.submit(0, pace=8)
-        ...     print(ahead.result())
-        (3, [0, 1, 2])
-    """
-
-    def __init__(self, read: Callable[[int, int], Any], plan: Plan) -> None:
-        """Starts the thread.
-
-        Args:
-            read: function `read(start, stop)` that reads the batches of these steps.
-            plan: lengths of the dispatches.
-        """
-        self._read, self._plan = read, plan
-        self._pool = ThreadPoolExecutor(1)
-        self._stop = 0
-        self._future: Future[Any]
-
-    def __enter__(self) -> ReadAhead:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._pool.shutdown()
-
-    def submit(self, start: int, pace: int) -> None:
-        """Begins to read the dispatch that starts at `start`, unless the run ends there."""
-        if start < self._plan.steps:
-            self._stop = self._plan.end(start, pace)
-            self._future = self._pool.submit(self._read, start, self._stop)
-
-    def result(self) -> tuple[int, Any]:
-        """Waits for the last dispatch submitted; returns its last step and its batches."""
-        return self._stop, self._future.result()

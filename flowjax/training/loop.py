@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
@@ -18,7 +19,7 @@ import optax
 from flowjax.errors import FlowjaxError
 from flowjax.parallel import devices, processes
 from flowjax.training.checkpoint import Checkpoints
-from flowjax.training.dispatch import ExampleSource, Plan, ReadAhead, batch_reader, max_steps
+from flowjax.training.dispatch import ExampleSource, Plan, batch_reader, max_steps
 from flowjax.training.step import Loss, Precision, TrainState, make_step
 
 
@@ -132,18 +133,17 @@ def train(
     length = steps_per_call or max_steps(source, batch_size)
     state = devices.replicate(state, mesh)
     resident = devices.replicate(source.resident, mesh)
-    boundaries = (checkpoint_every if checkpoints else 0, every or 0)
-    plan = Plan(steps, tuple(b for b in boundaries if b), length)
-    read = batch_reader(source, mesh, batch_size=batch_size, seed=seed, length=length)
+    plan = Plan(steps, (checkpoint_every if checkpoints else 0, every or 0), length)
+    read = batch_reader(source, mesh, plan, batch_size=batch_size, seed=seed)
     at, pace = _common_step(state), 1
 
     def save(wait: bool) -> None:
         if checkpoints:
             checkpoints.save(at, saved(state), wait=wait)
 
-    with ReadAhead(read, plan) as ahead:
-        ahead.submit(at, pace)
+    with ThreadPoolExecutor(1) as pool:
         if at < steps:
+            ahead = pool.submit(read, at, pace)
             n = devices.replicate(np.int32(0), mesh)
             call = devices.compile_together(call, state, (resident, n), ahead.result()[1])
         while at < steps:
@@ -151,7 +151,8 @@ def train(
             until, batches = ahead.result()
             n = devices.replicate(np.int32(until - at), mesh)
             state, metrics = call(state, (resident, n), batches)
-            ahead.submit(until, pace)  # reads while the devices compute
+            if until < steps:
+                ahead = pool.submit(read, until, pace)  # reads while the devices compute
             chunk = _fetch(metrics, at, began)
             at = chunk.stop
             if at < until:
@@ -159,13 +160,20 @@ def train(
                 loss_, norm = (chunk.metrics[name][-1] for name in ("loss", "grad_norm"))
                 raise NonFinite(at, f"loss {loss_}, gradient norm {norm}")
             ended = bool(on_chunk(chunk, state)) if on_chunk else False
+            # The clocks and signals of the processes differ: all take the smallest pace and stop
+            # if one of them does.
             pace = plan.pace(at - chunk.start, chunk.seconds)
-            pace, ended, stopped = _agree(pace, ended, stop())
+            votes = processes.gather([pace, ended, stop()])
+            pace, ended, stopped = (
+                int(votes[:, 0].min()),
+                bool(votes[:, 1].any()),
+                bool(votes[:, 2].any()),
+            )
+            last = at == steps or ended or stopped
+            if checkpoints and (last or at % checkpoint_every == 0):
+                save(wait=last)
             if stopped:
-                save(wait=True)
                 raise Stopped()
-            if checkpoints and (at == steps or ended or at % checkpoint_every == 0):
-                save(wait=at == steps or ended)
             if ended:
                 break
     return state
@@ -188,13 +196,3 @@ def _fetch(metrics: dict[str, jax.Array], start: int, began: float) -> Chunk:
     seconds = time.perf_counter() - began
     done, ran = int(host.pop("done")), int(host.pop("ran"))
     return Chunk(start, start + done, {k: v[:ran] for k, v in host.items()}, seconds)
-
-
-def _agree(pace: int, ended: bool, stopped: bool) -> tuple[int, bool, bool]:
-    """Combines the decisions of all processes, whose clocks and signals differ.
-
-    Returns:
-        The smallest pace, and for each flag True if it is True on any process.
-    """
-    votes = processes.gather([pace, ended, stopped])
-    return int(votes[:, 0].min()), bool(votes[:, 1].any()), bool(votes[:, 2].any())

@@ -103,9 +103,9 @@ def adam_uncorrected(
         >>> round(float(step[0]), 6)  # -0.001 * (3.162 + 0.01)
         -0.003172
     """
-    clip = (
-        optax.identity() if clip_norm is None else clip_by_global_norm(clip_norm / gradient_scale)
-    )
+    clip = optax.identity()
+    if clip_norm is not None:
+        clip = clip_by_global_norm(clip_norm / gradient_scale)
     return optax.chain(
         clip,  # first, because the loop passes the norm of the unscaled gradients
         optax.scale(gradient_scale),

@@ -124,10 +124,7 @@ def make_step(
 
     def one(state: TrainState, resident: Any, batch: Any) -> tuple[TrainState, Any, Array]:
         key = jax.random.fold_in(jax.random.key(seed), state.step)
-        policy = (
-            jax.default_matmul_precision(PRECISIONS[precision]) if precision else nullcontext()
-        )
-        with policy:
+        with jax.default_matmul_precision(PRECISIONS[precision]) if precision else nullcontext():
             local = gradient(state.params, resident, batch, key)
         (value, aux), grads = devices.mean(local)
         norm = global_norm(grads)
