@@ -1,4 +1,4 @@
-"""The console script's one act before the command: large pages from glibc, asked for once."""
+"""Tests of the console script: large pages for `flowjax pretrain`, and the exit code."""
 
 import os
 import subprocess
@@ -11,50 +11,44 @@ from flowjax import __main__ as script
 
 @pytest.fixture
 def executed(monkeypatch):
-    """What `os.execve` was called with."""
+    """Calls of `os.execv`, in an environment without settings for glibc."""
     calls = []
-    monkeypatch.setattr(os, "execve", lambda *call: calls.append(call))
-    monkeypatch.setattr(script, "_glibc", lambda: (2, 36))
-    monkeypatch.setattr(sys, "orig_argv", ["python", "-m", "flowjax", "info"])
+    monkeypatch.setattr(os, "execv", lambda *call: calls.append(call))
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setenv("GLIBC_TUNABLES", "")  # so that the test restores the variable
+    monkeypatch.delenv("GLIBC_TUNABLES")
+    monkeypatch.setattr(sys, "argv", ["flowjax", "pretrain", "--text", "a"])
+    monkeypatch.setattr(sys, "orig_argv", ["python", "-m", *sys.argv])
     return calls
 
 
-def test_the_process_starts_again_with_large_pages(executed, monkeypatch):
+def test_pretrain_restarts_with_large_pages(executed):
+    script.use_large_pages()
+    command = [sys.executable, "-m", "flowjax", "pretrain", "--text", "a"]
+    assert executed == [(sys.executable, command)]
+    assert os.environ["GLIBC_TUNABLES"] == "glibc.malloc.hugetlb=1"
+    script.use_large_pages()
+    assert len(executed) == 1
+
+
+def test_settings_of_the_user_are_kept(executed, monkeypatch):
     monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.check=0")
-    script.ask_for_large_pages()
-    ((path, argv, env),) = executed
-    assert path == sys.executable and argv[1:] == ["-m", "flowjax", "info"]
-    assert env["GLIBC_TUNABLES"] == "glibc.malloc.check=0:glibc.malloc.hugetlb=1"
-    assert env.keys() >= os.environ.keys()
-
-
-@pytest.mark.parametrize("value", ["0", "1", "2"])
-def test_what_the_user_chose_stays(executed, monkeypatch, value):
-    monkeypatch.setenv("GLIBC_TUNABLES", f"glibc.malloc.hugetlb={value}")
-    script.ask_for_large_pages()
+    script.use_large_pages()
     assert not executed
 
 
-@pytest.mark.parametrize("version", [(0,), (2, 17), (2, 34)])
-def test_an_older_or_another_libc_is_left_alone(executed, monkeypatch, version):
-    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
-    monkeypatch.setattr(script, "_glibc", lambda: version)
-    script.ask_for_large_pages()
+@pytest.mark.parametrize("argv", [["flowjax"], ["flowjax", "fit"], ["flowjax", "--help"]])
+def test_other_commands_do_not_restart(executed, monkeypatch, argv):
+    monkeypatch.setattr(sys, "argv", argv)
+    script.use_large_pages()
     assert not executed
 
 
-def test_the_command_answers_as_it_did(tmp_path):
+@pytest.mark.parametrize("command", ["encode none x --out y.npy", "pretrain"])
+def test_an_error_gives_one_line_and_exit_code_2(command):
     env = {k: v for k, v in os.environ.items() if k != "GLIBC_TUNABLES"}
-    command = [
-        sys.executable,
-        "-m",
-        "flowjax",
-        "encode",
-        str(tmp_path / "none"),
-        "x",
-        "--out",
-        "y.npy",
-    ]
-    done = subprocess.run(command, env=env, capture_output=True, text=True)
+    argv = [sys.executable, "-m", "flowjax", *command.split()]
+    done = subprocess.run(argv, env=env, capture_output=True, text=True)
     assert done.returncode == 2
-    assert done.stderr.startswith("flowjax encode: ") and done.stderr.count("\n") == 1
+    assert done.stderr.startswith(f"flowjax {command.split()[0]}: ")
+    assert done.stderr.count("\n") == 1

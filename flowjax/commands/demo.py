@@ -52,15 +52,9 @@ def run(args: Args) -> None:
     message("3/3 drawing figures")
     figures = draw(model, args.out)
     console = Console() if Console().is_terminal else Console(width=120)
-    console.print(
-        rich_table(
-            report,
-            title="minibert, the 495 labelled pairs of the embedded sample",
-        )
-    )
-    print(
-        "The sample is not a benchmark: README.md has the results on STS-B, SICK-R and STS12-16."
-    )
+    title = "minibert, the 495 labelled pairs of the embedded sample"
+    console.print(rich_table(report, title=title))
+    print("The sample is not a benchmark; README.md has results on STS-B, SICK-R, STS12, STS14.")
     query = "A man is playing a guitar."
     print(f"nearest sentence to {query!r}:")
     for name, sentence in neighbours(model, query).items():

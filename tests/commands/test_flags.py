@@ -126,8 +126,8 @@ def test_help_has_every_field_with_its_text_and_default(capsys):
     assert stop.value.code == 0
     text = " ".join(capsys.readouterr().out.split())
     assert text.startswith("usage: prog RUN [flags] Command of the tests.")
-    assert "[table]: Settings of a table. --table.name TEXT, --short TEXT" in text
-    assert "Name with 100 % of two lines. (default: a)" in text
+    assert "[table]: Settings of a table. --table.name" in text
+    assert "--short TEXT Name with 100 % of two lines. (default: a)" in text
     assert "--table.batch-size INT (default: 16)" in text
     assert "--table.mode fast|slow (default: fast)" in text
     assert "Disable --table.bias." in text and "--no-overwrite" not in text
