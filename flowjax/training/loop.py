@@ -164,11 +164,8 @@ def train(
             # if one of them does.
             pace = plan.pace(at - chunk.start, chunk.seconds)
             votes = processes.gather([pace, ended, stop()])
-            pace, ended, stopped = (
-                int(votes[:, 0].min()),
-                bool(votes[:, 1].any()),
-                bool(votes[:, 2].any()),
-            )
+            pace = int(votes[:, 0].min())
+            ended, stopped = bool(votes[:, 1].any()), bool(votes[:, 2].any())
             last = at == steps or ended or stopped
             if checkpoints and (last or at % checkpoint_every == 0):
                 save(wait=last)
