@@ -238,5 +238,5 @@ def apply_net(
         raw: Any = make_net(conditioner, out).apply({"params": params}, features)
     except ScopeParamShapeError as error:
         got = "None" if context is None else jnp.shape(context)
-        raise FlowjaxError(f"context: expected a width (or None) as in init, got {got}") from error
+        raise FlowjaxError(f"context: expected the width (or None) of init, got {got}") from error
     return jnp.asarray(raw, features.dtype)
