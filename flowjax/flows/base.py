@@ -56,7 +56,7 @@ def student_t(df: float = 5.0) -> Base:
         The base density.
 
     Raises:
-        FlowjaxError: df is not positive.
+        FlowjaxError: Df is not positive.
 
     References:
         "Tails of Lipschitz triangular flows", https://arxiv.org/abs/1907.04481.
@@ -98,7 +98,7 @@ def conditional_normal(conditioner: Conditioner | None = None) -> Base:
         The base density.
 
     Raises:
-        FlowjaxError: its functions get no context, or a context of another width.
+        FlowjaxError: Its functions get no context, or a context of another width.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -154,7 +154,7 @@ def base_from(base: str | Base) -> Base:
     """Returns the base of a name, or `base` if it is a `Base`.
 
     Raises:
-        FlowjaxError: unknown name; the text lists the known names.
+        FlowjaxError: Unknown name; the text lists the known names.
 
     Example:
         >>> base_from("student_t").line

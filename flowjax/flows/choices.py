@@ -36,7 +36,7 @@ def mixing(kind: str, seed: int) -> list[Bijector]:
         seed: seed of the permutation or of the first linear map.
 
     Raises:
-        FlowjaxError: unknown kind.
+        FlowjaxError: Unknown kind.
 
     Example:
         >>> [part.layers for part in mixing("random", seed=2)], mixing("none", seed=2)

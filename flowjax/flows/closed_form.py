@@ -87,7 +87,7 @@ def whitening(
         A `Flow` whose parameters are all frozen. See `bijectors.whitening` for the details.
 
     Raises:
-        FlowjaxError: an option out of range.
+        FlowjaxError: An option out of range.
 
     References:
         BERT-whitening, https://arxiv.org/abs/2103.15316.
@@ -174,7 +174,7 @@ def whitening_glow(
         A `Flow`; the parameters of the whitening are frozen.
 
     Raises:
-        FlowjaxError: an option out of range.
+        FlowjaxError: An option out of range.
 
     Example:
         >>> import jax, jax.numpy as jnp

@@ -47,7 +47,7 @@ def realnvp(
         A `Flow`. A context (n, width), given to `init`, conditions every coupling.
 
     Raises:
-        FlowjaxError: an option out of range, or an odd depth.
+        FlowjaxError: An option out of range, or an odd depth.
 
     References:
         RealNVP, https://arxiv.org/abs/1605.08803.
@@ -105,7 +105,7 @@ def neural_spline(
         A `Flow`. A context (n, width), given to `init`, conditions every coupling.
 
     Raises:
-        FlowjaxError: an option out of range.
+        FlowjaxError: An option out of range.
 
     References:
         Neural Spline Flows, https://arxiv.org/abs/1906.04032.

@@ -105,7 +105,7 @@ def glow(
         A `Flow`. A context (n, width), given to `init`, conditions every coupling.
 
     Raises:
-        FlowjaxError: an option out of range, or more levels than `dim` allows.
+        FlowjaxError: An option out of range, or more levels than `dim` allows.
 
     References:
         Glow, https://arxiv.org/abs/1807.03039; BERT-flow, https://arxiv.org/abs/2011.05864.
@@ -163,7 +163,7 @@ def glow_as_released(
         A `Flow` with a standard normal base; its latents are (eps level 1, eps level 2, top).
 
     Raises:
-        FlowjaxError: more levels than `dim` allows.
+        FlowjaxError: More levels than `dim` allows.
 
     References:
         BERT-flow, https://arxiv.org/abs/2011.05864, and its released code.

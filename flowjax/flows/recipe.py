@@ -42,7 +42,7 @@ def options_of(name: str) -> dict[str, inspect.Parameter]:
     """Returns the keyword arguments of a recipe.
 
     Raises:
-        FlowjaxError: unknown name; the text lists the known names.
+        FlowjaxError: Unknown name; the text lists the known names.
 
     Example:
         >>> from flowjax import flows
@@ -72,7 +72,7 @@ def make(name: str, dim: int, **options: Any) -> Flow:
         A `Flow`.
 
     Raises:
-        FlowjaxError: unknown name or option (the text lists the known ones), or an option out of
+        FlowjaxError: Unknown name or option (the text lists the known ones), or an option out of
             range.
 
     Example:

@@ -39,9 +39,9 @@ def with_white_latents(flow: Flow) -> Flow:
     latent_dim = flow.latent_dim or flow.dim
 
     def identity(key: PRNGKey, x: Array, context: Array | None = None) -> Params:
-        eye, zeros = jnp.eye(latent_dim), jnp.zeros(latent_dim)
-        arrays = {"mean": zeros, "matrix": eye, "inverse": eye, "log_det": jnp.zeros(())}
-        return freeze(arrays, x.dtype)
+        # Two arrays: a training step that donates its state refuses one array given twice.
+        matrices = {"matrix": jnp.eye(latent_dim), "inverse": jnp.eye(latent_dim)}
+        return freeze({"mean": jnp.zeros(latent_dim), "log_det": 0.0, **matrices}, x.dtype)
 
     def set_part(params: Params, moments: Moments) -> Params:
         # OAS shrinkage changes the result only where examples are few

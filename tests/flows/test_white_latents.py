@@ -87,3 +87,10 @@ def test_over_another_base_there_is_none(base):
     assert jax.tree.structure(params) == jax.tree.structure(first)
     assert flow.closed_form is None and "whitening" not in flow.describe()
     assert "whitening" in flows.glow(6, base=flows.normal()).describe()
+
+
+def test_a_hand_written_loop_may_donate_the_parameters(fitted):
+    """XLA refuses an array that is donated twice."""
+    flow, _ = fitted
+    step = jax.jit(lambda params: jax.tree.map(lambda leaf: leaf + 1, params), donate_argnums=0)
+    step(flow.init(jax.random.key(0), X))
