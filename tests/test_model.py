@@ -177,7 +177,7 @@ def test_clear_errors(encoder, tmp_path):
         model.fit_vectors(np.ones((10, 1024)), steps=1)
     with pytest.raises(ValueError, match="expected a model folder"):
         flowjax.BertFlow.load(tmp_path)
-    with pytest.raises(ValueError, match="expected strings, got int at 1"):
+    with pytest.raises(ValueError, match="expected strings, got int at index 1"):
         model.fit(["One.", 2])
     with pytest.raises(ValueError, match="flow: expected one of"):
         flowjax.BertFlow(encoder, flow="glowing")

@@ -13,14 +13,14 @@ from flowjax.data.rowfile import RowFile
 from flowjax.errors import FlowjaxError
 from flowjax.parallel import processes
 
-# Larger arrays stay on the host, and each batch is read from there.
+# Larger arrays stay in host memory or on disk, and each batch is copied to the devices.
 RESIDENT_BYTES = 2 << 30
-# Index and number of contiguous parts: shard i of k, from 0.
+# (i, k): shard i of k contiguous shards, counted from 0.
 Shard = tuple[int, int]
 
 
 def bounds(n: int, shard: Shard) -> tuple[int, int]:
-    """Returns the range of rows `(start, stop)` of a shard of `n` rows.
+    """Returns the half-open row range `(start, stop)` of one shard of an array with `n` rows.
 
     Example:
         >>> bounds(7, (0, 2)), bounds(7, (1, 2))
@@ -33,15 +33,16 @@ def bounds(n: int, shard: Shard) -> tuple[int, int]:
 class ArraySource:
     """Source of training examples: rows, shape (n, d), and an optional context, shape (n, c).
 
-    A resident source keeps its rows on every device, and a batch consists of row numbers. The
-    rows of any other source are read from host memory or a mapped file while the devices compute.
+    A resident source keeps its rows on every device, and a batch consists of row indices. The
+    rows of any other source are read from host memory or a memory-mapped file while the devices
+    compute.
 
     Attributes:
         size: number of rows.
         dim: number of columns.
         rows: the array of rows.
         context: the array of contexts, or None.
-        resident: `{"x", "context"}` of all rows as float32, or None.
+        resident: `take(slice(None))`, all rows as float32 arrays; None if not resident.
 
     Example:
         >>> source = ArraySource(np.arange(6).reshape(3, 2), resident=False)
@@ -59,20 +60,20 @@ class ArraySource:
     ) -> None:
         """Checks the rows.
 
-        In a job of several processes, all of them create the source together, and each checks its
-        shard of the rows.
+        In a job of several processes, all processes create the source together, and each process
+        checks its shard of the rows.
 
         Args:
             rows: real numbers that are finite in float32, shape (n, d).
             context: real numbers, shape (n, c).
             name: name of the rows in error messages.
-            resident: True to keep the rows on the devices. The default is True for at most
-                `RESIDENT_BYTES` in a job of one process; several processes read only their shards
-                of the batches.
+            resident: True to keep the rows on the devices. By default, True if the rows have at
+                most `RESIDENT_BYTES` and the job has one process. In a job of several processes,
+                each process reads only its shard of every batch.
 
         Raises:
-            FlowjaxError: the rows or the context are empty or have another shape or dtype, a
-                number is not finite in float32 (the message has its row and column), or the
+            FlowjaxError: The rows or the context are empty or have another shape or dtype, a
+                number is not finite in float32 (the message names its row and column), or the
                 lengths differ.
         """
         rows = check_rows(rows, name)
@@ -92,14 +93,18 @@ class ArraySource:
         return {} if self.resident is not None else self.take(rows)
 
     def blocks(self, size: int, shard: Shard = (0, 1)) -> Iterator[np.ndarray]:
-        """Yields the rows of a shard in their order, in blocks of at most `size` rows."""
+        """Yields the rows of a shard in order, in blocks of at most `size` rows."""
         start, stop = bounds(self.size, shard)
         for at in range(start, stop, size):
             yield self.rows[at : min(at + size, stop)]
             release(self.rows)
 
     def take(self, rows: Any) -> dict[str, np.ndarray]:
-        """Returns `{"x", "context"}` of the rows with these numbers (or a slice) as float32."""
+        """Returns a dict with the float32 arrays `x` and, if there is one, `context`.
+
+        Args:
+            rows: row indices, or a slice.
+        """
         file = None if isinstance(rows, slice) else self._file
         x = self.rows[rows] if file is None else file.read(rows)
         taken = {"x": np.asarray(x, np.float32)}
@@ -109,7 +114,7 @@ class ArraySource:
 
 
 def open_rows(data: Any, name: str = "data", columns: str | None = None) -> np.ndarray:
-    """Returns rows as an array; a `.npy` file or an embedding store is memory-mapped.
+    """Returns data as an array; a `.npy` file or an embedding store is memory-mapped.
 
     Args:
         data: an array, the path of a `.npy` or `.parquet` file, or the folder of an embedding
@@ -118,46 +123,50 @@ def open_rows(data: Any, name: str = "data", columns: str | None = None) -> np.n
         columns: names of the columns of a Parquet file; see `parquet.read_rows`.
 
     Raises:
-        FlowjaxError: the file does not exist or is not an array, or the store is incomplete.
+        FlowjaxError: The file does not exist or is not an array, or the store is incomplete.
     """
     if not isinstance(data, (str, Path)):
         try:
             return np.asarray(data)
         except ValueError as error:  # the rows have different lengths
-            raise FlowjaxError(f"{name}: expected rows of shape (n, d): {error}") from None
+            raise FlowjaxError(f"{name}: expected rows of shape (n, d), got: {error}") from None
     path = Path(data)
     if (path / "manifest.json").exists():
         from flowjax.data.store import EmbeddingStore
 
         return EmbeddingStore.open(path).vectors
     if not path.is_file():
-        raise FlowjaxError(f"{data}: expected a .npy or .parquet file or an embedding store")
+        found = "another folder" if path.is_dir() else "no such file"
+        raise FlowjaxError(
+            f"{data}: expected a .npy or .parquet file or an embedding store, got {found}"
+        )
     if path.suffix == ".parquet":
         from flowjax.data.parquet import read_rows
 
         return read_rows(path, columns, in_memory=RESIDENT_BYTES)
     if columns is not None:
-        raise FlowjaxError(f"columns: expected a .parquet file to take {columns} from, got {path}")
+        raise FlowjaxError(f"columns: expected a .parquet file with {columns}, got {path}")
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
-        # NumPy takes a file without the magic bytes for a pickle and advises to allow pickles.
+        # NumPy treats a file without the magic bytes as a pickle and advises to allow pickles.
         reason = "another kind of file" if "pickled" in str(error) else error
         raise FlowjaxError(f"{path}: expected a .npy array, got: {reason}") from None
 
 
 def check_rows(rows: Any, name: str = "data") -> np.ndarray:
-    """Returns the rows as an array after a check that a flow can be fitted on them.
+    """Returns the rows as an array and checks that a flow can be fitted on them.
 
-    The check reads one block at a time, so that a mapped file does not fill the memory. In a job
-    of several processes, each one checks its shard of the rows, and all raise the same error.
+    The check reads one block at a time, so that a memory-mapped file does not fill the memory. In
+    a job of several processes, each process checks its shard of the rows, and all processes raise
+    the same error.
 
     Args:
         rows: real numbers, shape (n, d); see `open_rows`.
         name: name of the rows in error messages.
 
     Raises:
-        FlowjaxError: see `ArraySource`.
+        FlowjaxError: See `ArraySource`.
 
     Example:
         >>> check_rows(np.array([[1.0, np.nan]]))
@@ -182,7 +191,7 @@ def check_rows(rows: Any, name: str = "data") -> np.ndarray:
 
 
 def _first_bad(rows: np.ndarray, start: int, stop: int) -> int:
-    """Returns the first row from `start` to `stop` that is not finite, or `len(rows)`."""
+    """Returns the index of the first non-finite row in `[start, stop)`, or `len(rows)`."""
     step = max(1, (1 << 22) // rows.shape[1])
     for at in range(start, stop, step):
         finite = _finite(rows[at : min(at + step, stop)])
@@ -198,7 +207,7 @@ def _finite(numbers: np.ndarray) -> np.ndarray:
 
 
 def release(rows: np.ndarray) -> None:
-    """Releases the pages of a mapped array, which stay in the page cache of the system.
+    """Unmaps the pages of a memory-mapped array; they stay in the page cache of the system.
 
     Otherwise the resident memory of a process that reads a large file grows to the size of the
     file. The function has no effect on an array in memory.

@@ -1,4 +1,4 @@
-"""Sentences of a source in blocks of equal size, counted and hashed while they are read."""
+"""Blocks of equal size of a source's sentences, counted and hashed while they are read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Blocks:
 
     Attributes:
         rows: number of sentences read so far.
-        empty: number of sentences that were left out because they have white space alone.
+        empty: number of omitted sentences, which were only white space.
         hash: hash of the sentences read so far.
 
     Example:
@@ -24,7 +24,13 @@ class Blocks:
     """
 
     def __init__(self, sentences: Iterable[str], size: int, *, skip_empty: bool = False) -> None:
-        """Names a source; `skip_empty` leaves out and counts sentences of white space alone."""
+        """Stores the source.
+
+        Args:
+            sentences: source of the sentences, read once in each iteration.
+            size: number of sentences per block.
+            skip_empty: True to omit and count sentences that are only white space.
+        """
         self._sentences, self.size, self.skip_empty = sentences, size, skip_empty
         self.rows = self.empty = 0
         self.hash = Fingerprint()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 class Fingerprint:
-    """Running SHA-256 hash; `str` gives its first 16 hexadecimal digits.
+    """Running SHA-256 hash; `str` returns its first 16 hexadecimal digits.
 
     Example:
         >>> both = Fingerprint()
@@ -22,7 +22,7 @@ class Fingerprint:
         self._digest = hashlib.sha256()
 
     def add(self, sentences: Iterable[str]) -> None:
-        """Adds sentences in their order, each with a line end."""
+        """Adds sentences in their order, each followed by a line end."""
         for sentence in sentences:
             self._digest.update(sentence.encode("utf-8", "surrogatepass"))
             self._digest.update(b"\n")
@@ -41,7 +41,7 @@ class Fingerprint:
 
 
 def fingerprint(sentences: Iterable[str]) -> str:
-    """Returns the hash of sentences in their order."""
+    """Returns the hash of a sequence of sentences; the hash depends on their order."""
     digest = Fingerprint()
     digest.add(sentences)
     return str(digest)

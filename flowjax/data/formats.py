@@ -15,17 +15,17 @@ COLUMNS = ("sentence", "text")
 
 
 def read_jsonl(lines: Iterable[str], name: str, column: str | None = None) -> Iterator[str]:
-    r"""Yields the text of JSON lines, which are objects with a text field, or strings.
+    r"""Yields the text of JSON lines. Each line is an object with a text field, or a string.
 
-    Blank lines yield nothing; null is empty text.
+    Blank lines are skipped; null yields an empty string.
 
     Args:
         lines: lines without their line ends.
         name: name of the file in error messages.
-        column: field with the text; `sentence` or `text` by default.
+        column: name of the field with the text; `sentence` or `text` by default.
 
     Raises:
-        FlowjaxError: a line is not JSON, lacks the field, or its field is not text.
+        FlowjaxError: A line is not JSON, lacks the field, or its field is not text.
 
     Example:
         >>> list(read_jsonl(['{"text": "One."}', "", '"Two."'], "a.jsonl"))
@@ -55,7 +55,7 @@ def read_csv(
         tabs: True for TSV, False for CSV.
 
     Raises:
-        FlowjaxError: the header or the column is missing, or a row is malformed.
+        FlowjaxError: The header or the column is missing, or a row is malformed.
 
     Example:
         >>> list(read_csv(["id,text", '1,"One, two."'], "a.csv"))
@@ -69,14 +69,14 @@ def read_csv(
 def read_parquet(path: str | Path, column: str | None = None) -> Iterator[str]:
     """Yields a text column of a Parquet file, with one batch of rows in memory at a time.
 
-    Null is empty text.
+    A null yields an empty string.
 
     Args:
         path: path of the file.
         column: name of the column; `sentence` or `text` by default.
 
     Raises:
-        FlowjaxError: the file is not Parquet, the column is missing or is not text, or pyarrow is
+        FlowjaxError: The file is not Parquet, the column is missing or is not text, or pyarrow is
             not installed.
     """
     with open_parquet(path) as (arrow, file):
@@ -92,13 +92,13 @@ def read_parquet(path: str | Path, column: str | None = None) -> Iterator[str]:
 
 @contextmanager
 def open_parquet(path: str | Path) -> Iterator[tuple[Any, Any]]:
-    """Opens a Parquet file and gives `(pyarrow, file)`.
+    """Context manager that opens a Parquet file and returns `(pyarrow, file)`.
 
     Args:
         path: path of the file.
 
     Raises:
-        FlowjaxError: the file is not Parquet or is damaged (also within the `with` block), or
+        FlowjaxError: The file is not Parquet or is damaged (also within the `with` block), or
             pyarrow is not installed.
     """
     arrow, parquet = need_pyarrow("reading")
@@ -115,10 +115,10 @@ def pick_column(names: Iterable[str], where: str, column: str | None = None) -> 
     Args:
         names: names of all columns.
         where: name of the file, or file and line, in error messages.
-        column: the wanted column; the first of `COLUMNS` that exists by default.
+        column: name of the wanted column; by default, the first name in `COLUMNS` that exists.
 
     Raises:
-        FlowjaxError: the column is missing; the message has the names of all columns.
+        FlowjaxError: The column is missing; the message lists the names of all columns.
 
     Example:
         >>> pick_column(["id", "text"], "a.csv")
@@ -140,17 +140,19 @@ def need_pyarrow(doing: str) -> tuple[Any, Any]:
         doing: first word of the error message, such as "reading".
 
     Raises:
-        FlowjaxError: pyarrow is not installed; the message has the command that installs it.
+        FlowjaxError: Pyarrow is not installed; the message contains the command that installs it.
     """
     try:
         import pyarrow
         import pyarrow.parquet
     except ImportError:
         advice = "pip install 'bert-flowjax[parquet]'"
-        raise FlowjaxError(f"{doing} Parquet needs pyarrow: {advice}") from None
+        raise FlowjaxError(
+            f"{doing} Parquet: expected an installed pyarrow, got none; {advice}"
+        ) from None
     return pyarrow, pyarrow.parquet
 
 
 def first_line(error: Exception) -> str:
-    """Returns the first line of an error's message, or the name of its class if it has none."""
+    """Returns the first line of an error's message, or the class name for an empty message."""
     return str(error).splitlines()[0] if str(error) else type(error).__name__

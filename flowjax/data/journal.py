@@ -1,7 +1,7 @@
 """Journals of an embedding store: one JSON line for each finished block.
 
 Each process appends to its own journal, so no process waits for another. A block is finished if
-any journal has its line. A line that a kill cut short is not JSON and is ignored.
+any journal contains its line. An incomplete line of a killed process is not JSON and is ignored.
 """
 
 from __future__ import annotations
@@ -16,15 +16,23 @@ class Done(NamedTuple):
     """Finished work of all processes.
 
     Attributes:
-        blocks: `{block: {"rows", "hash", "counts"}}` for each block whose vectors are on disk.
-        ends: `{"rows", "empty", "hash"}` of each process that read the source to its end.
+        blocks: journal line of each block whose vectors are on disk, by block index. A line is a
+            dict: `rows` is the number of vectors of the block, `hash` the fingerprint of its
+            sentences, `counts` the dict of counts that the encoder reported.
+        ends: one dict for each process that read the source to its end: `rows` is the number of
+            embedded sentences of the source, `empty` the number of omitted empty sentences,
+            `hash` the fingerprint of the embedded sentences.
     """
 
     blocks: dict[int, dict[str, Any]]
     ends: list[dict[str, Any]]
 
     def progress(self, block: int) -> str:
-        """Returns the progress for error messages, given the sentences per block."""
+        """Returns a description of the progress, for error messages.
+
+        Args:
+            block: number of sentences per block.
+        """
         total = -(-self.ends[0]["rows"] // block) if self.ends else "an unknown number of"
         return f"{len(self.blocks)} of {total} blocks"
 
@@ -40,7 +48,8 @@ def append(journal: Path, line: dict[str, Any]) -> None:
         '1 of an unknown number of blocks'
     """
     with journal.open("ab", buffering=0) as file:
-        file.write(b"\n" + json.dumps(line).encode() + b"\n")  # the first ends a line cut short
+        # The leading line feed terminates an incomplete line of a killed process.
+        file.write(b"\n" + json.dumps(line).encode() + b"\n")
         os.fsync(file.fileno())
 
 
@@ -52,7 +61,7 @@ def read_journals(folder: Path) -> Done:
             try:
                 line = json.loads(raw)
             except ValueError:
-                continue  # empty, or cut short: that block is written again
+                continue  # an empty or incomplete line: its block is written again
             if "block" in line:
                 done.blocks[line["block"]] = line
             else:

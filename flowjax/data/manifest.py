@@ -16,7 +16,7 @@ _OWN = {"notes", "result"}
 
 
 class OtherStore(FlowjaxError):
-    """Error: a folder holds the vectors of other inputs."""
+    """Error raised when a folder holds the vectors of other inputs."""
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -32,7 +32,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             raise ValueError("dim or block is missing")
     except (OSError, ValueError, TypeError) as error:
         raise FlowjaxError(
-            f"{file}: expected an embedding store's manifest, got {error}"
+            f"{file}: expected the manifest of an embedding store, got: {error}"
         ) from None
     return found
 
@@ -40,7 +40,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 def write_manifest(folder: Path, value: Mapping[str, Any], *, replace: bool = True) -> None:
     """Writes the manifest of a store; `replace=False` keeps an existing manifest."""
     path = folder / "manifest.json"
-    # Several processes may write at once, and containers share process ids.
+    # Several processes may write at once, and process ids are not unique across containers.
     partial = path.with_name(f".manifest.{uuid.uuid4().hex}.partial")
     try:
         partial.write_text(json.dumps(value, indent=1), "utf-8")
@@ -50,7 +50,7 @@ def write_manifest(folder: Path, value: Mapping[str, Any], *, replace: bool = Tr
 
 
 def identity(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the fields on which two stores of the same vectors agree."""
+    """Returns the manifest fields that identify the vectors of a store."""
     return {name: value for name, value in manifest.items() if name not in _OWN}
 
 
@@ -58,7 +58,7 @@ def check_same(folder: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]
     """Checks that a store holds the wanted vectors.
 
     Raises:
-        OtherStore: A field differs; the message names the first one.
+        OtherStore: A field differs; the message names the first such field.
     """
     found, wanted = identity(found), identity(wanted)
     for name in sorted({*wanted, *found}):

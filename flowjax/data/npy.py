@@ -14,7 +14,7 @@ HEADER_BYTES = 4096
 
 
 def npy_header(rows: int, dim: int) -> bytes:
-    """Returns the first `HEADER_BYTES` bytes of a `.npy` file of `(rows, dim)` float32.
+    """Returns the header of a `.npy` file of a float32 array `(rows, dim)`: `HEADER_BYTES` bytes.
 
     Example:
         >>> import io
@@ -28,7 +28,7 @@ def npy_header(rows: int, dim: int) -> bytes:
 
 
 def float32_bytes(vectors: np.ndarray) -> bytes:
-    """Returns the rows as bytes in a file's order, little-endian float32."""
+    """Returns the rows as little-endian float32 bytes in row-major order."""
     return np.ascontiguousarray(vectors, "<f4").tobytes()
 
 
@@ -47,35 +47,39 @@ class NpyFile:
     """
 
     def __init__(self, path: Path, *, dim: int) -> None:
-        """Names a file of rows of width `dim`."""
+        """Stores the path and the number of columns, `dim`; does not touch the file."""
         self.path, self._dim = path, dim
 
     def write_rows(self, start: int, vectors: np.ndarray) -> None:
-        """Writes rows from row number `start` on and flushes them to the disk."""
+        """Writes rows, beginning at row index `start`, and flushes them to the disk."""
         self._write(HEADER_BYTES + start * self._dim * 4, float32_bytes(vectors))
 
     def finish(self, rows: int) -> None:
-        """Writes the header of a file of `rows` rows."""
+        """Writes the header of a file with `rows` rows."""
         self._write(0, npy_header(rows, self._dim))
 
     def check_size(self, rows: int, *, more: bool = False) -> None:
-        """Checks that the file has the size of `rows` rows; `more` allows further rows.
+        """Checks that the file size matches `rows` rows.
+
+        Args:
+            rows: expected number of rows.
+            more: True to accept a larger file.
 
         Raises:
-            FlowjaxError: The file has another size.
+            FlowjaxError: The file size does not match.
         """
         expected = HEADER_BYTES + rows * self._dim * 4
         size = self.path.stat().st_size if self.path.exists() else 0
         if size < expected or (size > expected and not more):
             raise FlowjaxError(
-                f"{self.path}: expected {expected} bytes, got {size}; it is damaged"
+                f"{self.path}: expected {expected} bytes, got {size}; the file is damaged"
             )
 
     def open(self, rows: int) -> np.ndarray:
         """Returns the rows of a finished file, memory-mapped and read-only.
 
         Raises:
-            FlowjaxError: The file has another size.
+            FlowjaxError: The file size does not match `rows`.
         """
         self.check_size(rows)
         if rows == 0:  # an empty file cannot be mapped

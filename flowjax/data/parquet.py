@@ -1,4 +1,4 @@
-"""Vectors of Parquet files, in one column of lists or in one column per dimension."""
+"""Reader of vectors in Parquet files, from one list column or one column per dimension."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ def read_rows(
     """Returns the vectors of a Parquet file as float32.
 
     Training reads rows in random order, and Parquet would decode a whole row group for each row.
-    Hence the file is decoded once. A file of more than `in_memory` bytes becomes a temporary
-    `.npy` file in `TMPDIR`, which is deleted with the array.
+    Hence the file is decoded once. Vectors of more than `in_memory` bytes are written to a
+    temporary `.npy` file in `TMPDIR`, which is deleted with the array.
 
     Args:
         path: path of the file.
-        columns: comma-separated names of the columns: one column of lists of numbers with equal
-            lengths, or numeric columns in the wanted order. The default is the only column of
-            lists, or all columns if they are numeric.
+        columns: comma-separated column names: one list column with number lists of equal lengths,
+            or numeric columns in the wanted order. The default is the only list column, or all
+            columns if they are numeric.
         in_memory: maximum size in bytes of the float32 array in memory.
 
     Returns:
         Array in memory or memory-mapped, shape (n, d), float32.
 
     Raises:
-        FlowjaxError: the file is not Parquet, a column is missing or not numeric, a value is null
-            or a list has another length (the message has the row), or pyarrow is not installed.
+        FlowjaxError: The file is not Parquet, a column is missing or not numeric, a value is null
+            or a list has another length (the message names the row), or pyarrow is not installed.
 
     Example:
         >>> from flowjax.data.vectors import write_vectors
@@ -69,7 +69,7 @@ def read_rows(
 def _choose(
     arrow: Any, schema: Any, path: str | Path, columns: str | None
 ) -> tuple[list[str], bool]:
-    """Returns the names of the columns to read, and True if it is one column of lists."""
+    """Returns the names of the columns to read, and True if they are a single list column."""
     kind = arrow.types
 
     def number(t: Any) -> bool:
@@ -81,7 +81,7 @@ def _choose(
 
     types = dict(zip(schema.names, schema.types, strict=True))
     if len(types) < len(schema.names):
-        raise FlowjaxError(f"{path}: expected columns of different names, got {schema.names}")
+        raise FlowjaxError(f"{path}: expected distinct column names, got {schema.names}")
     vectors = [name for name, t in types.items() if vector(t)]
     chosen = [name.strip() for name in columns.split(",")] if columns is not None else vectors
     chosen = chosen or list(types)
@@ -90,7 +90,7 @@ def _choose(
     if not chosen or not all(name in types and number(types[name]) for name in chosen):
         found = ", ".join(f"{name} ({t})" for name, t in types.items())
         raise FlowjaxError(
-            f"{path}: expected one column of lists of numbers or only numeric columns, got "
+            f"{path}: expected one list column of numbers or only numeric columns, got "
             f"{', '.join(chosen)}; choose columns (--columns) among {found}"
         )
     return chosen, False
@@ -100,7 +100,7 @@ def _blocks(file: Any, path: str | Path, columns: list[str], lists: bool) -> Ite
     """Yields blocks of rows, shape (rows, d), float32."""
     from pyarrow.compute import list_value_length
 
-    at, width = 0, None  # number of rows before the block, length of the lists
+    at, width = 0, None  # index of the first row of the block, length of the lists
     for batch in file.iter_batches(batch_size=_ROWS, columns=columns):
         chosen = [batch.column(name) for name in columns]
         for name, column in zip(columns, chosen, strict=True):

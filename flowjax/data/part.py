@@ -27,19 +27,25 @@ class Part(ArraySource):
         Args:
             whole: source that is not resident.
             start: first position in the shuffled order.
-            stop: position after the last one.
+            stop: position after the last row of the part.
             seed: integer seed of the shuffle.
         """
         self.size, self.dim, self.resident = stop - start, whole.dim, None
         self._whole, self._start, self._seed = whole, start, seed
 
     def take(self, rows: Any) -> dict[str, np.ndarray]:
-        """Returns `{"x", "context"}` of the rows with these numbers in the part."""
+        """Returns a dict with the float32 arrays `x` and, if there is one, `context`.
+
+        Args:
+            rows: row indices within the part.
+        """
         whole = self._whole
         return whole.take(shuffled(rows + self._start, whole.size, seed=self._seed))
 
     def blocks(self, size: int, shard: Shard = (0, 1)) -> Iterator[np.ndarray]:
-        """Yields the rows of the part in a shard of the whole source, in the order of the latter.
+        """Yields those rows of a shard of the whole source that belong to the part.
+
+        The rows have the order of the whole source.
 
         Args:
             size: maximum number of rows of a block.

@@ -1,7 +1,7 @@
 """Random reads of rows from a file by `preadv`, so that resident memory stays constant.
 
-A gather from a memory map leaves the pages around every row mapped, so after a few batches the
-process is as large as the file: see `benchmarks/store.md`.
+A gather from a memory map leaves the pages around every row mapped. After a few batches, the
+resident memory of the process equals the size of the file (see `benchmarks/store.md`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class RowFile:
     """
 
     def __init__(self, rows: Any) -> None:
-        """Opens the file behind `rows`, an array for which `can_read` is true."""
+        """Opens the file behind `rows`, an array for which `can_read` returns True."""
         self._shape, self._dtype, self._offset = rows.shape, rows.dtype, rows.offset
         self._width = rows.shape[1] * rows.itemsize
         self._file = os.open(rows.filename, os.O_RDONLY)
@@ -46,11 +46,14 @@ class RowFile:
         )
 
     def read(self, numbers: np.ndarray) -> np.ndarray:
-        """Returns the rows `(len(numbers), d)` with these numbers, in this order.
+        """Returns the selected rows, shape `(len(numbers), d)`, in the order of `numbers`.
+
+        Args:
+            numbers: row indices, shape (m,).
 
         Raises:
             IndexError: A row number is out of range.
-            OSError: The file has become shorter.
+            OSError: The file was truncated after it was opened.
         """
         if len(numbers) and not 0 <= numbers.min() <= numbers.max() < self._shape[0]:
             raise IndexError(

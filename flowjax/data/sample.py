@@ -1,4 +1,4 @@
-"""Paths of the embedded sample: sentences and labelled pairs written for this project."""
+"""Paths of the sample data in the package: sentences and labelled pairs."""
 
 from __future__ import annotations
 

@@ -51,16 +51,16 @@ class SentenceFile:
     """
 
     def __init__(self, path: str | Path, column: str | None = None) -> None:
-        """Checks the path; reads nothing yet.
+        """Checks the path without reading the file.
 
         Args:
-            path: `.txt` (one sentence per line), `.jsonl`, `.csv`, `.tsv` or `.parquet` file; all
-                but Parquet also compressed as `.gz`, `.xz` or `.bz2`. `"-"` is standard input with
-                one sentence per line, which can be read only once.
+            path: `.txt` (one sentence per line), `.jsonl`, `.csv`, `.tsv` or `.parquet` file. All
+                formats but Parquet may be compressed (`.gz`, `.xz` or `.bz2`). `"-"` is standard
+                input with one sentence per line, which can be read only once.
             column: name of the field with the sentence; `sentence` or `text` by default.
 
         Raises:
-            FlowjaxError: the file is missing or has an unknown suffix.
+            FlowjaxError: The file is missing or has an unknown suffix.
         """
         self.path, self.column = Path(path), column
         self.is_stream = str(path) == "-"
@@ -131,7 +131,7 @@ def open_source(source: str | Path | Iterable[str], column: str | None = None) -
         column: name of the field with the sentence.
 
     Raises:
-        FlowjaxError: the source does not exist or has an unknown format.
+        FlowjaxError: The source does not exist or has an unknown format.
 
     Example:
         >>> list(open_source(["One."]))
@@ -148,19 +148,20 @@ def open_source(source: str | Path | Iterable[str], column: str | None = None) -
 
 
 def checked(sentences: Iterable[str]) -> Iterator[str]:
-    """Yields the sentences and refuses items that are not strings.
+    """Yields the sentences and checks that each item is a string.
 
     Raises:
-        FlowjaxError: an item is not a string; the message has its type and index.
+        FlowjaxError: An item is not a string; the message names its type and index.
 
     Example:
         >>> list(checked(["One.", 2]))
         Traceback (most recent call last):
-        flowjax.errors.FlowjaxError: sentences: expected strings, got int at 1
+        flowjax.errors.FlowjaxError: sentences: expected strings, got int at index 1
     """
     for i, text in enumerate(sentences):
         if not isinstance(text, str):
-            raise FlowjaxError(f"sentences: expected strings, got {type(text).__name__} at {i}")
+            kind = type(text).__name__
+            raise FlowjaxError(f"sentences: expected strings, got {kind} at index {i}")
         yield text
 
 
@@ -174,10 +175,10 @@ def read_sentences(
         column: name of the field with the sentence.
 
     Returns:
-        `(sentences, empty)`: the sentences and the number of empty ones, which are left out.
+        `(sentences, empty)`: the non-empty sentences, and the number of omitted empty sentences.
 
     Raises:
-        FlowjaxError: the source cannot be read, has items that are not strings, or has no
+        FlowjaxError: The source cannot be read, has items that are not strings, or has no
             sentence.
 
     Example:
@@ -190,6 +191,6 @@ def read_sentences(
     empty = len(found) - len(sentences)
     if not sentences:
         raise FlowjaxError(
-            f"{rows.name}: expected sentences, found {empty} empty lines and no other"
+            f"{rows.name}: expected sentences, got {empty} empty lines and no sentence"
         )
     return sentences, empty

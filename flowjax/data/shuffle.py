@@ -16,7 +16,7 @@ _ROUNDS = 8
 
 
 def shuffled(positions: np.ndarray, n: int, *, seed: int, epoch: int = 0) -> np.ndarray:
-    """Returns the row numbers at the given positions of the shuffled data set.
+    """Returns the row indices at the given positions of the shuffled data set.
 
     Args:
         positions: integers in [0, n), any shape.
@@ -25,7 +25,7 @@ def shuffled(positions: np.ndarray, n: int, *, seed: int, epoch: int = 0) -> np.
         epoch: number of the epoch; every epoch has another order.
 
     Returns:
-        Row numbers in [0, n), int64, with the shape of `positions`; distinct for distinct
+        Row indices in [0, n), int64, with the shape of `positions`; distinct for distinct
         positions.
 
     Raises:
@@ -53,7 +53,7 @@ def shuffled(positions: np.ndarray, n: int, *, seed: int, epoch: int = 0) -> np.
 
 
 def batch_rows(step: int, batch_size: int, n: int, *, seed: int) -> np.ndarray:
-    """Returns the row numbers of the global batch of a step, shape (batch_size,), int64.
+    """Returns the row indices of the global batch of a step, shape (batch_size,), int64.
 
     A batch may contain the end of one epoch and the start of the next. Every batch is full, even
     for `batch_size > n`, and every epoch contains each row once.
@@ -96,7 +96,7 @@ def _feistel(x: np.ndarray, keys: np.ndarray, half: int, mask: np.uint64) -> np.
 
 
 def _mix(x: np.ndarray) -> np.ndarray:
-    """Finalizer of splitmix64 (Steele, Lea and Flood 2014)."""
+    """Returns the finalizer of splitmix64 (Steele, Lea and Flood 2014)."""
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return x ^ (x >> np.uint64(31))

@@ -3,11 +3,11 @@
 The folder holds `manifest.json` (the inputs that determine the vectors), `vectors.npy` (float32,
 one row per sentence, in the source's order) and one journal per process. The source is cut into
 blocks of equal size, and each block has a fixed place in `vectors.npy`. A block's rows are written
-and flushed to the disk before its journal line. A kill therefore loses at most the unfinished
-blocks, and several processes write one file without locks. The `.npy` header has a fixed size and
-is written last, since the length of a stream is unknown until its end.
+and flushed to the disk before its journal line. A killed process therefore loses at most its
+unfinished block, and several processes write one file without locks. The `.npy` header has a fixed
+size and is written last, because the length of a stream is unknown until its end.
 
-One file per block is slower to read and takes as much code: see `benchmarks/store.md`.
+`benchmarks/store.md` compares this layout with one file per block.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ from flowjax.data.manifest import (
 from flowjax.data.npy import NpyFile
 from flowjax.errors import FlowjaxError
 
-# Sentences per block: a kill loses at most one block of each process.
+# Sentences per block; a killed process loses at most one block.
 BLOCK = 8192
 Embed = Callable[[Iterator[list[str]]], Iterable[tuple[np.ndarray, Mapping[str, int]]]]
 
 
 class EmbeddingStore:
-    """Vectors `(n, dim)` float32 in a folder.
+    """Folder with vectors, shape (n, dim), float32, that several processes can write.
 
     Example:
         >>> import tempfile
@@ -63,14 +63,15 @@ class EmbeddingStore:
         block: int = BLOCK,
         notes: Mapping[str, Any] | None = None,
     ) -> None:
-        """Creates a store, or opens an existing one of the same inputs.
+        """Creates a store, or opens an existing store of the same inputs.
 
         Args:
             folder: folder of the store, created if it does not exist.
-            manifest: inputs that determine the vectors and must agree: encoder, pooling,
-                max_length, and `source_hash`, a hash of the source (None for a stream).
-            dim: width of the vectors.
-            block: sentences per block.
+            manifest: inputs that determine the vectors: encoder, pooling, max_length, and
+                `source_hash`, a hash of the source (None for a stream). They must equal the inputs
+                of an existing store.
+            dim: dimension of the vectors.
+            block: number of sentences per block.
             notes: further entries of the manifest that are not compared: source name, versions.
 
         Raises:
@@ -99,14 +100,14 @@ class EmbeddingStore:
 
     @property
     def complete(self) -> bool:
-        """Returns True if all rows are written, also by other processes since the last call."""
+        """True if all rows are written; the manifest is read again until then."""
         if "result" not in self.manifest:
             self.manifest = read_manifest(self.folder)
         return "result" in self.manifest
 
     @property
     def counts(self) -> dict[str, int]:
-        """Counts of a complete store: `rows`, `empty` (left out), and those of the encoder."""
+        """Counts of a complete store: `rows`, `empty` (omitted sentences), and encoder counts."""
         return {k: v for k, v in self._result().items() if k != "hash"}
 
     @property
@@ -119,7 +120,7 @@ class EmbeddingStore:
         """Vectors `(n, dim)` of a complete store, memory-mapped and read-only.
 
         Raises:
-            FlowjaxError: The store is not complete, or is damaged.
+            FlowjaxError: The store is incomplete or damaged.
         """
         return self._file.open(self._result()["rows"])
 
@@ -134,22 +135,23 @@ class EmbeddingStore:
         """Writes the missing rows.
 
         Args:
-            sentences: source from its beginning; its stored part is compared with the store.
-            embed: function from an iterator of blocks to, for each block in order, its vectors
-                `(m, dim)` and counts, which are summed over all blocks.
+            sentences: all sentences of the source; the stored blocks are compared with them.
+            embed: function that takes an iterator of blocks. For each block in order, the function
+                yields the vectors, shape (m, dim), and a dict of counts, which are summed over all
+                blocks.
             share: `(i, k)`: this process is process i of k and writes every k-th block. The store
                 is complete when all k processes have finished.
-            skip_empty: leave out and count sentences of white space alone.
+            skip_empty: True to omit and count sentences that are only white space.
 
         Raises:
-            OtherStore: The source differs from the stored one.
+            OtherStore: The source differs from the source of the stored vectors.
             FlowjaxError: The vectors have another shape or are not finite, or the store is
                 damaged.
         """
         if not 0 <= share[0] < share[1]:
             raise FlowjaxError(f"share: expected (i, k) with 0 <= i < k, got {share}")
         if self.complete and self.manifest.get("source_hash") is not None:
-            return  # the manifest names the source, so it was compared already
+            return  # the source was compared already by its hash in the manifest
         done = read_journals(self.folder).blocks
         journal = self.folder / f"journal-{share[0]}.jsonl"
         for path in (self._file.path, journal):
@@ -176,7 +178,7 @@ class EmbeddingStore:
             line = {"block": k, "rows": len(block), "hash": fingerprint(block)}
             append(journal, {**line, "counts": dict(counts)})
         if todo:
-            raise FlowjaxError(f"embed: expected vectors of {len(todo)} more blocks, got none")
+            raise FlowjaxError(f"embed: expected the vectors of {len(todo)} more blocks, got none")
         end = {"rows": blocks.rows, "empty": blocks.empty, "hash": str(blocks.hash)}
         self._finish(journal, end)
 
@@ -198,16 +200,19 @@ class EmbeddingStore:
                 raise TimeoutError(
                     f"{self.folder}: expected blocks of the other processes, got no new block for "
                     f"{timeout:g} s ({done.progress(self.block)}); restart the processes that "
-                    "died, finished blocks are kept"
+                    "died, they keep the finished blocks"
                 )
             time.sleep(min(0.2, timeout))
 
     def _finish(self, journal: Path, end: dict[str, Any]) -> None:
-        """Writes header and result if all blocks are finished; two processes may both do so."""
-        done = read_journals(self.folder)  # includes the blocks that other processes wrote since
+        """Writes the header and the result if all blocks are finished.
+
+        Two processes may both write them, with equal contents.
+        """
+        done = read_journals(self.folder)  # includes new blocks of other processes
         beyond = any(k * self.block >= end["rows"] for k in done.blocks)
         if beyond or any(other != end for other in done.ends):
-            raise self._other_source("it has another length or order")
+            raise self._other_source("the length or the order differs")
         if not done.ends:
             append(journal, end)
         if len(done.blocks) * self.block < end["rows"]:
@@ -223,15 +228,15 @@ class EmbeddingStore:
         if not self.complete:
             progress = read_journals(self.folder).progress(self.block)
             raise FlowjaxError(
-                f"{self.folder}: expected a complete store, got {progress}; run the command that "
-                "began it again"
+                f"{self.folder}: expected a complete store, got {progress}; repeat the command "
+                "that began it"
             )
         return self.manifest["result"]
 
     def _other_source(self, how: str) -> OtherStore:
         return OtherStore(
-            f"{self.folder}: expected the source of the stored vectors, got another one ({how}); "
-            "use another folder or --overwrite"
+            f"{self.folder}: expected the source of the stored vectors, got another source "
+            f"({how}); use another folder or --overwrite"
         )
 
     def _compare(self, k: int, block: list[str], line: dict[str, Any]) -> None:
@@ -241,8 +246,9 @@ class EmbeddingStore:
 
     def _check_vectors(self, vectors: np.ndarray, k: int, rows: int) -> None:
         if vectors.shape != (rows, self.dim):
-            raise FlowjaxError(f"embed: expected vectors {(rows, self.dim)}, got {vectors.shape}")
+            wanted = (rows, self.dim)
+            raise FlowjaxError(f"embed: expected vectors of shape {wanted}, got {vectors.shape}")
         finite = np.isfinite(vectors).all(axis=1)
         if not finite.all():
             row = k * self.block + int(np.argmin(finite))
-            raise FlowjaxError(f"embed: expected finite vectors, got others at row {row}")
+            raise FlowjaxError(f"embed: expected finite vectors, got NaN or inf at row {row}")

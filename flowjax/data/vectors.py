@@ -23,14 +23,14 @@ _ROWS = 8192
 def write_vectors(
     path: str | Path, vectors: np.ndarray, sentences: Iterable[str] | None = None
 ) -> None:
-    """Writes vectors `(n, d)` as float32 in the format of the file name.
+    """Writes vectors as float32 in the format given by the file suffix.
 
-    The file appears under its name when it is complete, and replaces an existing one.
+    The file is written atomically and replaces an existing file.
 
     Args:
         path: `.npy`; `.parquet` with the columns `sentence` (if given) and `embedding`; or
             `.safetensors` with one tensor, `embeddings`.
-        vectors: array, shape (n, d), read a block at a time.
+        vectors: array, shape (n, d), read one block at a time.
         sentences: n sentences for the Parquet column.
 
     Raises:
@@ -74,7 +74,7 @@ def _write_npy(path: Path, vectors: np.ndarray, _: Iterable[str] | None) -> None
 
 
 def _write_safetensors(path: Path, vectors: np.ndarray, _: Iterable[str] | None) -> None:
-    # The format: length of the header in 8 bytes, header in JSON, values.
+    # A safetensors file holds the length of the header (8 bytes), the header (JSON), the values.
     tensor = {"dtype": "F32", "shape": vectors.shape, "data_offsets": [0, vectors.size * 4]}
     header = json.dumps({"embeddings": tensor}).encode()
     header = header.ljust(-(-len(header) // 8) * 8)
@@ -98,11 +98,11 @@ def _write_parquet(path: Path, vectors: np.ndarray, sentences: Iterable[str] | N
             if sentences is not None:
                 rows = list(islice(texts, len(block)))
                 if len(rows) != len(block):
-                    raise FlowjaxError(f"sentences: expected {len(vectors)}, got fewer")
+                    raise FlowjaxError(f"sentences: expected {len(vectors)} sentences, got fewer")
                 columns.insert(0, arrow.array(rows, arrow.string()))
             writer.write_table(arrow.Table.from_arrays(columns, schema=schema))
     if next(texts, None) is not None:
-        raise FlowjaxError(f"sentences: expected {len(vectors)}, got more")
+        raise FlowjaxError(f"sentences: expected {len(vectors)} sentences, got more")
 
 
 _WRITERS: dict[str, Callable[[Path, np.ndarray, Iterable[str] | None], None]] = {

@@ -1,4 +1,4 @@
-"""Conversion of published archives to the file names that the readers expect."""
+"""Conversion of unpacked task archives to the file names that the readers expect."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def split_sick(folder: Path) -> None:
     """Writes the three files of SemEval 2014 next to the archive's SICK.txt.
 
     Args:
-        folder: folder of the unpacked archive. Column `SemEval_set` of SICK.txt names the set of
-            each pair.
+        folder: folder of the unpacked archive. The column `SemEval_set` of SICK.txt contains the
+            set of each pair.
     """
     for path in find_files(folder, "SICK.txt"):
         header, *lines = read_lines(path)

@@ -18,7 +18,7 @@ Transform = Callable[[np.ndarray], np.ndarray]
 
 
 def standardize(vectors: np.ndarray) -> Transform:
-    """Returns the standardization of each dimension (SN; arXiv 2011.05864, section 5.2).
+    """Returns a function that standardizes each dimension (SN; arXiv 2011.05864, section 5.2).
 
     Args:
         vectors: vectors to fit on, shape (n, d), n at least 2.
@@ -27,7 +27,7 @@ def standardize(vectors: np.ndarray) -> Transform:
         Function from (m, d) to (m, d): `(x - mean) / std` with the biased (1/n) variance.
 
     Raises:
-        FlowjaxError: a dimension is constant.
+        FlowjaxError: A dimension is constant.
 
     Example:
         >>> x = np.array([[0.0, 10.0], [2.0, 30.0]])
@@ -40,13 +40,14 @@ def standardize(vectors: np.ndarray) -> Transform:
     constant = np.flatnonzero(std <= 1e-12 * np.abs(x).max(axis=0))
     if constant.size:
         raise FlowjaxError(
-            f"vectors: expected no constant dimension, got {len(constant)}, first {constant[0]}"
+            f"vectors: expected no constant dimension, got {len(constant)}, the first at index "
+            f"{constant[0]}"
         )
     return lambda v: (_like(v, x) - mean) / std
 
 
 def null_top_singular_vectors(vectors: np.ndarray, k: int, *, center: bool = False) -> Transform:
-    """Returns the removal of the top-k right singular vectors (NATSV; arXiv 2011.05864).
+    """Returns a function that removes the top-k right singular vectors (NATSV, arXiv 2011.05864).
 
     The function computes `x - sum_i (u_i . x) u_i`, where `u_1 .. u_k` are the right singular
     vectors of the fitted matrix with the largest singular values. The matrix is not centered, so
@@ -82,7 +83,9 @@ def null_top_singular_vectors(vectors: np.ndarray, k: int, *, center: bool = Fal
 
 
 def standardize_then_null(vectors: np.ndarray, k: int) -> Transform:
-    """Returns SN followed by NATSV of the standardized vectors (arXiv 2011.05864, table 5).
+    """Returns a function that applies SN and then NATSV (arXiv 2011.05864, table 5).
+
+    NATSV is fitted on the standardized vectors.
 
     Args:
         vectors: vectors to fit on, shape (n, d).
@@ -102,17 +105,20 @@ def standardize_then_null(vectors: np.ndarray, k: int) -> Transform:
 
 
 def whiten(vectors: np.ndarray, k: int | None = None) -> Transform:
-    """Returns BERT-whitening, `(x - mean) U diag(1 / sqrt(l))` (arXiv 2103.15316).
+    """Returns a function that whitens vectors: `(x - mean) U diag(1 / sqrt(l))`.
+
+    This is BERT-whitening (arXiv 2103.15316): U holds the eigenvectors of the covariance and l the
+    eigenvalues.
 
     Args:
         vectors: vectors to fit on, shape (n, d), n greater than k.
-        k: number of output dimensions, those of largest variance; d if None.
+        k: number of output dimensions, which are the dimensions of largest variance; d if None.
 
     Returns:
         Function from (m, d) to (m, k). It maps `vectors` to vectors with covariance (1/n) I.
 
     Raises:
-        FlowjaxError: the covariance has a rank below k.
+        FlowjaxError: The rank of the covariance is below k.
 
     Example:
         >>> x = np.random.default_rng(0).normal(size=(100, 3)) * [1.0, 5.0, 0.1] + 7.0
@@ -128,7 +134,10 @@ def whiten(vectors: np.ndarray, k: int | None = None) -> Transform:
     values, columns = _eigenvectors((x - mean).T @ (x - mean) / len(x))
     rank = int((values > values[0] * x.shape[1] * np.finfo(np.float64).eps).sum())
     if rank < k:
-        raise FlowjaxError(f"vectors: expected variance in {k} dimensions, got {rank}")
+        raise FlowjaxError(
+            f"vectors: expected a covariance of rank at least {k}, got rank {rank} from {len(x)} "
+            "vectors"
+        )
     matrix = columns[:, :k] / np.sqrt(values[:k])
     return lambda v: (_like(v, x) - mean) @ matrix
 

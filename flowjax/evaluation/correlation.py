@@ -8,7 +8,7 @@ import numpy as np
 
 from flowjax.errors import FlowjaxError
 
-# Values with a smaller relative range differ by rounding errors only; their ranks are noise.
+# Largest relative range of values that differ by rounding errors only; their ranks are noise.
 CONSTANT = 1e-12
 
 
@@ -20,7 +20,7 @@ def check_vectors(name: str, vectors: np.ndarray) -> np.ndarray:
         vectors: array, shape (n, d).
 
     Raises:
-        FlowjaxError: the array has another shape or numbers that are not finite.
+        FlowjaxError: The shape is not (n, d), or a number is not finite.
     """
     matrix = np.asarray(vectors, dtype=np.float64)
     if matrix.ndim != 2 or 0 in matrix.shape:
@@ -35,11 +35,13 @@ def refuse_rows(name: str, bad: Any, expected: str) -> None:
     Args:
         name: name of the vectors in the error message.
         bad: True for each bad row, shape (n,).
-        expected: property of a good row, and the property of a bad one.
+        expected: middle part of the error message, such as "finite numbers, got NaN".
     """
     if bad.any():
         first = int(np.argmax(bad))
-        raise FlowjaxError(f"{name}: expected {expected} in {bad.sum()} rows, first {first}")
+        raise FlowjaxError(
+            f"{name}: expected {expected} in {bad.sum()} rows, the first at index {first}"
+        )
 
 
 def cosine(vectors1: np.ndarray, vectors2: np.ndarray) -> np.ndarray:
@@ -55,7 +57,7 @@ def cosine(vectors1: np.ndarray, vectors2: np.ndarray) -> np.ndarray:
         Similarities in [-1, 1], shape (n,), float64.
 
     Raises:
-        FlowjaxError: the shapes differ, a number is not finite, or a row is all zeros.
+        FlowjaxError: The shapes differ, a number is not finite, or a row is all zeros.
 
     Example:
         >>> cosine([[3.0, 0.0], [1.0, 1.0]], [[2.0, 0.0], [1.0, 0.0]]).round(4)
@@ -71,7 +73,7 @@ def cosine(vectors1: np.ndarray, vectors2: np.ndarray) -> np.ndarray:
 
 
 def average_ranks(values: np.ndarray) -> np.ndarray:
-    """Returns the ranks of the values from 1; equal values share the mean of their ranks.
+    """Returns the ranks of the values, from 1; equal values get the mean of their ranks.
 
     Args:
         values: numbers, shape (n,).
@@ -97,7 +99,7 @@ def pearson(x: np.ndarray, y: np.ndarray, names: tuple[str, str] = ("x", "y")) -
         names: names of the samples in error messages.
 
     Raises:
-        FlowjaxError: the correlation is undefined.
+        FlowjaxError: The correlation is undefined.
 
     Example:
         >>> round(pearson([1, 2, 3], [1, 2, 4]), 6)
@@ -112,7 +114,7 @@ def pearson(x: np.ndarray, y: np.ndarray, names: tuple[str, str] = ("x", "y")) -
 
 
 def spearman(x: np.ndarray, y: np.ndarray, names: tuple[str, str] = ("x", "y")) -> float:
-    """Returns Spearman's rank correlation of two samples; equal values have average ranks.
+    """Returns Spearman's rank correlation of two samples; equal values get their mean rank.
 
     Args:
         x: finite numbers that are not all equal, shape (n,) with n at least 2.
@@ -120,7 +122,7 @@ def spearman(x: np.ndarray, y: np.ndarray, names: tuple[str, str] = ("x", "y")) 
         names: names of the samples in error messages.
 
     Raises:
-        FlowjaxError: the correlation is undefined.
+        FlowjaxError: The correlation is undefined.
 
     Example:
         >>> round(spearman([1, 2, 3, 4], [1, 3, 2, 40]), 6)
@@ -135,7 +137,10 @@ def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _scaled(name: str, matrix: np.ndarray) -> np.ndarray:
-    """Divides each row by a power of two near its largest entry: exact, and without overflow."""
+    """Returns each row divided by a power of two near its largest entry, to prevent overflow.
+
+    A division by a power of two is exact.
+    """
     largest = np.abs(matrix).max(axis=1, keepdims=True)
     refuse_rows(name, largest[:, 0] == 0.0, "rows of non-zero length, got zeros")
     return np.ldexp(matrix, -np.frexp(largest)[1])

@@ -10,7 +10,7 @@ import numpy as np
 from flowjax.errors import FlowjaxError
 from flowjax.evaluation.correlation import check_vectors
 
-# The paper prints the last bin as [5K, 1K), a misprint of [5K, 10K).
+# The paper prints [5K, 1K) for the last bin, a misprint of [5K, 10K).
 BINS = ((0, 100), (100, 500), (500, 5_000), (5_000, 10_000))
 _BLOCK = 1024
 
@@ -26,7 +26,8 @@ def frequency_table(
 
     The neighbours of a word are the other embeddings with the smallest L2 distance, or with the
     largest dot product. The value of a word is the mean over its k nearest neighbours. The paper
-    (arXiv 2011.05864, table 1) does not specify the mean over k neighbours or the k-th neighbour.
+    (arXiv 2011.05864, table 1) does not state whether it averages over the k neighbours or uses
+    only the k-th neighbour; this function averages.
 
     Args:
         embeddings: word embeddings without special and unused tokens, shape (n, d).
@@ -40,7 +41,7 @@ def frequency_table(
         of an empty bin are None.
 
     Raises:
-        FlowjaxError: the shape of `ranks` is wrong, or a k is not in 1 to n - 1.
+        FlowjaxError: The shape of `ranks` is wrong, or a value of k is not in 1 to n - 1.
 
     Example:
         >>> rows = frequency_table(np.array([[0.0], [1.0], [3.0]]), bins=[(0, 3)], neighbours=[1])
@@ -72,7 +73,17 @@ def frequency_table(
 def _nearest(
     x: np.ndarray, squares: np.ndarray, words: np.ndarray, k: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the k smallest distances and k largest dot products of `words`, (m, k) each."""
+    """Returns the k smallest distances and the k largest dot products of each of m words.
+
+    Args:
+        x: all embeddings, shape (n, d).
+        squares: squared norms of `x`, shape (n,).
+        words: row indices of the words, shape (m,).
+        k: number of neighbours.
+
+    Returns:
+        Two arrays, shape (m, k) each, nearest neighbours first.
+    """
     distances, products = [], []
     for start in range(0, len(words), _BLOCK):
         rows = words[start : start + _BLOCK]

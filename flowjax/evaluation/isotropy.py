@@ -19,7 +19,7 @@ def mean_cosine(vectors: np.ndarray, *, pairs: int | None = 10_000, seed: int = 
         vectors: vectors without a row of zeros, shape (n, d), n at least 2.
         pairs: number of random pairs, drawn with replacement; None for the exact mean over all
             pairs.
-        seed: integer seed of the draw.
+        seed: integer seed of the random pairs.
 
     Returns:
         The mean, in [-1, 1].
@@ -35,7 +35,7 @@ def mean_cosine(vectors: np.ndarray, *, pairs: int | None = 10_000, seed: int = 
         return float((np.square(u.sum(axis=0)).sum() - n) / (n * (n - 1)))
     rng = np.random.default_rng(seed)
     first = rng.integers(0, n, size=pairs)
-    second = (first + rng.integers(1, n, size=pairs)) % n  # never the row itself
+    second = (first + rng.integers(1, n, size=pairs)) % n  # differs from `first`
     return float(cosine(x[first], x[second]).mean())
 
 
@@ -85,8 +85,8 @@ def isotropy_score(vectors: np.ndarray) -> float:
 def isoscore(vectors: np.ndarray) -> float:
     """Returns the IsoScore of Rudman et al. (arXiv 2108.07344).
 
-    The score is invariant to translation, rotation and scale. For n < d it is low by construction,
-    because the variance then has at most n - 1 directions.
+    The score is invariant to translation, rotation and scale. For n < d, the score is low for any
+    vectors, because their variance has at most n - 1 directions.
 
     Args:
         vectors: vectors that are not all equal, shape (n, d), d at least 2.
@@ -118,7 +118,8 @@ def alignment(vectors1: np.ndarray, vectors2: np.ndarray, *, alpha: float = 2.0)
     pairs.
 
     Args:
-        vectors1: first vectors of positive pairs (such as STS-B pairs above 4), shape (n, d).
+        vectors1: first vectors of positive pairs, shape (n, d); for example of the STS-B pairs
+            with a gold score above 4.
         vectors2: second vectors, shape (n, d).
         alpha: exponent.
 
@@ -155,7 +156,7 @@ def uniformity(vectors: np.ndarray, *, t: float = 2.0) -> float:
     for start in range(0, len(u), _BLOCK):
         block = u[start : start + _BLOCK]
         kernel = np.exp(-t * np.maximum(2.0 - 2.0 * block @ u[start:].T, 0.0))
-        within = kernel[:, : len(block)]  # holds each pair twice, and the diagonal
+        within = kernel[:, : len(block)]  # contains each pair twice, and the diagonal
         total += float(np.triu(within, 1).sum() + kernel[:, len(block) :].sum())
     return float(np.log(total / (len(u) * (len(u) - 1) / 2)))
 
@@ -203,7 +204,10 @@ def _unit(x: np.ndarray) -> np.ndarray:
 
 
 def _variances(x: np.ndarray) -> np.ndarray:
-    """Returns the squared singular values, shape (d,), from `X^T X`, which is faster than SVD."""
+    """Returns the squared singular values of the centered vectors, shape (d,), descending.
+
+    The eigenvalues of `X^T X` are faster to compute than the SVD.
+    """
     x = x - x.mean(axis=0)
     return np.maximum(np.linalg.eigvalsh(x.T @ x)[::-1], 0.0)
 

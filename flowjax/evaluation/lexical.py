@@ -1,4 +1,4 @@
-"""Correlation of similarity with edit distance, which measures lexical bias (paper's table 6)."""
+"""Lexical bias: the correlation of similarity with edit distance (the paper's table 6)."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def edit_distances(
     unit: str = "character",
     normalize: bool = False,
 ) -> np.ndarray:
-    """Returns the Levenshtein distance of each pair.
+    """Returns the Levenshtein distances of sentence pairs.
 
     Args:
         sentences1: n sentences.
         sentences2: n sentences.
         unit: `"character"` or `"word"` (split at white space).
-        normalize: True to divide by the length of the longer sentence, which gives values in
+        normalize: True to divide by the length of the longer sentence. The distances are then in
             [0, 1] (0 for two empty sentences).
 
     Returns:
@@ -69,21 +69,21 @@ def lexical_correlations(
     normalize: bool = False,
     lowercase: bool = True,
 ) -> dict[str, float]:
-    """Returns Spearman x 100 of edit distance with gold scores and similarities.
+    """Returns Spearman's correlation x 100 of edit distance with gold scores and similarities.
 
     The paper (arXiv 2011.05864, table 6) reports gold -24.61, BERT -50.49 and flow -28.01 on
-    STS-B: BERT similarity depends on spelling more than the gold scores do. The paper names
-    neither the split nor the unit. The defaults reproduce its gold value best: lower-cased words
-    without normalization give -23.9 on dev. Characters give -20.2 on dev; both units give -12.9
-    on test.
+    STS-B: the similarity of BERT depends on spelling more than the gold scores do. The paper
+    states neither the split nor the unit. The defaults come closest to the value of the gold
+    scores: lower-cased words without normalization give -23.9 on dev. Characters give -20.2 on
+    dev; both units give -12.9 on test.
 
     Args:
         sentences1: n sentences.
         sentences2: n sentences.
-        measures: numbers to correlate with the distance by name, each of shape (n,).
+        measures: numbers to correlate with the distance, shape (n,) each, by name.
         unit: see `edit_distances`.
         normalize: see `edit_distances`.
-        lowercase: True to compare lower-cased sentences, like an uncased encoder.
+        lowercase: True to lower-case the sentences first, like an uncased encoder.
 
     Returns:
         `{name: correlation x 100}`.
@@ -102,7 +102,7 @@ def lexical_correlations(
 
 
 def _levenshtein(first: list[list[int]], second: list[list[int]]) -> np.ndarray:
-    """Returns the distances of a batch of pairs by dynamic programming over all pairs at once."""
+    """Returns the distances of a batch of pairs, computed by dynamic programming."""
     a, rows = _padded(first, -1)
     b, columns = _padded(second, -2)  # the padding of `a` and `b` must differ
     steps = np.arange(b.shape[1] + 1)

@@ -1,4 +1,4 @@
-"""Search for a benchmark task below a data folder, and `load_task`, which reads the task."""
+"""Location of the files of a benchmark task, and `load_task`, which reads the task."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from flowjax.errors import FlowjaxError
 from flowjax.evaluation.registry import TASKS, TaskSpec
 from flowjax.evaluation.tasks import Pairs, PairTask
 
-# Folders that may hold the folders of the tasks: this project's layout and SentEval's.
+# Subfolders of a data folder that may hold the task folders, in the layouts of flowjax, SentEval
+# and GLUE.
 _PARENTS = (
     *("", "sts", "STS", "downstream", "downstream/STS"),
     *("data/downstream", "data/downstream/STS", "glue_data"),
@@ -20,18 +21,18 @@ def load_task(name: str, data_dir: str | Path) -> PairTask:
     r"""Returns a benchmark task, read from a data folder.
 
     Args:
-        name: a key of `TASKS`, such as `stsb`, `sickr`, `sts12` or `qnli`. Case, hyphens,
-            underscores and spaces do not matter.
-        data_dir: the parent of `stsb/`, `sick/`, `sts/STS12/` and `qnli/`, SentEval's `data` or
-            `data/downstream`, or the task's own folder.
+        name: key of `TASKS`, such as `stsb`, `sickr`, `sts12` or `qnli`. Case, hyphens,
+            underscores and spaces are ignored.
+        data_dir: folder that contains `stsb/`, `sick/`, `sts/STS12/` and `qnli/`, the folder
+            `data` or `data/downstream` of SentEval, or the folder of the task.
 
     Returns:
-        The task. STS12 to STS16 have the one split `test`. `task.notes` lists the splits whose
+        The task. STS12 to STS16 have a single split, `test`. `task.notes` lists the splits whose
         file is missing, the pairs without a score and the gold scores without an input file.
 
     Raises:
-        FlowjaxError: the name is unknown, no file is found (the message has the searched places),
-            or a file is damaged (the message has the line).
+        FlowjaxError: The name is unknown, no file is found (the message lists the searched
+            folders), or a file is damaged (the message names the line).
 
     Example:
         >>> import pathlib, tempfile
@@ -57,7 +58,7 @@ def load_task(name: str, data_dir: str | Path) -> PairTask:
         if spec.read is not None and (folder / file).is_file():
             splits[split] = {key: spec.read(folder / file)}
         elif split not in splits and split not in spec.optional:
-            notes.append(f"{split}: no file {folder / file}, so this split is left out")
+            notes.append(f"{split}: no file {folder / file}, so this split is omitted")
     return PairTask(key, splits, spec.metric, spec.grouped, tuple(notes), str(folder))
 
 
@@ -69,11 +70,13 @@ def find_task(key: str, data_dir: str | Path) -> Path:
         data_dir: see `load_task`.
 
     Raises:
-        FlowjaxError: no file of the task is found; the message has the searched places.
+        FlowjaxError: No file of the task is found; the message lists the searched folders.
     """
     spec, base = TASKS[key], Path(data_dir)
     if not base.is_dir():
-        raise FlowjaxError(f"{base}: expected a folder with {key}, got no such folder")
+        raise FlowjaxError(
+            f"{base}: expected a folder with the files of task {key}, got no such folder"
+        )
     for parent in _PARENTS:
         for folder in spec.folders:
             if spec.is_in(base / parent / folder):
@@ -81,12 +84,13 @@ def find_task(key: str, data_dir: str | Path) -> Path:
     if spec.is_in(base) and not _is_other_year(key, spec, base):
         return base
     raise FlowjaxError(
-        f"{key}: expected {' or '.join(spec.files.values())} in {base}, or in a folder "
-        f"{' or '.join(spec.folders)} of it or of its {', '.join(_PARENTS[1:])}; got no such file"
+        f"{key}: expected {' or '.join(spec.files.values())} in {base}, in its subfolder "
+        f"{' or '.join(spec.folders)}, or in such a subfolder of its {', '.join(_PARENTS[1:])}; "
+        "got no such file"
     )
 
 
 def _is_other_year(key: str, spec: TaskSpec, folder: Path) -> bool:
-    """Returns True if the folder is named after another year of STS, whose files look alike."""
+    """Returns True if the folder name contains another year of STS, which has equal file names."""
     year = re.search(r"sts-?(1[2-6])", folder.resolve().name.lower())
     return spec.grouped and year is not None and f"sts{year[1]}" != key

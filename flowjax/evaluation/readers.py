@@ -20,8 +20,8 @@ _COLUMNS = ("score", "sentence1", "sentence2")
 def read_stsb(path: Path) -> Pairs:
     """Returns the pairs of an STS benchmark file.
 
-    The columns are genre, file, year, id, score, sentence1, sentence2 [, licence fields]. They are
-    separated by tabs in spite of the suffix .csv, and never quoted.
+    The columns are genre, file, year, id, score, sentence1, sentence2 [, licence fields]. The file
+    is tab-separated in spite of its suffix .csv, and cells are never quoted.
     """
     return _pairs(((n, row[4:7]) for n, row in read_cells(_lines(path), path, tabs=True)), path)
 
@@ -43,11 +43,11 @@ def read_qnli(path: Path) -> Pairs:
 
 
 def read_sts_year(folder: Path) -> tuple[dict[str, Pairs], list[str]]:
-    """Returns the subsets of one year of STS and notes on omissions.
+    """Returns the subsets of one year of STS, and notes about missing files and scores.
 
     Each subset is a file `STS.input.NAME.txt` with its gold scores in `STS.gs.NAME.txt`. An empty
-    gold line is a pair without a score. The files named `ALL` repeat the other files and are
-    ignored.
+    line in the latter is a pair without a score. The files named `ALL` repeat the other files and
+    are ignored.
 
     Args:
         folder: folder with the files of one year.
@@ -57,11 +57,11 @@ def read_sts_year(folder: Path) -> tuple[dict[str, Pairs], list[str]]:
         score and the gold scores without an input file (STS13's SMT needs a licence).
 
     Raises:
-        FlowjaxError: gold scores are missing or do not match the pairs, or there are no pairs.
+        FlowjaxError: Gold scores are missing or do not match the pairs, or there are no pairs.
     """
     inputs, golds = _named(folder, "STS.input."), _named(folder, "STS.gs.")
     notes = [
-        f"{name}: gold scores but no input file ({path}), so it is left out"
+        f"{name}: gold scores but no input file ({path}), so this subset is omitted"
         for name, path in golds.items()
         if name not in inputs
     ]
@@ -73,8 +73,8 @@ def read_sts_year(folder: Path) -> tuple[dict[str, Pairs], list[str]]:
         lines, scores = _lines(path), _lines(gold)
         n, m = len(lines), len(scores)
         if n != m:
-            raise FlowjaxError(f"{gold}: expected {n} gold scores like pairs in {path}, got {m}")
-        # STS16 has two more columns, the sources of the sentences.
+            raise FlowjaxError(f"{gold}: expected {n} gold scores for {path}, got {m}")
+        # STS16 has two further columns, the sources of the sentences.
         cells = ([x, *line.split("\t")[:2]] for x, line in zip(scores, lines, strict=True))
         pairs = _pairs(enumerate(cells, 1), path, gold)
         if pairs.skipped:
@@ -92,15 +92,15 @@ def load_pairs(path: str | Path, *, name: str | None = None, split: str = "test"
     r"""Returns the labelled pairs of a user's file as a task with one split and one subset.
 
     Args:
-        path: `.tsv` (never quoted) or `.csv` with a header that has the columns `score`,
+        path: `.tsv` (cells are never quoted) or `.csv` with a header that has the columns `score`,
             `sentence1` and `sentence2`, or `.jsonl` with these keys. Scores may have any scale. A
             row with an empty or null score is skipped and counted.
-        name: name of the task; the file's stem by default.
+        name: name of the task; the file name without its suffix by default.
         split: name of the split.
 
     Raises:
-        FlowjaxError: a column, a score or a sentence is missing or malformed; the message has the
-            file and the line.
+        FlowjaxError: A column, a score or a sentence is missing or malformed; the message names
+            the file and the line.
 
     Example:
         >>> import pathlib, tempfile
@@ -160,14 +160,14 @@ def _pairs(rows: Iterable[Row], path: Path, gold_path: Path | None = None) -> Pa
     for number, cells in rows:
         where = f"{path}: line {number}: expected"
         if len(cells) < 3:
-            raise FlowjaxError(f"{where} a score and two sentences, got {len(cells)} of 3")
+            raise FlowjaxError(f"{where} a score and two sentences, got {len(cells)} cells")
         score, first, second = (cell.strip() for cell in cells)
         if not score:
             unscored.append((first, second))
             continue
         gold.append(_score(score, gold_path or path, number))
         if not first or not second:
-            raise FlowjaxError(f"{where} two sentences, got an empty one")
+            raise FlowjaxError(f"{where} two sentences, got an empty sentence")
         scored.append((first, second))
     firsts, seconds = zip(*scored, strict=True) if scored else ((), ())
     return Pairs(firsts, seconds, np.array(gold), tuple(unscored))

@@ -1,4 +1,4 @@
-"""Table of the benchmark tasks: a new task is one entry of `TASKS`."""
+"""Definitions of the benchmark tasks; a new task needs only an entry in `TASKS`."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from flowjax.evaluation.tasks import Pairs
 class TaskSpec:
     """Definition of a benchmark task: files, reader, metric and TFDS builder.
 
-    Exactly one of `read` and `read_folder` is set.
+    Exactly one of `read` and `read_folder` is set. The property `grouped` is derived.
 
     Attributes:
         files: file name or glob pattern of each split.
-        folders: names of the folder with the files, below a data folder.
-        read: reader of the file of one split.
-        read_folder: reader of the folder of a task with one split, `test`, and several subsets;
-            returns the subsets and notes on omissions.
+        folders: alternative names of the subfolder of the data folder that holds the files.
+        read: function that reads the file of one split.
+        read_folder: function that reads a task folder that has only a `test` split with several
+            subsets. It returns the subsets and notes about missing files.
         metric: `"correlation"` (Spearman and Pearson) or `"auc"`.
-        optional: splits whose absence is not noted.
-        builder: name of the TFDS builder, with its config after a slash if it has configs.
+        optional: splits that may be missing without a note.
+        builder: name of the TFDS builder, followed by a slash and a config if it has configs.
         description: description of the TFDS data set.
         url: URL of the published archive.
-        unpack: function that gives the files of the unpacked archive the names in `files`.
+        unpack: function that writes the files of the extracted archive under the names in `files`.
 
     Example:
         >>> TASKS["sickr"].files["dev"], TASKS["qnli"].metric, TASKS["sts12"].grouped
@@ -52,7 +52,7 @@ class TaskSpec:
         return self.read_folder is not None
 
     def is_in(self, folder: Path) -> bool:
-        """Returns True if a folder has a file of the task."""
+        """Returns True if a folder contains a file of the task."""
         return any(p.is_file() for pattern in self.files.values() for p in folder.glob(pattern))
 
 

@@ -49,7 +49,7 @@ def score_pairs(vectors1: np.ndarray, vectors2: np.ndarray, gold: np.ndarray) ->
         `{"pairs", "spearman", "pearson"}`.
 
     Raises:
-        FlowjaxError: the correlation is undefined because of a row of zeros, NaN or infinity,
+        FlowjaxError: The correlation is undefined because of a row of zeros, NaN or infinity,
             fewer than two pairs, or similarities or scores that are all equal.
 
     Example:
@@ -99,14 +99,14 @@ def evaluate_vectors(
     Args:
         task: task to evaluate.
         sentences: n sentences, such as `task.sentences(unique=True)`.
-        vectors: their vectors, shape (n, d).
+        vectors: vectors of the sentences, shape (n, d).
         splits: names of the splits; all splits if None.
 
     Returns:
         Scores as in `evaluate_task`.
 
     Raises:
-        FlowjaxError: a sentence of the task has no vector, or a correlation is undefined.
+        FlowjaxError: A sentence of the task has no vector, or a correlation is undefined.
     """
     lookup = Lookup(sentences, vectors)
     results = {}
@@ -129,7 +129,7 @@ class Lookup:
     """Mapping from sentences to vectors.
 
     Args:
-        sentences: n sentences; the first of equal sentences counts.
+        sentences: n sentences; equal sentences get the vector of the first.
         vectors: finite vectors, shape (n, d).
 
     Example:
@@ -148,7 +148,9 @@ class Lookup:
     def __getitem__(self, sentences: Sequence[str]) -> np.ndarray:
         missing = [s for s in sentences if s not in self.rows]
         if missing:
-            raise FlowjaxError(f"vectors: expected one per sentence, got none for {missing[0]!r}")
+            raise FlowjaxError(
+                f"vectors: expected a vector per sentence, got none for {missing[0]!r}"
+            )
         return self.vectors[np.array([self.rows[s] for s in sentences], dtype=np.intp)]
 
     def cosines(self, pairs: Pairs) -> np.ndarray:

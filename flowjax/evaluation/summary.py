@@ -1,4 +1,4 @@
-"""Summaries of results: average over tasks, mean and standard deviation over seeds."""
+"""Summaries of results: averages over tasks, means and standard deviations over seeds."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def average(
         tasks: names of the tasks; all tasks with the measure if None.
 
     Returns:
-        `{VECTORS: mean}` for the kinds of vectors that all of these tasks have.
+        `{VECTORS: mean}` for each kind of vectors that all of these tasks have.
 
     Raises:
-        FlowjaxError: the aggregation is unknown, or one of `tasks` lacks the measure.
+        FlowjaxError: The aggregation is unknown, or one of `tasks` lacks the measure.
 
     Example:
         >>> a, b = ({"plain": {"pairs": 9, "spearman": s, "pearson": s}} for s in (40.0, 60.0))
@@ -63,14 +63,14 @@ def summarize_seeds(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
     Args:
         runs: results with equal layouts, at least one. Keys next to an outer `"results"`, such as
-            the model and the notes, are left out because they may differ.
+            the model and the notes, are omitted because they may differ.
 
     Returns:
         The same layout. Each measure is replaced by its mean; `<measure>_std` is the sample
         standard deviation (n - 1; 0 for one run) and `seeds` the number of runs.
 
     Raises:
-        FlowjaxError: the layouts or the numbers of pairs differ.
+        FlowjaxError: The layouts or the numbers of pairs differ.
 
     Example:
         >>> runs = [{"spearman": s, "pairs": 7} for s in (70.0, 72.0)]
@@ -83,7 +83,7 @@ def summarize_seeds(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         return {"results": summarize_seeds([run["results"] for run in runs])}
     first = runs[0]
     if any(set(run) != set(first) for run in runs):
-        raise FlowjaxError(f"runs: expected the keys {sorted(first)} in every run, got others")
+        raise FlowjaxError(f"runs: expected the keys {sorted(first)} in every run, got other keys")
     summary: dict[str, Any] = {}
     for key, value in first.items():
         values = [run[key] for run in runs]

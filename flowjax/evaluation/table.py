@@ -3,7 +3,7 @@
 All functions read the layout that `flowjax evaluate --json` writes:
 `{"results": {TASK: {SPLIT: {VECTORS: scores}}}}`. The scores hold `pairs`, `spearman` and
 `pearson` (QNLI: `pairs` and `auc`); a grouped task has such scores under `all`, `mean`, `wmean`
-and `subsets`. Every row of a table has the name of its aggregation.
+and `subsets`. Every row of a table contains the name of its aggregation.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 MEASURES = ("spearman", "pearson", "auc")
 AGGREGATIONS = ("all", "mean", "wmean")
-SINGLE = "-"  # the aggregation of a task without subsets
+SINGLE = "-"  # aggregation of a task without subsets
 _KEYS = ("task", "split", "aggregation", "pairs")
 
 

@@ -18,7 +18,7 @@ class Pairs:
     Attributes:
         sentences1: first sentence of each of the n scored pairs.
         sentences2: second sentence of each scored pair.
-        gold: gold scores, shape (n,), float64; for QNLI 1 is entailment and 0 is not.
+        gold: gold scores, shape (n,), float64; for QNLI 1 for entailment and 0 otherwise.
         unscored: pairs without a gold score, which are counted but not evaluated.
 
     Example:
@@ -55,7 +55,7 @@ class Pairs:
 
 @dataclass(frozen=True, eq=False)
 class PairTask:
-    """Benchmark task: splits of subsets of labelled pairs.
+    """Labelled pairs of a benchmark task, by split and subset.
 
     Attributes:
         name: key of the task in results, such as `"stsb"`.
@@ -79,7 +79,7 @@ class PairTask:
         """Returns the names of the given splits, or of all splits for None.
 
         Raises:
-            FlowjaxError: a split does not exist; the message lists the existing splits.
+            FlowjaxError: A split does not exist; the message lists the existing splits.
         """
         wanted = tuple(self.splits) if splits is None else tuple(splits)
         unknown = [split for split in wanted if split not in self.splits]
@@ -89,7 +89,7 @@ class PairTask:
         return wanted
 
     def pairs(self, split: str) -> Pairs:
-        """Returns all pairs of one split, in the order of its subsets."""
+        """Returns all pairs of a split, in the order of its subsets."""
         self.check_splits([split])
         parts = list(self.splits[split].values())
         return Pairs(
@@ -102,10 +102,10 @@ class PairTask:
     def sentences(
         self, splits: Iterable[str] | None = None, *, unscored: bool = False, unique: bool = False
     ) -> list[str]:
-        """Returns the sentences of all pairs, the "target" set that the paper fits a flow on.
+        """Returns the sentences of all pairs, the "target" data that the paper fits a flow on.
 
-        The paper (arXiv 2011.05864) uses both sentences of every pair of train, validation and
-        test without the gold scores. A sentence of several pairs occurs several times.
+        The paper (arXiv 2011.05864) uses both sentences of every train, validation and test pair,
+        without the gold scores. A sentence that occurs in several pairs is repeated.
 
         Args:
             splits: names of the splits; all splits if None.
@@ -132,7 +132,11 @@ class PairTask:
         return list(dict.fromkeys(found)) if unique else found
 
     def counts(self) -> dict[str, dict[str, dict[str, int]]]:
-        """Returns `{split: {subset: {"pairs", "skipped"}}}`."""
+        """Returns the numbers of scored and skipped pairs.
+
+        Returns:
+            `{split: {subset: {"pairs", "skipped"}}}`.
+        """
         return {
             split: {name: {"pairs": len(p), "skipped": p.skipped} for name, p in subsets.items()}
             for split, subsets in self.splits.items()

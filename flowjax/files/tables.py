@@ -16,21 +16,21 @@ Row = tuple[int, list[str]]  # line number from 1, cells
 def read_table(
     lines: Iterable[str], name: str | Path, *, tabs: bool = False
 ) -> tuple[list[str], Iterator[Row]]:
-    """Returns the header and the rows of a table. Blank lines yield no row.
+    """Returns the header and the rows of a table. Blank lines are skipped.
 
     Args:
         lines: lines without their line ends.
         name: name of the file in error messages.
-        tabs: True for tab-separated cells, which are never quoted: a lone `"` belongs to the text.
-            False for comma-separated cells with the usual quotes.
+        tabs: True for tab-separated cells, in which a quotation mark is an ordinary character.
+            False for comma-separated cells with CSV quoting.
 
     Returns:
         `(header, rows)`: the header is empty for an empty file; each row is
         `(line_number, cells)` with as many cells as the header.
 
     Raises:
-        FlowjaxError: a quoted cell is not closed, or a row has more or fewer cells than the header
-            (an unquoted comma would cut a sentence silently).
+        FlowjaxError: A quoted cell is not closed, or a row has more or fewer cells than the header
+            (otherwise an unquoted comma would split a sentence silently).
 
     Example:
         >>> header, rows = read_table(["id,text", "", '1,"One, two."'], "a.csv")
@@ -52,7 +52,7 @@ def read_table(
 
 
 def read_cells(lines: Iterable[str], name: str | Path, *, tabs: bool = False) -> Iterator[Row]:
-    r"""Yields the rows of a table without a header; see `read_table`.
+    r"""Yields the rows `(line_number, cells)` of a table without a header; see `read_table`.
 
     Example:
         >>> list(read_cells(["a\tb", "", "c"], "a.tsv", tabs=True))
@@ -70,14 +70,14 @@ def read_cells(lines: Iterable[str], name: str | Path, *, tabs: bool = False) ->
 
 
 def read_json(lines: Iterable[str], name: str | Path) -> Iterator[tuple[int, Any]]:
-    """Yields the line number and the value of each JSON line. Blank lines yield nothing.
+    """Yields the line number and the value of each JSON line. Blank lines are skipped.
 
     Args:
         lines: lines without their line ends.
         name: name of the file in error messages.
 
     Raises:
-        FlowjaxError: a line is not JSON.
+        FlowjaxError: A line is not JSON.
 
     Example:
         >>> list(read_json(['{"text": "One."}', "", '"Two."'], "a.jsonl"))
@@ -94,16 +94,16 @@ def read_json(lines: Iterable[str], name: str | Path) -> Iterator[tuple[int, Any
 
 
 def json_text(value: Any, name: str | Path, number: int, field: str = "a string") -> str:
-    """Returns a JSON value that must be text; null is empty text.
+    """Returns a JSON value that must be a string; returns an empty string for null.
 
     Args:
-        value: the value.
+        value: decoded JSON value.
         name: name of the file in error messages.
         number: line number.
         field: description of the value in error messages.
 
     Raises:
-        FlowjaxError: the value is not a string, or holds an unpaired surrogate.
+        FlowjaxError: The value is not a string, or holds an unpaired surrogate.
 
     Example:
         >>> json_text(None, "a.jsonl", 1)

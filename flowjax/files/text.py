@@ -12,9 +12,9 @@ from typing import IO, Any
 
 from flowjax.errors import FlowjaxError
 
-# Function that opens a file with each suffix of compression.
+# Function that opens a compressed file, by file suffix.
 OPENERS = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
-# Exceptions of damaged compression: truncated files, wrong headers or checksums, broken blocks.
+# Exceptions that damaged compressed files raise.
 _DAMAGE = (EOFError, OSError, lzma.LZMAError, zlib.error)
 _BOM = b"\xef\xbb\xbf"
 
@@ -26,7 +26,7 @@ def open_binary(path: str | Path) -> IO[bytes]:
         path: path of an existing file.
 
     Raises:
-        FlowjaxError: the file is missing, is a folder, or cannot be opened.
+        FlowjaxError: The file is missing, is a folder, or cannot be opened.
     """
     opener: Any = OPENERS.get(Path(path).suffix.lower(), open)
     try:
@@ -38,15 +38,15 @@ def open_binary(path: str | Path) -> IO[bytes]:
 def read_lines(path: str | Path) -> Iterator[str]:
     r"""Yields the lines of a text file without their line ends.
 
-    A byte-order mark is dropped. Only `\n` and `\r\n` end a line, because other separators such as
-    U+2028 occur inside sentences.
+    A byte order mark is removed. Only `\n` and `\r\n` end a line, because other separators such as
+    U+2028 occur inside of sentences.
 
     Args:
         path: UTF-8 text, plain or compressed (`.gz`, `.xz`, `.bz2`).
 
     Raises:
-        FlowjaxError: the file cannot be opened, its compression is damaged, or it is not UTF-8
-            (the message has the line and the byte).
+        FlowjaxError: The file cannot be opened, is damaged, or is not UTF-8 (the message names the
+            line and the byte).
 
     Example:
         >>> import tempfile, pathlib
@@ -63,55 +63,59 @@ def decode_lines(file: Iterable[bytes], name: str) -> Iterator[str]:
     r"""Yields the decoded lines of a binary stream without their line ends.
 
     Args:
-        file: lines of bytes.
+        file: binary stream that yields lines.
         name: name of the stream in error messages.
 
     Raises:
-        FlowjaxError: the stream cannot be read, or is not UTF-8.
+        FlowjaxError: The stream cannot be read, or is not UTF-8.
 
     Example:
         >>> list(decode_lines([b"caf\xe9"], "menu"))
         Traceback (most recent call last):
-        flowjax.errors.FlowjaxError: menu: expected UTF-8 text, line 1 has byte 0xe9 at position 4
+        flowjax.errors.FlowjaxError: menu: line 1: expected UTF-8 text, got byte 0xe9 at position 4
     """
     number, skipped = 0, 0
     try:
         for number, line in enumerate(file, 1):
-            # The codec "utf-8-sig" would not count the mark in the position of an error.
+            # The codec "utf-8-sig" would omit the byte order mark from the error position.
             skipped = len(_BOM) if number == 1 and line.startswith(_BOM) else 0
             yield line[skipped:].removesuffix(b"\n").removesuffix(b"\r").decode("utf-8")
     except UnicodeDecodeError as error:
         byte, position = error.object[error.start], skipped + error.start + 1
-        place = f"line {number} has byte 0x{byte:02x} at position {position}"
-        raise FlowjaxError(f"{name}: expected UTF-8 text, {place}") from None
+        got = f"byte 0x{byte:02x} at position {position}"
+        raise FlowjaxError(f"{name}: line {number}: expected UTF-8 text, got {got}") from None
     except _DAMAGE as error:
-        raise FlowjaxError(f"{name}: cannot be read after line {number}: {error}") from None
+        raise FlowjaxError(
+            f"{name}: expected a readable stream after line {number}, got: {error}"
+        ) from None
 
 
 def expand_paths(paths: Iterable[str | Path]) -> list[Path]:
-    """Returns the files that paths, folders (their text files, sorted) and glob patterns name.
+    """Returns the text files of a list of paths.
 
     Args:
-        paths: files, folders and patterns.
+        paths: files, folders (their text files, sorted by name) and glob patterns.
 
     Raises:
-        FlowjaxError: one of the paths matches no file.
+        FlowjaxError: A path or a pattern matches no file.
     """
     found: list[Path] = []
     for item in paths:
         path = Path(item)
         if path.is_dir():
             files = sorted(p for p in path.iterdir() if ".txt" in p.suffixes)
-        elif path.exists():  # before the pattern, because a file name may contain a bracket
+        elif path.exists():  # checked before the pattern: a file name may contain a bracket
             files = [path]
         else:
             files = sorted(path.parent.glob(path.name))
         if not files:
-            raise FlowjaxError(f"{item}: expected a file, folder or pattern of .txt, got no file")
+            raise FlowjaxError(
+                f"{item}: expected a file, a folder of .txt files or a pattern, got no file"
+            )
         found += files
     return found
 
 
 def find_files(folder: Path, pattern: str) -> list[Path]:
-    """Returns the files below a folder that match a pattern, sorted, without macOS metadata."""
+    """Returns the sorted files below a folder that match a pattern, except macOS metadata."""
     return sorted(p for p in folder.rglob(pattern) if "__MACOSX" not in p.parts and p.is_file())

@@ -216,7 +216,7 @@ def test_errors_of_files(tmp_path):
         ValueError, match=r"none\.npy: expected a \.npy or \.parquet file or an embedding"
     ):
         open_rows(tmp_path / "none.npy")
-    with pytest.raises(ValueError, match="an embedding store$"):
+    with pytest.raises(ValueError, match=r"an embedding store, got another folder$"):
         open_rows(tmp_path)
     path = tmp_path / "a.npy"
     np.save(path, np.array([{"a": 1}], object), allow_pickle=True)

@@ -62,7 +62,7 @@ def test_the_temporary_file_is_deleted_with_the_array(tmp_path):
 TWO = [[1.0, 2.0]] * 3
 BAD = {
     "text": ({"a": ["x", "y"], "b": [1, 2]}, None, r"among a \(string\), b \(int64\)"),
-    "two lists": ({"a": TWO, "b": TWO}, None, "expected one column of lists"),
+    "two lists": ({"a": TWO, "b": TWO}, None, "expected one list column"),
     "no such": ({"a": [1.0]}, "b", r"got b; choose .* among a \(double\)"),
     "not numbers": ({"a": ["x"]}, "a", r"got a; choose .* among a \(string\)"),
     "list beside": ({"a": TWO, "b": [1, 2, 3]}, "b,a", "numeric columns, got b, a; choose"),

@@ -83,7 +83,7 @@ def test_empty_file(tmp_path, name):
 
 def test_nothing_but_empty_lines(tmp_path):
     path = write(tmp_path / "a.txt", ["", "  ", "\t"])
-    with pytest.raises(ValueError, match="found 3 empty lines and no other"):
+    with pytest.raises(ValueError, match="got 3 empty lines and no sentence"):
         read_sentences(path)
 
 
@@ -188,9 +188,9 @@ def test_standard_input(monkeypatch):
 
 def test_lists():
     assert read_sentences(iter(["a", "", "b"])) == (["a", "b"], 1)
-    with pytest.raises(ValueError, match="expected strings, got int at 1"):
+    with pytest.raises(ValueError, match="expected strings, got int at index 1"):
         read_sentences(["a", 1])
-    with pytest.raises(ValueError, match="found 0 empty lines"):
+    with pytest.raises(ValueError, match="got 0 empty lines"):
         read_sentences([])
 
 

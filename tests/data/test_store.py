@@ -179,7 +179,7 @@ def test_a_mismatch_is_refused(tmp_path):
         (lambda t: [*t[:10], "another", *t[11:]], "rows 0 to 64 differ"),
         (lambda t: [t[70], *t[1:70], t[0], *t[71:]], "rows 0 to 64 differ"),
         (lambda t: t[:60], "rows 0 to 64 differ"),
-        (lambda t: t[:64], "it has another length or order"),
+        (lambda t: t[:64], "the length or the order differs"),
         (lambda t: [*t, "more"], "rows 256 to 300 differ"),
     ],
 )
@@ -188,7 +188,7 @@ def test_another_stream_is_refused(tmp_path, change, said):
     whole = tmp_path / "whole"
     open_store(whole, None).fill(texts, embed)
     with pytest.raises(
-        OtherStore, match="expected the source of the stored vectors, got another one"
+        OtherStore, match="expected the source of the stored vectors, got another source"
     ):
         open_store(whole, None).fill(change(texts), embed)
     part = tmp_path / "part"
@@ -203,7 +203,7 @@ def test_another_stream_is_refused(tmp_path, change, said):
 
 def test_writers_of_different_sources_do_not_finish(tmp_path):
     open_store(tmp_path, None).fill(sentences(200), embed, share=(0, 2))
-    with pytest.raises(OtherStore, match="another length or order"):
+    with pytest.raises(OtherStore, match="the length or the order differs"):
         open_store(tmp_path, None).fill(sentences(199), embed, share=(1, 2))
     assert not open_store(tmp_path, None).complete
 
@@ -217,11 +217,15 @@ def test_bad_vectors_are_refused(tmp_path):
             vectors[3] = np.nan if i == 1 else 0
             yield vectors, counts
 
-    with pytest.raises(FlowjaxError, match=r"embed: expected vectors \(64, 16\), got \(64, 17\)"):
+    with pytest.raises(
+        FlowjaxError, match=r"embed: expected vectors of shape \(64, 16\), got \(64, 17\)"
+    ):
         open_store(tmp_path / "a", "h").fill(sentences(100), shape)
-    with pytest.raises(FlowjaxError, match="embed: expected finite vectors, got others at row 67"):
+    with pytest.raises(
+        FlowjaxError, match="embed: expected finite vectors, got NaN or inf at row 67"
+    ):
         open_store(tmp_path / "b", "h").fill(sentences(100), nan)
-    with pytest.raises(FlowjaxError, match="expected vectors of 1 more blocks, got none"):
+    with pytest.raises(FlowjaxError, match="expected the vectors of 1 more blocks, got none"):
         open_store(tmp_path / "c", "h").fill(sentences(100), lambda b: (next(b), iter(()))[1])
     with pytest.raises(FlowjaxError, match=r"share: expected \(i, k\)"):
         open_store(tmp_path / "c", "h").fill(sentences(100), embed, share=(2, 2))
@@ -329,19 +333,19 @@ def test_damage_is_named(tmp_path):
     whole = vectors.read_bytes()
     vectors.write_bytes(whole[:-1])
     with pytest.raises(
-        FlowjaxError, match=r"vectors\.npy: expected \d+ bytes, got \d+; it is damaged"
+        FlowjaxError, match=r"vectors\.npy: expected \d+ bytes, got \d+; the file is damaged"
     ):
         store.fill(texts, embed)
     vectors.write_bytes(whole)
     store.fill(texts, embed)
     vectors.write_bytes(vectors.read_bytes()[:-4])
     with pytest.raises(
-        FlowjaxError, match=r"vectors\.npy: expected \d+ bytes, got \d+; it is damaged"
+        FlowjaxError, match=r"vectors\.npy: expected \d+ bytes, got \d+; the file is damaged"
     ):
         _ = store.vectors
     (tmp_path / "manifest.json").write_text("{")
     with pytest.raises(
-        ValueError, match=r"manifest\.json: expected an embedding store's manifest"
+        ValueError, match=r"manifest\.json: expected the manifest of an embedding store"
     ):
         EmbeddingStore.open(tmp_path)
 
@@ -352,7 +356,8 @@ def test_the_file_is_plain_npy_and_a_training_source(tmp_path):
     with pytest.raises(Killed):
         store.fill(texts, until(1))
     with pytest.raises(
-        FlowjaxError, match="expected a complete store, got 1 of an unknown number of blocks; run"
+        FlowjaxError,
+        match="expected a complete store, got 1 of an unknown number of blocks; repeat",
     ):
         open_rows(tmp_path)
     store.fill(texts, embed)
@@ -385,7 +390,7 @@ def test_blocks(texts, size, skip):
 
 
 def test_blocks_refuse_other_things():
-    with pytest.raises(FlowjaxError, match="expected strings, got NoneType at 1"):
+    with pytest.raises(FlowjaxError, match="expected strings, got NoneType at index 1"):
         list(Blocks(["a", None], 5))
 
 

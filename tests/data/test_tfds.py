@@ -115,7 +115,10 @@ def test_column_argument(prepared):
             "tfds:stsb_pairs/train/more",
             r"expected one split after stsb_pairs, got \['train', 'more'\]",
         ),
-        ("tfds:stsb_pairs:score", "expected text in 'score', one of sentence1, sentence2, sub"),
+        (
+            "tfds:stsb_pairs:score",
+            "expected text in 'score', got the text features sentence1, sentence2, sub",
+        ),
         ("tfds:sts_pairs", "choose a config: sts_pairs/sts12 or sts13"),
         ("tfds:", r"expected tfds:NAME\[/SPLIT\]\[:COLUMN\]"),
         ("tfds:../up", "expected tfds:NAME"),

@@ -81,11 +81,11 @@ def test_mistakes(tmp_path, manual):
         ("nope", "expected one of stsb_pairs"),
         ("sts_pairs", "expected sts_pairs/sts12 or sts_pairs/sts13"),
         ("sts_pairs/sts99", "expected sts_pairs/sts12"),
-        ("stsb_pairs/x", "expected stsb_pairs$"),
+        ("stsb_pairs/x", "expected stsb_pairs, got 'stsb_pairs/x'"),
     ]:
         with pytest.raises(ValueError, match=message):
             builder(name, tmp_path)
-    with pytest.raises(ValueError, match="expected the folder with the files of stsb_pairs"):
+    with pytest.raises(ValueError, match="expected a folder with the files of stsb_pairs"):
         prepare("stsb_pairs", data_dir=tmp_path, manual_dir=tmp_path / "none")
     for name, folder, message in [
         ("stsb_pairs", manual / "qnli", "stsb: expected sts-train.csv"),
@@ -138,7 +138,7 @@ def test_the_module_is_a_command(manual, tmp_path, monkeypatch, capsys):
     assert "qnli_pairs: {'dev': 2}" in capsys.readouterr().out
     monkeypatch.setattr("sys.argv", ["x", *arguments, str(tmp_path / "none")])
     assert main() == 2
-    assert "expected the folder with the files" in capsys.readouterr().err
+    assert "expected a folder with the files" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="no shared data here")

@@ -68,7 +68,7 @@ def test_parquet_keeps_the_sentences(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("count", "said"), [(9, "got fewer"), (11, "got more")])
 def test_as_many_sentences_as_vectors(tmp_path, count, said):
-    with pytest.raises(FlowjaxError, match=f"sentences: expected 10, {said}"):
+    with pytest.raises(FlowjaxError, match=f"sentences: expected 10 sentences, {said}"):
         write_vectors(tmp_path / "out.parquet", np.zeros((10, 2)), ["x"] * count)
     assert not list(tmp_path.iterdir())
 

@@ -118,7 +118,7 @@ def test_normalised_vectors(encoder, vectors):
 @pytest.mark.parametrize("wrong", [3, None, b"bytes", ["nested"], float("nan")])
 def test_a_value_that_is_not_a_string_is_an_error(encoder, wrong):
     kind = type(wrong).__name__
-    with pytest.raises(FlowjaxError, match=f"sentences: expected strings, got {kind} at 1"):
+    with pytest.raises(FlowjaxError, match=f"sentences: expected strings, got {kind} at index 1"):
         encoder.encode(["a cat", wrong, 7])
 
 

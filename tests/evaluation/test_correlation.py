@@ -66,9 +66,11 @@ def test_equal_rows_tie_at_exactly_one(rng):
 def test_errors_of_undefined_values():
     x = np.ones((3, 2))
     zero = np.array([[1.0, 1.0], [0.0, 0.0], [0.0, 0.0]])
-    with pytest.raises(ValueError, match=r"vectors2: .*got zeros in 2 rows, first 1"):
+    with pytest.raises(ValueError, match=r"vectors2: .*got zeros in 2 rows, the first at index 1"):
         cosine(x, zero)
-    with pytest.raises(ValueError, match=r"vectors1: .*NaN or infinity in 1 rows, first 2"):
+    with pytest.raises(
+        ValueError, match=r"vectors1: .*NaN or infinity in 1 rows, the first at index 2"
+    ):
         cosine(np.array([[1.0, 1], [1, 1], [np.nan, 1]]), x)
     with pytest.raises(ValueError, match=r"vectors2: expected shape \(3, 2\) .*got \(2, 2\)"):
         cosine(x, x[:2])

@@ -72,7 +72,7 @@ def test_another_years_folder_is_not_taken(tmp_path):
 
 
 def test_error_of_a_missing_folder_has_the_searched_places(tmp_path):
-    with pytest.raises(ValueError, match=r"STS13 or STS13-en-test or sts13 .*downstream/STS"):
+    with pytest.raises(ValueError, match=r"STS13 or STS13-en-test or sts13, .*downstream/STS"):
         load_task("sts13", tmp_path)
     with pytest.raises(ValueError, match="got no such folder"):
         load_task("stsb", tmp_path / "nowhere")

@@ -71,7 +71,9 @@ def test_sts_year_without_gold(tmp_path):
 
     write(tmp_path / "STS.input.x.txt", "a b\n")
     write(tmp_path / "STS.gs.x.txt", "1\n")
-    with pytest.raises(ValueError, match="line 1: expected a score and two sentences, got 2 of 3"):
+    with pytest.raises(
+        ValueError, match="line 1: expected a score and two sentences, got 2 cells"
+    ):
         read_sts_year(tmp_path)
 
 
@@ -89,12 +91,12 @@ def test_sts_year_line_counts_must_agree(tmp_path):
         (b"", "empty file"),
         (
             b"main\tx\t2016\t1\t5\tabc\t\xff\xfe\n",
-            "expected UTF-8 text, line 1 has byte 0xff at position 21",
+            "line 1: expected UTF-8 text, got byte 0xff at position 21",
         ),
-        (b"only\tthree\tcolumns\n", "line 1: expected a score and two sentences, got 0 of 3"),
+        (b"only\tthree\tcolumns\n", "line 1: expected a score and two sentences, got 0 cells"),
         (stsb_line("five", "a", "b").encode(), "line 1: expected a number as the score, got 'fi"),
         (stsb_line("nan", "a", "b").encode(), "line 1: expected a number"),
-        (stsb_line(1, "a", " ").encode(), "line 1: expected two sentences, got an empty one"),
+        (stsb_line(1, "a", " ").encode(), "line 1: expected two sentences, got an empty sentence"),
     ],
 )
 def test_errors_of_damaged_files_have_the_place(tmp_path, content, message):

@@ -39,7 +39,7 @@ def test_cut_compression(tmp_path, suffix):
     path = tmp_path / f"a.txt{suffix}"
     whole = PACK[suffix](os.urandom(50_000).hex().encode() + b"\n")
     path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ValueError, match=r"a\.txt\..*: cannot be read after line 0"):
+    with pytest.raises(ValueError, match=r"a\.txt\..*: expected a readable stream after line 0"):
         list(read_lines(path))
 
 
@@ -64,7 +64,7 @@ def test_damaged_compression(tmp_path, suffix):
 def test_not_compressed(tmp_path, suffix):
     path = tmp_path / f"a.txt{suffix}"
     path.write_bytes(b"just text\n")
-    with pytest.raises(ValueError, match="cannot be read after line 0"):
+    with pytest.raises(ValueError, match="expected a readable stream after line 0"):
         list(read_lines(path))
 
 
@@ -72,18 +72,24 @@ def test_not_compressed(tmp_path, suffix):
 def test_not_utf8_names_line_and_byte(tmp_path, mark):
     path = tmp_path / "a.txt"
     path.write_bytes(mark + b"fine\nna\xefve\n")
-    with pytest.raises(ValueError, match=r"a\.txt: .* line 2 has byte 0xef at position 3$"):
+    with pytest.raises(
+        ValueError, match=r"a\.txt: line 2: expected UTF-8 text, got byte 0xef at position 3$"
+    ):
         list(read_lines(path))
     path.write_bytes(mark + b"na\xefve\n")
     where = 3 + len(mark)
-    with pytest.raises(ValueError, match=f"line 1 has byte 0xef at position {where}$"):
+    with pytest.raises(
+        ValueError, match=f"line 1: expected UTF-8 text, got byte 0xef at position {where}$"
+    ):
         list(read_lines(path))
 
 
 def test_utf16_is_named(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("one\ntwo\n", "utf-16")
-    with pytest.raises(ValueError, match="line 1 has byte 0xff at position 1"):
+    with pytest.raises(
+        ValueError, match="line 1: expected UTF-8 text, got byte 0xff at position 1"
+    ):
         list(read_lines(path))
 
 

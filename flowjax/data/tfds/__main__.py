@@ -1,4 +1,4 @@
-"""`python -m flowjax.data.tfds NAME [--manual-dir DIR] [--data-dir DIR]`: prepares a data set."""
+"""Command `python -m flowjax.data.tfds`, which prepares a data set."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m flowjax.data.tfds", description=__doc__)
     parser.add_argument(
         "name",
-        help=f"{', '.join(BUILDERS)}; with a config where there are several: sts_pairs/sts12",
+        help=f"{', '.join(BUILDERS)}; a config follows a slash, such as sts_pairs/sts12",
     )
-    parser.add_argument("--manual-dir", help="folder with the files; downloads them if omitted")
+    parser.add_argument(
+        "--manual-dir", help="folder with the source files; if omitted, they are downloaded"
+    )
     parser.add_argument("--data-dir", help="folder of the prepared data sets")
     args = parser.parse_args()
     try:

@@ -1,4 +1,4 @@
-"""Base class of the TFDS builders: manual folders, and examples in the order of the files."""
+"""Base class of the TFDS builders, with manual folders and unshuffled examples."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from flowjax.files.text import find_files
 
 
 class InputOrderBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
-    """Builder that keeps the order of its files and prefers a manual folder to a download."""
+    """Builder that keeps the examples in file order and prefers a manual folder to a download."""
 
     MANUAL_DOWNLOAD_INSTRUCTIONS = "Optional: the files that flowjax.evaluation.load_task reads."
 
-    # True if the user named the manual folder; then nothing is downloaded.
+    # True if the user chose the manual folder; the builder then downloads no files.
     manual_only = False
 
     def in_order(self, features: dict[str, Any], description: str) -> tfds.core.DatasetInfo:
-        """Returns the info of a data set whose examples are not shuffled."""
+        """Returns the `DatasetInfo` of a data set whose examples are not shuffled."""
         return tfds.core.DatasetInfo(
             builder=self,
             description=description,
@@ -33,10 +33,10 @@ class InputOrderBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True)
         return iter(enumerate(rows))
 
     def manual_folder(self, dl_manager: Any) -> Path | None:
-        """Returns the manual folder, or None if there is none."""
+        """Returns the manual folder, or None if it is missing or empty."""
         try:
             return Path(dl_manager.manual_dir)
-        except AssertionError:  # TFDS raises it for a missing or empty folder
+        except AssertionError:  # raised by TFDS for a missing or empty folder
             return None
 
 
@@ -44,9 +44,9 @@ def one_folder(folder: Path, patterns: Collection[str]) -> Path:
     """Returns the first folder below `folder` with a file that matches one of the patterns.
 
     Raises:
-        FlowjaxError: no file matches.
+        FlowjaxError: No file matches.
     """
     found = [path for pattern in patterns for path in find_files(folder, pattern)]
     if not found:
-        raise FlowjaxError(f"{folder}: expected {' or '.join(patterns)}, found none")
+        raise FlowjaxError(f"{folder}: expected {' or '.join(patterns)}, got no such file")
     return found[0].parent

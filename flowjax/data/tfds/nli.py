@@ -26,7 +26,7 @@ Row = dict[str, str]
 
 
 class NliSentences(InputOrderBuilder):
-    """SNLI or MultiNLI: sentence pairs and their label (`-` if the annotators disagreed)."""
+    """Builder of SNLI or MultiNLI: sentence pairs with labels (`-` if annotators disagreed)."""
 
     VERSION = tfds.core.Version("1.0.0")
     BUILDER_CONFIGS = [  # noqa: RUF012 - TFDS expects a mutable list
@@ -46,14 +46,16 @@ class NliSentences(InputOrderBuilder):
             folder = Path(dl_manager.download_and_extract(URLS[corpus]))
             found = find_nli(corpus, folder)
         if not found:
-            raise FlowjaxError(f"{folder}: expected {_STEMS[corpus]}*.jsonl or s1.*, found none")
+            raise FlowjaxError(
+                f"{folder}: expected {_STEMS[corpus]}*.jsonl or s1.*, got no such file"
+            )
         return {
             split: self._generate_examples(read(path)) for split, (read, path) in found.items()
         }
 
 
 def find_nli(corpus: str, folder: Path) -> dict[str, tuple[Any, Path]]:
-    """Returns the splits of a corpus in a folder or its subfolders.
+    """Returns the reader and the file of each split of a corpus, below a folder.
 
     Two layouts are supported: the published `snli_1.0_dev.jsonl`, and SentEval's `s1.dev`,
     `s2.dev` and `labels.dev`.
@@ -78,7 +80,7 @@ def read_published(path: Path) -> Iterator[Row]:
     """Yields the pairs of a published JSON-lines file.
 
     Raises:
-        FlowjaxError: a line is not JSON or lacks a field.
+        FlowjaxError: A line is not JSON or lacks a field.
     """
     for number, row in read_json(read_lines(path), path):
         names = ("sentence1", "sentence2", "gold_label")
@@ -87,7 +89,7 @@ def read_published(path: Path) -> Iterator[Row]:
 
 
 def read_parts(path: Path) -> Iterator[Row]:
-    """Yields the pairs of SentEval's three files.
+    """Yields the pairs of the three files of a split in SentEval's layout.
 
     Args:
         path: path of the first file, `s1.SPLIT`.
@@ -99,7 +101,10 @@ def read_parts(path: Path) -> Iterator[Row]:
     files = [path, path.with_name(f"s2.{split}"), path.with_name(f"labels.{split}")]
     for lines in zip_longest(*map(read_lines, files)):
         if None in lines:
-            raise FlowjaxError(f"{path}: expected as many lines in s2.{split} and labels.{split}")
+            raise FlowjaxError(
+                f"{path}: expected as many lines as in s2.{split} and labels.{split}, got other "
+                "numbers of lines"
+            )
         yield dict(zip(_FIELDS, lines, strict=True))
 
 

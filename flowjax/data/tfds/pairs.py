@@ -1,6 +1,7 @@
 """TFDS builders of the benchmark tasks in `flowjax.evaluation.TASKS`.
 
-`flowjax.evaluation` reads the files, so a data set equals the task of `load_task`.
+`flowjax.evaluation` reads the files, so a data set has the same pairs as the result of
+`load_task`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ from flowjax.evaluation.registry import TASKS
 
 
 class _Pairs(InputOrderBuilder, skip_registration=True):  # type: ignore[call-arg]
-    """Base class of the builders; `tasks` has the key in `TASKS` of each config ("" for none)."""
+    """Base class of the TFDS builders of sentence pairs.
+
+    `tasks` maps each config name ("" for a builder without configs) to its key in `TASKS`.
+    """
 
     VERSION = tfds.core.Version("1.0.0")
     tasks: ClassVar[dict[str, str]]
@@ -46,7 +50,7 @@ class _Pairs(InputOrderBuilder, skip_registration=True):  # type: ignore[call-ar
             except FlowjaxError:
                 if self.manual_only:
                     raise
-                folder = None  # the manual folder of all data sets does not hold this one
+                folder = None  # the shared default manual folder lacks this data set
         if folder is None:
             folder = Path(dl_manager.download_and_extract(spec.url))
             if spec.unpack is not None:

@@ -1,4 +1,4 @@
-"""Examples of a prepared TFDS data set in ArrayRecord or TFRecord, read without TensorFlow."""
+"""Reader of prepared TFDS data sets in ArrayRecord or TFRecord, without TensorFlow."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from flowjax.errors import FlowjaxError
 
 
 def read_rows(builder: Any, split: str, block: int = 1024) -> Iterator[dict[str, Any]]:
-    """Yields the examples of a split in their order.
+    """Yields the examples of a split in order.
 
     Args:
         builder: builder of a prepared data set.
-        split: split in TFDS's syntax, such as `train[:10%]`.
+        split: split in the syntax of TFDS, such as `train[:10%]`.
         block: number of examples in memory at a time.
 
     Raises:
-        FlowjaxError: a file is damaged.
+        FlowjaxError: A file is damaged.
     """
     if builder.info.file_format.value == "tfrecord":
         yield from _read_tfrecords(builder, split)
@@ -39,10 +39,13 @@ def _read_tfrecords(builder: Any, split: str) -> Iterator[dict[str, Any]]:
 
 
 def tfrecords(path: Path) -> Iterator[bytes]:
-    """Yields the records of a TFRecord file: length, its checksum, bytes, their checksum.
+    """Yields the records of a TFRecord file.
+
+    A record consists of the length (8 bytes), a checksum of the length (4), the data, and a
+    checksum of the data (4). The checksums are not verified.
 
     Raises:
-        FlowjaxError: the file ends within a record.
+        FlowjaxError: The file ends within a record.
     """
     with path.open("rb") as file:
         while head := file.read(12):

@@ -23,7 +23,7 @@ _COLUMN = re.compile(r"[A-Za-z_][\w/,. -]*")
 
 
 class TfdsSource:
-    """Sentences of a prepared data set, which this class neither prepares nor downloads."""
+    """Sentences of a data set that is already prepared."""
 
     is_stream = False
 
@@ -33,15 +33,15 @@ class TfdsSource:
         """Opens a data set.
 
         Args:
-            name: `tfds:NAME[/CONFIG][:VERSION][/SPLIT][:COLUMN]`. The version defaults to the
-                newest one and the split to all splits; a split has TFDS's syntax (`train[:10%]`).
-            column: a text feature, or several with commas between. The default is `sentence`,
-                `text`, both sentences of a pair, or the only text feature.
+            name: `tfds:NAME[/CONFIG][:VERSION][/SPLIT][:COLUMN]`. The default is the newest
+                version and all splits; a split has the syntax of TFDS (`train[:10%]`).
+            column: comma-separated names of text features. The default is `sentence`, `text`, both
+                sentences of a pair, or the only text feature.
             data_dir: folder of the prepared data sets; `$TFDS_DATA_DIR` or
                 `~/tensorflow_datasets` by default.
 
         Raises:
-            FlowjaxError: the data set, the split or the text feature does not exist; the message
+            FlowjaxError: The data set, the split or the text feature does not exist; the message
                 lists the existing names.
         """
         tfds = need_tfds()
@@ -67,7 +67,7 @@ class TfdsSource:
                     yield self._decode(value, f"{split} row {number}")
 
     def fingerprint(self) -> str:
-        """Returns a hash of the data set's files, the splits and the columns."""
+        """Returns a hash of the files of the data set, the splits and the columns."""
         digest = Fingerprint()
         digest.add_text(repr((self._splits, self._columns)))
         for path in sorted(self._folder.iterdir()):
@@ -87,8 +87,8 @@ class TfdsSource:
             if all(c in there for c in columns):
                 return list(columns)
         wanted = f"text in {column!r}" if column else "a column after a colon"
-        found = ", ".join(there) or "(no text feature)"
-        raise FlowjaxError(f"{self.name}: expected {wanted}, one of {found}")
+        found = ", ".join(there) or "(none)"
+        raise FlowjaxError(f"{self.name}: expected {wanted}, got the text features {found}")
 
     def _decode(self, value: Any, where: str) -> str:
         if isinstance(value, str):
@@ -96,11 +96,13 @@ class TfdsSource:
         try:
             return bytes(value).decode("utf-8")
         except (UnicodeDecodeError, TypeError) as error:
-            raise FlowjaxError(f"{self.name}: {where}: expected UTF-8 text: {error}") from None
+            raise FlowjaxError(
+                f"{self.name}: {where}: expected UTF-8 text, got: {error}"
+            ) from None
 
 
 class Wanted(NamedTuple):
-    """Parts of a data set's name; `path` holds name, config and split."""
+    """Parts of the name of a data set; `path` holds the name, the config and the split."""
 
     path: list[str]
     version: str | None
@@ -111,7 +113,7 @@ def parse_name(name: str) -> Wanted:
     """Returns the parts of `tfds:NAME[/CONFIG][:VERSION][/SPLIT][:COLUMN]`.
 
     Raises:
-        FlowjaxError: the name has another form.
+        FlowjaxError: The name does not have this form.
 
     Example:
         >>> parse_name("tfds:glue/qnli:1.0.0/train[:9]:question")
@@ -125,12 +127,12 @@ def parse_name(name: str) -> Wanted:
         rest, version = rest[: found.start()] + rest[found.end() :], found[1]
     path = rest.split("/")
     if not all(path) or not re.fullmatch(r"\w+", path[0]):
-        raise FlowjaxError(f"{name}: expected tfds:NAME[/SPLIT][:COLUMN]")
+        raise FlowjaxError(f"source: expected tfds:NAME[/SPLIT][:COLUMN], got {name!r}")
     return Wanted(path, version, column)
 
 
 def find_prepared(root: Path, wanted: Wanted, name: str) -> tuple[Path, str | None]:
-    """Returns the folder of a prepared data set and the split in its name (None for none).
+    """Returns the folder of a prepared data set, and the split in its name (None if absent).
 
     Args:
         root: folder of the prepared data sets.
@@ -138,8 +140,8 @@ def find_prepared(root: Path, wanted: Wanted, name: str) -> tuple[Path, str | No
         name: the whole name, for error messages.
 
     Raises:
-        FlowjaxError: the data set is not prepared; the message has the prepared data sets, or the
-            command that prepares this one.
+        FlowjaxError: The data set is not prepared; the message lists the prepared data sets, or
+            contains the command that prepares the wanted data set.
     """
     base, *rest = wanted.path
     folder = root / base
@@ -174,7 +176,7 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def _text_features(features: Any, prefix: str = "") -> Iterator[str]:
-    """Yields the names of the scalar text features; nested names have a slash between."""
+    """Yields the names of the scalar text features; slashes join the parts of nested names."""
     for name, feature in features.items():
         if hasattr(feature, "items"):
             yield from _text_features(feature, f"{prefix}{name}/")
