@@ -16,14 +16,15 @@ from flowjax.model import BertFlow
 
 
 def calibrations(model: BertFlow) -> dict[str, Transform]:
-    """Returns the calibrations that reports compare, functions of plain vectors `(n, dim)`.
+    """Returns the transformations that reports compare, functions of plain vectors `(n, dim)`.
 
     Args:
         model: fitted model. Standardization and whitening use the mean and covariance of the
             vectors that the model was fitted on.
 
     Returns:
-        Functions by name: `plain`, `standardize`, `whitening`, and the name of the fitted flow.
+        Dict from name to function: `plain` (the identity), `standardize`, `whitening`, and the
+        name of the fitted flow.
     """
     maps: dict[str, Transform] = {"plain": lambda x: x}
     if model.moments is not None:
@@ -34,7 +35,7 @@ def calibrations(model: BertFlow) -> dict[str, Transform]:
 
 
 def describe(model: BertFlow) -> dict[str, Any]:
-    """Returns the encoder, the flow and the training data of a model, for JSON files."""
+    """Returns a JSON-serializable description of a model's encoder, flow and training data."""
     return {**model.encoder.describe(), "flow": model.flow_name, **model.fitted_on}
 
 
@@ -46,15 +47,15 @@ def compare(
     show_progress_bar: bool | None = None,
     keep: MutableMapping[str, np.ndarray] | None = None,
 ) -> dict[str, Any]:
-    """Evaluates the calibrations of a model on tasks.
+    """Returns the scores of the functions of `calibrations` on tasks.
 
     Args:
-        model: fitted model; it encodes each sentence once.
+        model: fitted model; each distinct sentence of a task is encoded once.
         tasks: tasks from `evaluation.load_task` or `load_pairs`.
         extra: further functions of plain vectors, by name.
-        show_progress_bar: True shows a progress bar; None shows one on a terminal.
-        keep: dict in which the plain vectors of each task's distinct sentences are stored, by
-            name of the task.
+        show_progress_bar: True shows a progress bar; None shows the bar on a terminal only.
+        keep: dict to which the plain vectors of each task's distinct sentences are added, under
+            the name of the task.
 
     Returns:
         `{"results": {TASK: {SPLIT: {VECTORS: scores}}}, "model": {...}, "notes": {TASK: [...]}}`.

@@ -1,4 +1,4 @@
-"""The exception class of user errors, and the check that raises it most often."""
+"""Exception class of user errors, and checks that raise it."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Iterable
 
 
 class FlowjaxError(ValueError):
-    """Error in a user's input: the message names the input, what was expected and what came."""
+    """Error in a user's input. The message has the form `name: expected X, got Y`."""
 
 
 def check_choice(name: str, value: object, choices: Iterable[object]) -> None:
-    """Raises FlowjaxError if `value` is not one of the choices, which the message lists.
+    """Raises FlowjaxError if `value` is not among the choices; the message lists the choices.
 
     Example:
         >>> check_choice("mask", "hlf", ("half", "checkerboard"))
@@ -25,7 +25,7 @@ def check_choice(name: str, value: object, choices: Iterable[object]) -> None:
 
 
 def check_that(valid: bool, name: str, expected: str, got: object) -> None:
-    """Raises FlowjaxError, `name: expected X, got Y`, unless `valid` is True.
+    """Raises FlowjaxError with the message `name: expected X, got Y` if `valid` is False.
 
     Example:
         >>> check_that(1 > 2, "beta", "a number in [0, 1]", 2)

@@ -32,7 +32,7 @@ ROWS = 4096
 
 
 class BertFlow(SentenceModel):
-    """A frozen encoder and a flow fitted on its vectors (BERT-flow, arXiv 2011.05864).
+    """Sentence model of a frozen encoder and a flow fitted on its vectors (arXiv 2011.05864).
 
     Example:
         >>> model = BertFlow(flow="whitening")
@@ -56,16 +56,17 @@ class BertFlow(SentenceModel):
 
         Args:
             encoder: "minibert", a local folder, a name on the Hugging Face hub, or a
-                `SentenceEncoder`, which already has its pooling and max_length.
+                `SentenceEncoder`, whose own pooling and max_length are used.
             pooling: name of a pooling, see `flowjax.encoder.pooling.POOLINGS`.
-            flow: name of a recipe (a key of `flows.RECIPES`), or a `Flow` of the encoder's dim.
+            flow: name of a recipe (a key of `flows.RECIPES`), or a `Flow` with the dim of the
+                encoder.
             max_length: maximum number of tokens per sentence.
             flow_options: keyword arguments of the recipe, for example `{"levels": 3}`.
-            seed: seed of the parameters, batches and samples.
+            seed: integer seed of the parameters, batches and samples.
             **encoder_options: `batch_size`, `special_tokens` and `dtype` of `SentenceEncoder`.
 
         Raises:
-            FlowjaxError: an unknown name or option, or files that do not fit together.
+            FlowjaxError: A name or an option is unknown, or the files are inconsistent.
         """
         if isinstance(encoder, SentenceEncoder):
             self.encoder = encoder
@@ -76,7 +77,7 @@ class BertFlow(SentenceModel):
         if isinstance(flow, str):
             flow = flows.make(flow, self.encoder.dim, **(flow_options or {}))
         elif flow_options:
-            raise FlowjaxError("flow_options: expected None, because flow is a Flow, got options")
+            raise FlowjaxError("flow_options: expected None if flow is a Flow, got options")
         if flow.dim != self.encoder.dim:
             raise FlowjaxError(
                 f"flow: expected dim {self.encoder.dim} of encoder {self.encoder.name}, got "
@@ -108,7 +109,7 @@ class BertFlow(SentenceModel):
 
     @property
     def dim(self) -> int:  # type: ignore[override]
-        """Size of a calibrated vector."""
+        """Dimension of the calibrated vectors."""
         return self.flow.latent_dim or self.flow.dim
 
     @property
@@ -142,31 +143,31 @@ class BertFlow(SentenceModel):
         Args:
             sentences: a list or another iterable, a path to `.txt`, `.jsonl`, `.csv`, `.tsv` or
                 `.parquet`, or `tfds:NAME[/SPLIT][:COLUMN]`. Empty sentences are skipped and
-                counted. Files are streamed; with `out`, the vectors are on disk too.
-            column: column of the file that has the sentences.
+                counted. Files are streamed; if `out` is given, the vectors are stored on disk.
+            column: name of the column with the sentences.
             name: name of the data in the model card.
-            out: run folder for vectors and checkpoints; an interrupted fit resumes there.
+            out: run folder for vectors and checkpoints; an interrupted fit in this folder resumes.
             steps: number of training steps. Give `steps` or `epochs`, or neither.
-            epochs: passes over the sentences; 1, as in the paper, if neither is given.
-            batch_size: sentences per step.
+            epochs: number of passes over the sentences; 1, as in the paper, if neither is given.
+            batch_size: number of sentences per step.
             learning_rate: learning rate of Adam; None means 1e-3.
             weight_decay: weight decay of AdamW; None means 0.
             clip_norm: largest global gradient norm; None means no limit.
-            show_progress_bar: None shows a progress bar on a terminal.
+            show_progress_bar: True shows a progress bar; None shows the bar on a terminal only.
             **options: keyword arguments of `flowjax.fit`.
 
         Returns:
-            The `FitResult`; the model keeps its params.
+            The `FitResult`. Its params are also stored in the model.
 
         Raises:
-            FlowjaxError: no sentences; a file that cannot be read; an `optimizer` together with
-                `learning_rate`, `weight_decay` or `clip_norm`.
+            FlowjaxError: There are no sentences, a file cannot be read, or `optimizer` is given
+                together with `learning_rate`, `weight_decay` or `clip_norm`.
         """
         rates = learning_rate is not None or weight_decay is not None or clip_norm != CLIP_NORM
         if options.get("optimizer") is not None and rates:
             raise FlowjaxError(
-                "optimizer: expected None if learning_rate, weight_decay or clip_norm is given (they "
-                "configure the default optimizer), got both"
+                "optimizer: expected None if learning_rate, weight_decay or clip_norm is given, "
+                "because these configure the default optimizer; got an optimizer"
             )
         source = open_source(sentences, column)
         if name is None:
@@ -205,7 +206,7 @@ class BertFlow(SentenceModel):
     def fit_vectors(
         self, vectors: np.ndarray, *, context: np.ndarray | None = None, **options: Any
     ) -> FitResult:
-        """Fits the flow on given vectors of the encoder.
+        """Fits the flow on vectors of the encoder.
 
         Args:
             vectors: plain vectors, shape (n, dim).
@@ -213,7 +214,7 @@ class BertFlow(SentenceModel):
             **options: keyword arguments of `flowjax.fit`.
 
         Returns:
-            The `FitResult`; the model keeps its params.
+            The `FitResult`. Its params are also stored in the model.
         """
         source = ArraySource(vectors, context, name="embeddings")
         if source.dim != self.flow.dim:
@@ -234,7 +235,10 @@ class BertFlow(SentenceModel):
         batch_size: int | None = None,
         show_progress_bar: bool | None = False,
     ) -> np.ndarray:
-        """Returns calibrated vectors, shape (n, dim), float32; `encode` has more options."""
+        """Returns the calibrated vectors of sentences, shape (n, dim), float32.
+
+        `encode` has more options.
+        """
         self._fitted()
         return self.transform(self.encoder.embed(sentences, batch_size, show_progress_bar))
 
@@ -254,10 +258,10 @@ class BertFlow(SentenceModel):
         return np.asarray(self.flow.sample(self._fitted(), key, n))
 
     def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
-        """Writes a portable model folder and returns it, see `flowjax.saving.model.save_model`.
+        """Writes a portable model folder and returns its path; see `saving.model.save_model`.
 
         Raises:
-            FlowjaxError: the model is not fitted, or the folder exists and `overwrite` is False.
+            FlowjaxError: The model is not fitted, or the folder exists and `overwrite` is False.
         """
         saved = SavedModel(
             self.encoder, self.flow, self._fitted(), self.moments, self.seed, self.fitted_on
@@ -266,7 +270,12 @@ class BertFlow(SentenceModel):
 
     @classmethod
     def load(cls, folder: str | Path, *, flow: Flow | None = None) -> BertFlow:
-        """Returns the model of a folder of `save` or of a run; a composed flow needs `flow`."""
+        """Loads a model from a folder.
+
+        Args:
+            folder: folder that `save` wrote, or a run folder.
+            flow: the saved flow if it is a composed flow; None for a recipe.
+        """
         saved = load_model(folder, flow)
         model = cls(saved.encoder, flow=saved.flow, seed=saved.seed)
         model.params, model.moments = saved.params, saved.moments
@@ -302,6 +311,6 @@ class BertFlow(SentenceModel):
     def _fitted(self) -> Params:
         if self.params is None:
             raise FlowjaxError(
-                "model: expected a fitted model, got one that is not fitted; call fit or load"
+                "model: expected a fitted model, got a model without parameters; call fit or load"
             )
         return self.params

@@ -18,7 +18,8 @@ def track(
         label: text before the progress bar.
         total: total number of units, or None if it is unknown.
         unit: name of the counted units, for the rate.
-        show_progress_bar: None shows the progress bar on a terminal only, after two seconds.
+        show_progress_bar: True shows the progress bar; None shows the bar on a terminal only,
+            after two seconds.
 
     Yields:
         `advance(n, note="")`, which advances the progress bar by n units and sets the text after

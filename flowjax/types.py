@@ -39,7 +39,7 @@ class InitFn(Protocol):
 
         Args:
             key: JAX random key.
-            x: first batch, shape (n, dim); actnorm and whitening compute their parameters from it.
+            x: first batch, shape (n, dim), from which actnorm and whitening compute parameters.
             context: conditioning vectors, shape (n, width), or None.
         """
         ...
@@ -85,10 +85,11 @@ class Bijector(NamedTuple):
         forward: `forward(params, x, context=None) -> (z, log_det)`.
         inverse: `inverse(params, z, context=None) -> (x, log_det)`.
         layers: lines of the printed summary, one per layer.
-        output_dim: `output_dim(dim) -> int`, the size of a latent for data of size `dim`.
-        constants: `constants(dim) -> arrays`, the integer arrays that the bijector draws from
-            NumPy's generator for data of size `dim` (permutations and signs). NumPy may change
-            its random streams between versions, so a saved flow stores or hashes them.
+        output_dim: `output_dim(dim) -> int`, the dimension of the latents for data of dimension
+            `dim`.
+        constants: `constants(dim) -> arrays`, the integer arrays (permutations and signs) that
+            the bijector draws with NumPy's generator. NumPy may change its random streams between
+            versions, so a saved flow stores a hash of these arrays.
     """
 
     init: InitFn
@@ -105,8 +106,8 @@ class Base(NamedTuple):
     Attributes:
         init: `init(key, z, context=None) -> params`; `z` is a `jax.ShapeDtypeStruct`.
         log_prob: `log_prob(params, z, context=None) -> (n,)`, in nats.
-        sample: `sample(params, key, shape, dtype, context=None)`, an array of that shape.
-        line: one line of text for the summary of a flow.
+        sample: `sample(params, key, shape, dtype, context=None)`, an array of shape `shape`.
+        line: description of the base in the summary of a flow.
     """
 
     init: InitFn
@@ -120,7 +121,7 @@ class Recipe(NamedTuple):
 
     Attributes:
         name: name of the recipe, or any name for a composed flow.
-        options: all keyword arguments, defaults included; None for a composed flow.
+        options: all keyword arguments, including defaults; None for a composed flow.
     """
 
     name: str = "flow"
@@ -128,13 +129,14 @@ class Recipe(NamedTuple):
 
 
 class ClosedForm(NamedTuple):
-    """A frozen part of a flow that `fit` computes from the moments of all examples.
+    """Frozen bijector of a flow whose parameters `fit` computes from moments of all examples.
 
     Attributes:
-        set: `set(params, moments) -> params` puts the computed part into the parameters.
-        inner: the flow in front of the part, if the part comes last. `fit` trains `inner`, and
-            then calls `set(inner_params, moments of the latents of inner)`. None if the part
-            comes first: `fit` calls `set(params, moments of the data)` before the training.
+        set: function `set(params, moments) -> params` that inserts the computed parameters.
+        inner: flow in front of the frozen bijector, if that bijector comes last. `fit` trains
+            `inner`, and then calls `set(inner_params, moments of the latents of inner)`. None if
+            the frozen bijector comes first: `fit` then calls `set(params, moments of the data)`
+            before the training.
     """
 
     set: Callable[[Params, Any], Params]
@@ -142,9 +144,9 @@ class ClosedForm(NamedTuple):
 
 
 class Flow(NamedTuple):
-    """A distribution over vectors of size `dim`: a bijector and a base density.
+    """Distribution over vectors of dimension `dim`, with a bijector and a base density.
 
-    A hand-written flow needs the first six attributes only.
+    A hand-written flow needs only the first six attributes.
 
     Attributes:
         init: `init(key, x, context=None) -> params`.
@@ -152,14 +154,14 @@ class Flow(NamedTuple):
         inverse: `inverse(params, z, context=None) -> (x, log_det)`.
         log_prob: `log_prob(params, x, context=None) -> (n,)`, in nats.
         sample: `sample(params, key, n, context=None) -> (n, dim)`.
-        dim: size of a data vector.
-        sample_and_log_prob: like `sample`, with the log-densities of the samples, shape (n,).
-        latent_dim: size of a latent vector if it differs from `dim`; a whitening that drops
-            components has fewer.
-        bijector: the bijector, on `params["bijector"]`.
-        base: the base density, on `params["base"]`.
+        dim: dimension of the data vectors.
+        sample_and_log_prob: like `sample`, but returns `(samples, log-densities (n,))`.
+        latent_dim: dimension of the latents, smaller than `dim` if a whitening drops components;
+            None means `dim`.
+        bijector: the bijector, with parameters `params["bijector"]`.
+        base: the base density, with parameters `params["base"]`.
         recipe: name and options of the recipe that built the flow.
-        closed_form: the part that `fit` computes from moments, or None.
+        closed_form: frozen bijector that `fit` computes from moments, or None.
     """
 
     init: InitFn
@@ -182,7 +184,7 @@ class Flow(NamedTuple):
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """Lines of text: one per layer, data side first, and one for the base density."""
+        """Lines of the summary: one per layer, data side first, and one for the base density."""
         lines = () if self.bijector is None else self.bijector.layers
         return lines if self.base is None else (*lines, self.base.line)
 
@@ -191,7 +193,7 @@ class Flow(NamedTuple):
     ) -> tuple[Array, Array]:
         """Returns `(log_base, log_det)`, the two terms of `log_prob`, shape (n,) each, in nats.
 
-        Only for a flow that has a `base`.
+        The flow must have a `base`.
         """
         base: Any = self.base
         z, log_det = self.forward(params, x, context)
@@ -207,10 +209,11 @@ def describe(flow: Flow, params: Params = None) -> str:
 
     Args:
         flow: the flow to describe.
-        params: parameters of the flow; if given, the first line has their number.
+        params: parameters of the flow; if given, the first line includes the parameter count.
 
     Returns:
-        Lines with the name and dim, and then each layer, indented inside of repeat and split.
+        The name and the dim in the first line, followed by one line per layer; layers inside of
+        repeat and split are indented.
 
     Example:
         >>> from flowjax import flows
@@ -240,10 +243,10 @@ def describe(flow: Flow, params: Params = None) -> str:
 
 
 def trainable_mask(params: Params) -> Params:
-    """Returns a pytree of bools like `params`: False for every leaf under a key `"frozen"`.
+    """Returns a pytree of bools: False for every leaf under a dict key `"frozen"`, else True.
 
-    Pass it to the optimizer (`optax.masked`, the `mask` of weight decay): gradients of frozen
-    leaves are zero, but weight decay would change them.
+    Pass the mask to the optimizer (`optax.masked`, the `mask` of weight decay). The gradients of
+    frozen leaves are zero, but weight decay would change these leaves.
 
     Args:
         params: any pytree of arrays.

@@ -81,7 +81,7 @@ def test_save_and_load_are_bit_equal(model, sentences, tmp_path):
 def test_a_folder_of_an_earlier_format_is_refused(model, tmp_path):
     file = model.save(tmp_path / "m") / "config.json"
     file.write_text(file.read_text("utf-8").replace('"format": 3', '"format": 2'), "utf-8")
-    with pytest.raises(FlowjaxError, match="expected format 3, got 2; fit it again"):
+    with pytest.raises(FlowjaxError, match="expected format 3, got 2; fit the model again"):
         flowjax.BertFlow.load(tmp_path / "m")
 
 

@@ -140,7 +140,8 @@ def need_pyarrow(doing: str) -> tuple[Any, Any]:
         doing: first word of the error message, such as "reading".
 
     Raises:
-        FlowjaxError: Pyarrow is not installed; the message contains the command that installs it.
+        FlowjaxError: The package pyarrow is not installed; the message contains the command that
+            installs it.
     """
     try:
         import pyarrow

@@ -1,4 +1,4 @@
-"""Frozen BERT encoders: from sentences to vectors.
+"""Frozen BERT encoders that map sentences to vectors.
 
 - `embed.py`: `SentenceEncoder`, a BERT with a tokenizer and a pooling.
 - `sentence_model.py`: base class with the interface of sentence-transformers and mteb.
@@ -11,7 +11,7 @@
 - `bert.py`: BERT and its relatives as a Flax module.
 - `bert_config.py`: sizes and families of BERT, as in Hugging Face's `config.json`.
 - `dense.py`: dense layer with gradients that are fast on a CPU.
-- `pooling.py`: from token vectors to sentence vectors.
+- `pooling.py`: pools token vectors into sentence vectors.
 - `precision.py`: quantises vectors to 8-bit integers or bits.
 - `weights/`: reads and writes checkpoint files.
 """

@@ -1,8 +1,8 @@
-"""Batches of tokenized sentences: several sentences per row, in a bounded number of shapes.
+"""Batches of tokenized sentences with sequence packing: several sentences per row.
 
-A row holds several short sentences; `Bert` restricts attention to tokens of the same sentence.
-Little padding remains (see `benchmarks/encoder.md`). XLA compiles one program for each shape, so
-there are at most twelve.
+`Bert` restricts attention to the tokens of the same sentence. Packing reduces padding (see
+`benchmarks/encoder.md`). XLA compiles one program for each batch shape, so the number of shapes is
+limited to twelve.
 """
 
 from __future__ import annotations
@@ -17,12 +17,14 @@ Rows = list[list[int]]  # sentence indices of each row
 
 # Length of a row unless a sentence is longer. Attention is a small part of the cost of short rows.
 LENGTH = 64
-# Length of the only row if all sentences fit: a single short query needs no padding to LENGTH.
+# Row length if all sentences fit into one row of this length, so that a single query is not padded
+# to LENGTH.
 SHORT = 32
-# Tokens of a batch per sentence of `batch_size`.
+# Assumed number of tokens per sentence: a full batch has TOKENS * batch_size tokens.
 TOKENS = 16
-# Sizes of the last batches of a length, as fractions of a full batch (0: one row); one entry per
-# number of lengths. With the SHORT row, this makes at most twelve shapes.
+# Allowed sizes of the final, partial batches of each row length, as fractions of a full batch (0
+# means one row). Entry i is used with i + 1 different row lengths. Together with the SHORT row,
+# there are at most twelve shapes.
 FRACTIONS: tuple[tuple[float, ...], ...] = (
     (1, 3 / 4, 1 / 2, 3 / 8, 1 / 4, 1 / 8, 1 / 16, 0),
     (1, 1 / 2, 1 / 4, 1 / 8, 0),
@@ -35,12 +37,13 @@ class Batch(NamedTuple):
     """Rows of packed sentences.
 
     Attributes:
-        ids: token ids, shape `(rows, length)`, int32; 0 at padding, where no sentence attends.
-        mask: number of the sentence within its row, 1, 2, 3 ..., or 0 at padding; like `ids`.
-        positions: position of each token in its sentence, from 0; like `ids`.
-        sentences: indices of the packed sentences, shape `(n,)`.
-        row: row of each packed sentence, shape `(n,)`.
-        slot: number of each packed sentence within its row, from 0, shape `(n,)`.
+        ids: token ids, shape `(rows, length)`, int32; 0 at padding, which no sentence attends to.
+        mask: number of each token's sentence within its row, 1, 2, 3 ..., or 0 at padding; shape
+            and dtype of `ids`.
+        positions: position of each token in its sentence, from 0; shape and dtype of `ids`.
+        sentences: index of each packed sentence in the input, shape `(n,)`.
+        row: row index of each packed sentence, shape `(n,)`.
+        slot: index of each packed sentence within its row, shape `(n,)`.
     """
 
     ids: np.ndarray
@@ -52,7 +55,10 @@ class Batch(NamedTuple):
 
 
 def slots(length: int) -> int:
-    """Returns the largest number of sentences in a row: three tokens each, `[CLS] word [SEP]`."""
+    """Returns the largest number of sentences in a row of `length` tokens.
+
+    A sentence has at least three tokens: `[CLS]`, a word and `[SEP]`.
+    """
     return max(length // 3, 1)
 
 
@@ -75,13 +81,13 @@ def batches(
     """Packs token lists into rows and cuts the rows into batches.
 
     Args:
-        tokens: token ids of each sentence, at most `max_length` each.
+        tokens: token ids of each sentence, at most `max_length` per sentence.
         batch_size: approximate number of sentences of `TOKENS` tokens in a batch.
         max_length: largest number of tokens in a sentence.
         multiple: divisor of the number of rows of every batch (the number of devices).
 
     Yields:
-        Batches, longest rows first, so that a lack of memory shows early.
+        Batches, longest rows first, so that a lack of memory raises an error early.
 
     Example:
         >>> batch, = batches([[1], [1, 2]], batch_size=64, max_length=64)
@@ -98,13 +104,13 @@ def batches(
 
 
 def row_counts(batch_size: int, length: int, multiple: int, lengths: Sequence[int]) -> list[int]:
-    """Returns the allowed numbers of rows of a batch of rows of `length`, largest first."""
+    """Returns the allowed numbers of rows in a batch with rows of `length`, largest first."""
     if length == SHORT:
         return [multiple]
     full = max(round(TOKENS * batch_size / length / multiple), 1)
     parts = FRACTIONS[len(lengths) - 1]
     if len(lengths) == 4 and length == lengths[0]:
-        parts = parts[:2]  # keeps the limit of twelve shapes; these batches have few rows anyway
+        parts = parts[:2]  # keeps the limit of twelve shapes; batches of this length have few rows
     found = {max(round(full * part), 1) * multiple for part in parts}
     return sorted(found, reverse=True)
 
@@ -113,7 +119,7 @@ def _pack(sizes: np.ndarray, lengths: tuple[int, ...]) -> dict[int, Rows]:
     """Packs sentences into rows by best fit, longest first.
 
     Returns:
-        For each length, its rows; a row is a list of sentence indices.
+        Dict from row length to rows; a row is a list of sentence indices.
     """
     rows: dict[int, Rows] = {length: [] for length in lengths}
     # room[r] lists the rows with r free tokens; bit r of `filled` is set if room[r] is not empty.
@@ -137,7 +143,10 @@ def _pack(sizes: np.ndarray, lengths: tuple[int, ...]) -> dict[int, Rows]:
 
 
 def _cut(rows: int, counts: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Yields `(start, count)` of batches: full batches first, then few with little padding."""
+    """Yields the first row and the number of rows, `(start, count)`, of each batch.
+
+    Full batches come first, followed by few smaller batches with little padding.
+    """
     start = 0
     while (left := rows - start) > 0:
         above = min((n for n in counts if n >= left), default=counts[0])

@@ -1,8 +1,8 @@
 """BERT as a Flax module (arXiv 1810.04805).
 
 The parameter names follow Hugging Face, so that `weights/` needs only a table of names. The module
-computes and returns the requested hidden states only: layers above the highest requested one do
-not run.
+returns only the requested hidden states and does not compute the layers above the highest
+requested layer.
 
 RoBERTa, XLM-R, DistilBERT and MPNet use the same module. `bert_config.FAMILIES` lists their
 differences: first position, token types, pooler and relative position bias.
@@ -29,13 +29,13 @@ Array = jax.Array
 
 
 class LayerNorm(nn.LayerNorm):
-    """Layer normalisation with float32 statistics; the variance is not E[x^2] - E[x]^2."""
+    """Layer normalisation with float32 statistics and the variance E[(x - E[x])^2]."""
 
     use_fast_variance: bool = False
 
 
 class Embeddings(nn.Module):
-    """Sum of word, position and token type embeddings, normalised: `hidden_states[0]`."""
+    """Normalised sum of the word, position and token type embeddings: `hidden_states[0]`."""
 
     config: BertConfig
     dtype: Any = jnp.float32
@@ -194,8 +194,8 @@ class Bert(nn.Module):
             for the pooler.
 
         Raises:
-            FlowjaxError: a row exceeds the number of positions, or the model lacks a requested
-                layer, the pooler, or token types.
+            FlowjaxError: A row has more tokens than the model has positions, or the model lacks a
+                requested layer, the pooler, or token types.
         """
         c, depth = self.config, self.config.num_hidden_layers
         wanted = [depth if i == "pooler" else resolve_layer(i, depth) for i in layers]
@@ -214,7 +214,7 @@ class Bert(nn.Module):
             bias += RelativeBias(c, name="relative_attention_bias")(positions)
         x = Embeddings(c, self.dtype, name="embeddings")(ids, positions, types, train)
         states = {0: x}
-        # `init` creates the parameters of all layers, whichever are requested.
+        # `init` creates the parameters of all layers, even if few layers are requested.
         for i in range(1, (depth if self.is_initializing() else max(wanted)) + 1):
             x = Layer(c, self.dtype, name=f"layer_{i - 1}")(x, bias, train)
             states[i] = x
@@ -223,17 +223,17 @@ class Bert(nn.Module):
             dense = Dense(c.hidden_size, dtype=self.dtype, kernel_init=init, name="pooler")
             pooled = jnp.tanh(dense(x[:, 0]))
         elif "pooler" in layers:
-            raise FlowjaxError("layers: expected a model with a pooler, got a model without")
+            raise FlowjaxError("layers: expected a model with a pooler, got one without a pooler")
         return tuple(
             pooled if i == "pooler" else states[n] for i, n in zip(layers, wanted, strict=True)
         )
 
 
 def resolve_layer(index: int | str, depth: int) -> int:
-    """Returns the index of a hidden state, counted from 0; negative ones count from the end.
+    """Returns the non-negative index of a hidden state; negative indices count from the end.
 
     Raises:
-        FlowjaxError: a model of `depth` layers has no such hidden state.
+        FlowjaxError: A model of `depth` layers has no such hidden state.
     """
     number = int(index)
     resolved = number + depth + 1 if number < 0 else number

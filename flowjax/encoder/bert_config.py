@@ -19,13 +19,13 @@ ACTIVATIONS = {
 
 
 class Family(NamedTuple):
-    """Differences between a relative of BERT and BERT.
+    """Differences between BERT and a related model family.
 
     Attributes:
         offset: True if positions start after the id of the padding token (RoBERTa: at 2).
         pooler: True if the family has a pooler, a tanh layer over the first token.
         defaults: values of fields that the family's `config.json` omits.
-        names: field name of `BertConfig` -> field name of the family.
+        names: dict from field name of `BertConfig` to field name in the family's `config.json`.
     """
 
     offset: bool = False
@@ -74,7 +74,7 @@ class BertConfig:
     relative position bias.
 
     Raises:
-        FlowjaxError: a field is out of range or of another type.
+        FlowjaxError: A field is out of range or has another type.
 
     Example:
         >>> values = {"model_type": "roberta", "max_position_embeddings": 514}
@@ -117,7 +117,7 @@ class BertConfig:
 
     @property
     def first_position(self) -> int:
-        """Row of the position table for the first token."""
+        """Row index of the first token's position in the table of position embeddings."""
         return self.pad_token_id + 1 if FAMILIES[self.model_type].offset else 0
 
     @property
@@ -130,10 +130,10 @@ class BertConfig:
         """Converts the contents of a Hugging Face `config.json`; ignores irrelevant fields.
 
         Raises:
-            FlowjaxError: the model family is not supported, or a field has an unsupported value.
+            FlowjaxError: The model family is not supported, or a field has an unsupported value.
         """
         kind = values.get("model_type")
-        if kind is None:  # Google's files and very old ones; never read another family as BERT
+        if kind is None:  # Google's files and old files; another family must not be read as BERT
             classes = values.get("architectures") or ["Bert"]
             kind = "bert" if str(classes[0]).startswith("Bert") else classes[0]
         family = FAMILIES.get(kind, Family())

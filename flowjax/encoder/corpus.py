@@ -18,7 +18,7 @@ from flowjax.data.store import EmbeddingStore
 from flowjax.encoder.embed import CHUNK, SentenceEncoder
 from flowjax.errors import FlowjaxError
 
-# Transformation of the encoder's vectors, for example by a flow.
+# Function that transforms the encoder's vectors, for example a flow.
 Then = Callable[[np.ndarray], np.ndarray]
 
 
@@ -39,7 +39,7 @@ def embed_blocks(
 
     Yields:
         The vectors `(m, dim)` of each block, and `{"empty_embedded", "cut"}`: the number of
-        embedded sentences without words, and of sentences truncated to max_length.
+        embedded sentences without words, and the number of sentences truncated to max_length.
     """
     empty = cut = 0
     for vectors in encoder.encode_stream(chain.from_iterable(blocks), **options):
@@ -52,14 +52,14 @@ def embed_blocks(
 def embed_in_memory(
     encoder: SentenceEncoder, source: SentenceSource, *, show_progress_bar: bool | None = None
 ) -> tuple[np.ndarray, dict[str, Any]]:
-    """Embeds the non-empty sentences of a source; keeps only the vectors in memory.
+    """Embeds the non-empty sentences of a source and keeps only the vectors in memory.
 
     Returns:
         The vectors `(n, dim)`, and `{"sentences", "empty", "cut", "hash"}`: the numbers of
-        embedded, of skipped empty and of truncated sentences, and the hash of the text.
+        embedded, skipped empty, and truncated sentences, and the hash of the text.
 
     Raises:
-        FlowjaxError: the source has no sentences or cannot be read.
+        FlowjaxError: The source has no sentences or cannot be read.
     """
     blocks = Blocks(source, CHUNK, skip_empty=True)
     parts, cut = [], 0
@@ -87,12 +87,12 @@ def embed_in_store(
 
     Args:
         encoder: frozen encoder.
-        source: sentences; only a few blocks of them are in memory at a time.
+        source: source of the sentences; only a few blocks are in memory at a time.
         folder: folder of the store.
         skip_empty: True skips and counts sentences without words.
         then: function applied to the vectors of each block, with results of dimension `dim`; None
             keeps the vectors.
-        dim: dimension of the stored vectors; None means the encoder's.
+        dim: dimension of the stored vectors; None means `encoder.dim`.
         extra: manifest entries for further options that determine the vectors.
         share: `(i, k)` embeds shard i of k; None means the shard of this process in the
             `jax.distributed` job.
@@ -101,11 +101,11 @@ def embed_in_store(
         **options: `batch_size` and `show_progress_bar` of `SentenceEncoder.encode_stream`.
 
     Returns:
-        The store, and the counts and the hash of `embed_in_memory`.
+        The store, and the counts and the hash as in `embed_in_memory`.
 
     Raises:
-        FlowjaxError: the source has no sentences or cannot be read, or the folder holds a store of
-            other sentences or options.
+        FlowjaxError: The source has no sentences or cannot be read, or the folder contains a store
+            of other sentences or options.
     """
     manifest = {
         **encoder.describe(),

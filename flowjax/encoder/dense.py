@@ -18,10 +18,10 @@ Array = jax.Array
 
 @jax.custom_vjp
 def product(x: Array, kernel: Array) -> Array:
-    """Multiplies `x` `(..., n)` by `kernel` `(n, m)` in `x`'s dtype.
+    """Returns the product of `x` `(..., n)` and `kernel` `(n, m)`, in the dtype of `x`.
 
-    The dtype of the kernel may be wider, as in mixed precision; its gradient is accumulated and
-    returned in the dtype of the kernel.
+    The dtype of the kernel may be wider, as in mixed precision. The gradient of the kernel is
+    accumulated and returned in the dtype of the kernel.
 
     Example:
         >>> x, kernel = jnp.ones((2, 3, 4), jnp.bfloat16), jnp.ones((4, 5))

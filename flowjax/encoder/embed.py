@@ -84,21 +84,23 @@ class SentenceEncoder(SentenceModel):
             params: parameters of `Bert(config)`.
             config: sizes of the model.
             tokenizer: tokenizer with ids below `config.vocab_size`.
-            name: name in manifests and model cards.
+            name: name of the encoder in manifests and model cards.
             pooling: one of `pooling.POOLINGS`.
-            max_length: largest number of tokens per sentence, special tokens included; longer
+            max_length: largest number of tokens per sentence, including special tokens; longer
                 sentences are truncated.
-            batch_size: approximate number of sentences per batch, at 16 tokens per sentence;
-                larger batches suit an accelerator.
+            batch_size: approximate number of sentences per batch, for sentences of 16 tokens; use
+                larger batches on an accelerator.
             special_tokens: True includes `[CLS]` and `[SEP]` in means, as the paper does.
             dtype: dtype of the matrix products, float32 or bfloat16; vectors are float32.
 
         Raises:
-            FlowjaxError: an option is out of range, the model has no pooler weights for the
-                pooling, or the tokenizer is larger than the vocabulary.
+            FlowjaxError: An option is out of range, the pooling needs a pooler that the model
+                lacks, or the tokenizer has more entries than the vocabulary of the model.
         """
         if "pooler" in layers_of(pooling) and "pooler" not in params:
-            raise FlowjaxError(f"pooling: expected an encoder with a pooler, got {name!r}")
+            raise FlowjaxError(
+                f"pooling: expected an encoder with a pooler, got {name!r} without a pooler"
+            )
         most = config.max_length
         if not 3 <= max_length <= most:
             raise FlowjaxError(f"max_length: expected 3 to {most} (positions), got {max_length}")
@@ -128,7 +130,7 @@ class SentenceEncoder(SentenceModel):
             **options: `pooling`, `max_length`, `batch_size`, `special_tokens`, `dtype`.
 
         Raises:
-            FlowjaxError: the encoder is not found, or its files are damaged or inconsistent.
+            FlowjaxError: The encoder is not found, or its files are damaged or inconsistent.
         """
         folder = resolve(name)
         params, config = load_pretrained(folder)
@@ -165,7 +167,7 @@ class SentenceEncoder(SentenceModel):
         batch_size: int | None = None,
         show_progress_bar: bool | None = False,
     ) -> np.ndarray:
-        """Returns the vectors `(n, dim)` float32 of a list of strings; see `encode`."""
+        """Returns the vectors of n strings, shape `(n, dim)`, float32; see `encode`."""
         if batch_size is not None and batch_size < 1:
             raise FlowjaxError(f"batch_size: expected at least 1, got {batch_size}")
         stream = self.encode_stream(sentences, batch_size, show_progress_bar)
@@ -177,11 +179,11 @@ class SentenceEncoder(SentenceModel):
         batch_size: int | None = None,
         show_progress_bar: bool | None = False,
     ) -> Iterator[np.ndarray]:
-        """Embeds any number of sentences in constant memory; `self.report` has the counts.
+        """Embeds any number of sentences in constant memory; updates the counts in `report`.
 
         Args:
             sentences: strings.
-            batch_size: approximate number of sentences per batch; None means the encoder's.
+            batch_size: approximate number of sentences per batch; None means `self.batch_size`.
             show_progress_bar: None shows the progress bar on a terminal only.
 
         Yields:
@@ -203,7 +205,10 @@ class SentenceEncoder(SentenceModel):
         self.tokenizer.save(str(Path(folder) / "tokenizer.json"))
 
     def tokenize(self, sentences: Sequence[str]) -> list[list[int]]:
-        """Returns the token ids of each sentence, truncated but with the last special token."""
+        """Returns the token ids of each sentence, truncated to `max_length`.
+
+        Truncation keeps the last special token.
+        """
         tokens = []
         for encoding in self.tokenizer.encode_batch_fast(list(sentences)):
             ids = encoding.ids
@@ -221,7 +226,7 @@ class SentenceEncoder(SentenceModel):
         for batch in batches(self.tokenize(chunk), batch_size, self.max_length, self._mesh.size):
             arrays = devices.shard_rows((batch.ids, batch.mask, batch.positions), self._mesh)
             pending.append((batch, self._embed(self._placed, *arrays)))
-            if len(pending) > 2:  # the device computes two batches while the host copies one
+            if len(pending) > 2:  # the device computes two batches while the host copies a third
                 _collect(*pending.pop(0), vectors, advance)
         for done in pending:
             _collect(*done, vectors, advance)

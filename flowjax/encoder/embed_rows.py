@@ -38,7 +38,7 @@ def embed_rows(
     Returns:
         Vectors, shape `(rows, slots(length), dim)`, float32; zeros for a missing sentence.
     """
-    # The pooler follows the pooling here, because a row has one first token per sentence.
+    # The pooler is applied after the pooling, because a packed row has several first tokens.
     layers = tuple(-1 if i == "pooler" else i for i in layers_of(pooling))
     states: Any = model.apply({"params": params}, ids, mask, positions=positions, layers=layers)
     count = slots(ids.shape[-1])

@@ -29,7 +29,7 @@ def layers_of(pooling: str) -> tuple[int | str, ...]:
     """Returns the indices of the hidden states that a pooling averages.
 
     Raises:
-        FlowjaxError: the name is not in `POOLINGS`.
+        FlowjaxError: The name is not in `POOLINGS`.
 
     Example:
         >>> layers_of("first_last")
@@ -45,8 +45,9 @@ def pool_packed(
     """Pools hidden states into sentence vectors, with several sentences per row.
 
     Args:
-        states: hidden states of `layers_of(pooling)`, each `(batch, length, hidden)`.
-        mask: shape `(batch, length)`: 0 at padding, k at the tokens of the k-th sentence of a row.
+        states: hidden states of `layers_of(pooling)`, shape `(batch, length, hidden)` each.
+        mask: sentence numbers, shape `(batch, length)`: 0 at padding, k at the tokens of the k-th
+            sentence of a row.
         pooling: one of `POOLINGS`; `"pooler"` returns the state of the first token, the input of
             the pooler.
         slots: largest number of sentences in a row.
@@ -70,7 +71,7 @@ def pool_packed(
     elif not special_tokens:
         inner = taken & ~(first | last)[:, None, :]
         taken = jnp.where(inner.any(-1, keepdims=True), inner, taken)
-    # The mean over tokens is linear: averaging the layers first needs one product only.
+    # The mean over tokens is linear, so averaging the layers first saves matrix products.
     mixed = sum(state.astype(jnp.float32) for state in states) / len(states)
     weights = taken.astype(jnp.float32)
     total = jnp.maximum(weights.sum(-1, keepdims=True), 1.0)

@@ -1,4 +1,4 @@
-"""Quantisation of vectors, equal to `quantize_embeddings` of sentence-transformers."""
+"""Quantisation of vectors, with the results of sentence-transformers' `quantize_embeddings`."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ def quantize(vectors: np.ndarray, precision: str) -> np.ndarray:
 
     Args:
         vectors: shape `(n, dim)`, float32.
-        precision: one of `PRECISIONS`. `int8` and `uint8` divide the range of each dimension over
-            these vectors into 255 steps. `binary` and `ubinary` keep the signs, eight per byte.
+        precision: one of `PRECISIONS`. `int8` and `uint8` divide the range of each dimension of
+            `vectors` into 255 steps. `binary` and `ubinary` keep the signs, eight per byte.
 
     Returns:
         Quantised vectors, shape `(n, dim)`, or `(n, ceil(dim / 8))` for the signs.
 
     Raises:
-        FlowjaxError: the precision is unknown, or 8-bit integers are requested for a single
-            vector, which has no range.
+        FlowjaxError: The precision is unknown, or 8-bit integers are requested for a single
+            vector, which defines no range.
 
     Example:
         >>> quantize(np.array([[0, -1], [128, 9], [255, 254]], np.float32), "uint8").tolist()
@@ -37,7 +37,9 @@ def quantize(vectors: np.ndarray, precision: str) -> np.ndarray:
     if not len(vectors):
         return vectors.astype(precision)
     if len(vectors) == 1:
-        raise FlowjaxError(f"precision: expected two vectors or more for {precision!r}, got one")
+        raise FlowjaxError(
+            f"precision: expected at least two vectors for {precision!r}, got one vector"
+        )
     low = vectors.min(0)
     step = (vectors.max(0) - low) / 255
     levels = np.clip(np.floor((vectors - low) / np.where(step == 0, 1, step)), 0, 255)

@@ -25,7 +25,7 @@ def resolve(name: str | Path) -> Path:
             tokenizer, and the weights in the first available format of `weights.FORMATS`.
 
     Raises:
-        FlowjaxError: the folder does not exist, and the hub has no such name or cannot be reached.
+        FlowjaxError: The folder does not exist, and the hub has no such name or cannot be reached.
 
     Example:
         >>> resolve("minibert").name
@@ -43,13 +43,15 @@ def resolve(name: str | Path) -> Path:
             f"encoder {str(name)!r}: expected a folder with config.json, got a file"
         )
     if str(name).startswith((".", "/", "~")) or str(name).count("/") > 1:
-        raise FlowjaxError(f"encoder {str(name)!r}: expected a folder with config.json, got none")
+        raise FlowjaxError(
+            f"encoder {str(name)!r}: expected a folder with config.json, got no such folder"
+        )
     return _from_hub(str(name))
 
 
 def _from_hub(name: str) -> Path:
     try:
-        # transformers handles the cache, access tokens, mirrors and the offline mode.
+        # transformers supports the cache, access tokens, mirrors and the offline mode.
         from transformers.utils import cached_file
 
         _reach(name)
@@ -70,7 +72,7 @@ def _from_hub(name: str) -> Path:
     if config is None or weights is None:
         missing = "config.json" if config is None else f"weights ({', '.join(FORMATS)})"
         raise FlowjaxError(
-            f"encoder {name!r}: expected {missing} under that name on the hub, got none"
+            f"encoder {name!r}: expected {missing} under that name on the hub, got no such file"
         )
     return config.parent
 
@@ -79,7 +81,7 @@ def _reach(name: str) -> None:
     """Fails immediately if the hub cannot be reached; `cached_file` would retry for 30 seconds.
 
     Raises:
-        Exception: an error of the hub's client: no such name, no access, or no network.
+        Exception: An error of the hub's client: no such name, no access, or no network.
     """
     from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
     from huggingface_hub.errors import EntryNotFoundError

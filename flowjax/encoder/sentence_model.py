@@ -1,8 +1,8 @@
 """Base class of sentence models, compatible with sentence-transformers and mteb.
 
 The evaluators of both packages accept `SentenceEncoder` and `BertFlow`: `encode` has the arguments
-of sentence-transformers and accepts mteb's data loaders, and the base class has the attributes
-that the evaluators read. Neither package is required.
+of sentence-transformers and accepts data loaders of mteb, and the base class defines the
+attributes that the evaluators read. Neither package is required.
 """
 
 from __future__ import annotations
@@ -57,17 +57,17 @@ class SentenceModel(abc.ABC):
 
     @property
     def prompts(self) -> dict[str, str]:
-        """Prefixes of sentences, by name; add some by `model.prompts["query"] = "query: "`."""
+        """Prefixes of sentences, by name, for example `model.prompts["query"] = "query: "`."""
         return self.__dict__.setdefault("_prompts", {})
 
     @property
     def model_card_data(self) -> EvaluationCard:
-        """Metrics that evaluators of sentence-transformers reported."""
+        """Store of the metrics that evaluators of sentence-transformers report."""
         return self.__dict__.setdefault("_card", EvaluationCard())
 
     @property
     def mteb_model_meta(self) -> Any:
-        """Description of the model for mteb, which must be installed."""
+        """Model metadata for mteb; the package must be installed."""
         from mteb.models.model_meta import ModelMeta
 
         name = self.model_name.strip("/").replace("/", "__") or "encoder"
@@ -94,7 +94,7 @@ class SentenceModel(abc.ABC):
     def embed(
         self, sentences: Sequence[str], batch_size: int | None, show_progress_bar: bool | None
     ) -> np.ndarray:
-        """Returns the vectors `(n, dim)` float32 of n strings."""
+        """Returns the vectors of n strings, shape `(n, dim)`, float32."""
 
     def encode(
         self,
@@ -119,29 +119,33 @@ class SentenceModel(abc.ABC):
                 versions of sentence-transformers name this argument `inputs`; both are accepted.
             prompt_name: key of `prompts`.
             prompt: prefix of every sentence; overrides `prompt_name`.
-            batch_size: approximate number of sentences per batch; None means the encoder's.
-            show_progress_bar: True shows a progress bar on standard error; None shows it on a
-                terminal only, after two seconds.
-            output_value: `"sentence_embedding"`, the only supported value; `Bert` returns the
-                token vectors.
+            batch_size: approximate number of sentences per batch; None means the batch size of
+                the encoder.
+            show_progress_bar: True shows a progress bar on standard error; None shows the bar on
+                a terminal only, after two seconds.
+            output_value: `"sentence_embedding"`, the only supported value. For token vectors, use
+                `Bert`.
             precision: `"float32"`, or one of `"int8"`, `"uint8"`, `"binary"` and `"ubinary"` to
-                quantise as in sentence-transformers, with the ranges of these vectors.
-            convert_to_numpy: False returns a list of torch tensors; needs torch.
-            convert_to_tensor: True returns one torch tensor on the CPU; needs torch.
+                quantise as in sentence-transformers, with the range of each dimension over the
+                returned vectors.
+            convert_to_numpy: False returns a list of torch tensors; requires torch.
+            convert_to_tensor: True returns one torch tensor on the CPU; requires torch.
             device: ignored; JAX chooses the device.
             normalize_embeddings: True scales each vector to length 1.
             truncate_dim: number of leading dimensions to keep, before the normalisation.
-            **kwargs: arguments of mteb that describe its task; they are ignored.
+            **kwargs: task arguments of mteb, which are ignored.
 
         Returns:
             Vectors, shape `(n, dim)`, float32, or `(dim,)` for a single string.
 
         Raises:
-            FlowjaxError: an input is not a string, or an argument is unknown or out of range.
+            FlowjaxError: An input is not a string, or an argument is unknown or out of range.
         """
         sentences = kwargs.pop("inputs", None) if sentences is None else sentences
         if unknown := {k for k in kwargs if kwargs[k] is not None} - _IGNORED:
-            raise FlowjaxError(f"encode: expected known arguments, got {sorted(unknown)}")
+            raise FlowjaxError(
+                f"encode: expected known arguments, got the unknown {sorted(unknown)}"
+            )
         check_choice("output_value", output_value, ["sentence_embedding"])
         if truncate_dim is not None and not 1 <= truncate_dim <= self.dim:
             raise FlowjaxError(f"truncate_dim: expected 1 to {self.dim}, got {truncate_dim}")
@@ -164,11 +168,14 @@ class SentenceModel(abc.ABC):
         return vectors[0] if single else vectors
 
     def encode_query(self, sentences: Any = None, **options: Any) -> Any:
-        """Embeds queries: `encode` with the prompt `"query"`, if defined."""
+        """Embeds queries: calls `encode` with the prompt `"query"` if it is defined."""
         return self._encode_as(("query",), sentences, options)
 
     def encode_document(self, sentences: Any = None, **options: Any) -> Any:
-        """Embeds documents: `encode` with the prompt `"document"`, `"passage"` or `"corpus"`."""
+        """Embeds documents: calls `encode` with the first defined prompt of three.
+
+        These are `"document"`, `"passage"` and `"corpus"`.
+        """
         return self._encode_as(("document", "passage", "corpus"), sentences, options)
 
     def similarity(self, embeddings1: Any, embeddings2: Any) -> Any:
@@ -188,14 +195,14 @@ class SentenceModel(abc.ABC):
         return _like(left @ right.T, embeddings1)
 
     def similarity_pairwise(self, embeddings1: Any, embeddings2: Any) -> Any:
-        """Returns the cosine similarities `(n,)` of the i-th embedding on both sides.
+        """Returns the cosine similarities of corresponding embeddings, shape `(n,)`.
 
         Args:
             embeddings1: a string, n strings, or vectors `(n, dim)` or `(dim,)`.
-            embeddings2: as many strings or vectors.
+            embeddings2: the same number of strings or vectors.
 
         Raises:
-            FlowjaxError: the numbers of embeddings differ.
+            FlowjaxError: The numbers of embeddings differ.
         """
         left, right = self._unit(embeddings1), self._unit(embeddings2)
         if len(left) != len(right):
@@ -208,7 +215,7 @@ class SentenceModel(abc.ABC):
         return self.encode(sentences, **options)
 
     def _unit(self, values: Any) -> np.ndarray:
-        """Returns unit vectors `(n, dim)` of sentences or vectors."""
+        """Returns the unit vectors `(n, dim)` of a string, strings or vectors."""
         if isinstance(values, str):
             values = [values]
         if not hasattr(values, "shape"):  # neither a NumPy array nor a tensor
@@ -226,7 +233,7 @@ def unit(vectors: np.ndarray) -> np.ndarray:
 
 
 def _like(scores: np.ndarray, values: Any) -> Any:
-    """Returns scores as a torch tensor if `values` is a torch tensor."""
+    """Returns `scores`, as a torch tensor if `values` is a torch tensor."""
     if type(values).__module__.partition(".")[0] == "torch":
         return _tensor(scores)
     return scores

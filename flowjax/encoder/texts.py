@@ -7,7 +7,9 @@ from typing import Any
 
 
 def texts_of(inputs: Any) -> list[Any]:
-    """Returns the strings of an iterable; data loaders of mteb yield batches `{"text": [...]}`.
+    """Returns the strings of an iterable of strings or batches.
+
+    A batch is a dict `{"text": [...]}`, as data loaders of mteb yield.
 
     Example:
         >>> texts_of([{"text": ["one", "two"]}, {"text": "three"}])

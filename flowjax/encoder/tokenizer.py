@@ -17,14 +17,14 @@ from flowjax.errors import FlowjaxError
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-# Tokenizer files of a model folder; the first one suffices if it exists.
+# Tokenizer files of a model folder; `tokenizer.json` suffices if it exists.
 FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "special_tokens_map.json")
 
 
 def load_tokenizer(folder: str | Path) -> Tokenizer:
-    """Loads `tokenizer.json` of any kind, or a WordPiece `vocab.txt`, from a model folder.
+    """Loads a tokenizer from the `tokenizer.json` or the WordPiece `vocab.txt` of a model folder.
 
-    Padding and truncation are switched off, because `batching.py` pads and `SentenceEncoder`
+    The tokenizer neither pads nor truncates, because `batching.py` pads and `SentenceEncoder`
     truncates.
 
     Args:
@@ -37,7 +37,7 @@ def load_tokenizer(folder: str | Path) -> Tokenizer:
         `[SEP]`.
 
     Raises:
-        FlowjaxError: the folder has neither file, or a file is damaged.
+        FlowjaxError: The folder contains neither file, or a file is damaged.
     """
     from tokenizers import Tokenizer
 
@@ -46,8 +46,8 @@ def load_tokenizer(folder: str | Path) -> Tokenizer:
         file = file.with_name("vocab.txt")
     if not file.exists():
         raise FlowjaxError(
-            f"{folder}: expected tokenizer.json or vocab.txt, got neither (write the first by "
-            f"transformers.AutoTokenizer.from_pretrained(NAME).save_pretrained(FOLDER))"
+            f"{folder}: expected tokenizer.json or vocab.txt, got neither; write the first with "
+            f"transformers.AutoTokenizer.from_pretrained(NAME).save_pretrained(FOLDER)"
         )
     try:
         from_json = file.suffix == ".json"
@@ -68,7 +68,7 @@ def train_wordpiece(lines: Iterable[str], vocab_size: int) -> Tokenizer:
 
     Args:
         lines: lines of text, read once.
-        vocab_size: largest number of entries, the five special tokens included.
+        vocab_size: largest number of entries, including the five special tokens.
 
     Returns:
         A tokenizer like that of Google's uncased BERT; the id of `[PAD]` is 0.
@@ -93,8 +93,8 @@ def _from_vocab(file: Path) -> Tokenizer:
     """Returns the WordPiece tokenizer of a vocabulary file with one entry per line."""
     from tokenizers import BertWordPieceTokenizer
 
-    # Only line feeds separate entries: other line separators may be entries. A carriage return at
-    # the end of an entry is dropped; with it, no word would match.
+    # Only line feeds separate entries, because other line separators may be entries. Files with
+    # Windows line ends have a carriage return after each entry; with it, no word would match.
     try:
         entries = [line.removesuffix("\r") for line in file.read_text("utf-8").split("\n")]
     except UnicodeDecodeError as error:
@@ -106,13 +106,13 @@ def _from_vocab(file: Path) -> Tokenizer:
     special: dict[str, Any] = {}
     for kind in ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"):
         token = options.get(kind) or f"[{kind.removesuffix('_token').upper()}]"
-        # Newer files store a dict with the options of the token.
+        # Newer files store a dict of options instead of the token's text.
         special[kind] = token = token["content"] if isinstance(token, dict) else token
         if token not in vocab and kind not in ("pad_token", "mask_token"):
             raise FlowjaxError(f"{file}: expected an entry {token} ({kind}), got none")
     cased = any(re.search("[A-Z]", entry) for entry in vocab if not re.match(r"[\[<]", entry))
     lowercase = bool(options.get("do_lower_case", not cased))
-    # BERT strips accents if and only if it lower-cases, unless the config has the option.
+    # BERT strips accents if and only if it lower-cases, unless the config sets `strip_accents`.
     strip = options.get("strip_accents")
     return BertWordPieceTokenizer(
         vocab,

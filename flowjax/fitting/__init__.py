@@ -1,1 +1,1 @@
-"""Maximum-likelihood fitting of a flow with the training loop of `flowjax.training`."""
+"""Maximum-likelihood fitting of flows with the training loop of `flowjax.training`."""

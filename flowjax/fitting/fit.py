@@ -1,4 +1,4 @@
-"""`fit`: maximum-likelihood training of a flow on arrays, with the library's training loop."""
+"""Function `fit`, which trains a flow on arrays by maximum likelihood."""
 
 from __future__ import annotations
 
@@ -25,13 +25,14 @@ class FitResult(NamedTuple):
     """Result of `fit`.
 
     Attributes:
-        params: parameters of the flow: those of the best validation if there was one, else the
-            last ones.
-        metrics: about a hundred dicts, each with means over the steps since the previous one:
+        params: parameters of the flow with the best validation, or the last parameters if there
+            was no validation.
+        metrics: about a hundred dicts, each with means over the steps since the previous dict:
             `step`, `nll_nats`, `bits_per_dim`, `log_det` and `log_base` (the two terms of the
-            log-likelihood, in nats per example), `grad_norm`, `learning_rate` (of that step),
-            `rows_per_s` (examples per second), and `validation_nll_nats` after a validation.
-        steps: number of steps.
+            log-likelihood, in nats per example), `grad_norm`, `learning_rate` (of this step),
+            `rows_per_s` (examples per second), and, after a validation, `validation_nll_nats` and
+            `validation_bits_per_dim`.
+        steps: number of training steps.
     """
 
     params: Params
@@ -98,41 +99,43 @@ def fit(
     Args:
         flow: flow from `flowjax.flows`, or a hand-written `Flow`.
         data: array of shape (n, d), a path to `.npy`, `.parquet` or an embedding store, or an
-            `ArraySource`. Small data is kept on the devices; a large `.npy` is memory-mapped.
+            `ArraySource`. Small arrays are kept on the devices; a large `.npy` is memory-mapped.
         key: JAX random key or an integer seed, for the parameters and the batches.
-        batch_size: examples per step, over all devices.
+        batch_size: number of examples per step, over all devices.
         steps: number of steps. Give either `steps` or `epochs`.
         epochs: number of passes over the data; can be a fraction.
         optimizer: any optax transformation; None means `flowjax.training.default_optimizer()`.
         context: conditioning vectors, shape (n, c), for a conditional flow.
-        validation: validation examples, shape (m, d), in any form that `data` can have; or the
+        validation: validation examples, shape (m, d), in any form that `data` accepts; or the
             fraction of the data, between 0 and 1, to hold out.
         validation_context: context of the validation examples, shape (m, c).
-        validate_every: steps between validations; None means a twentieth of the run.
-        patience: stops early after this many validations without a better one.
+        validate_every: number of steps between validations; None means a twentieth of the run.
+        patience: number of validations without improvement after which the run stops early; None
+            means no early stopping.
         devices: devices, or their number; None means all.
-        mapping: "shard_map" or "pmap"; both give the same numbers.
+        mapping: "shard_map" or "pmap"; the results are the same.
         accumulate: gradient-accumulation steps per device.
-        precision: type of the matrix products of the conditioners during the training:
-            "float32", "bfloat16" or "tf32". All other computations are float32.
-        checkpoint_dir: folder of the checkpoints. A run that was interrupted there resumes, with
-            the best parameters and the patience used up.
-        checkpoint_every: steps between checkpoints.
+        precision: precision of the conditioners' matrix products during training: "float32",
+            "bfloat16" or "tf32". All other computations are float32.
+        checkpoint_dir: folder of the checkpoints. An interrupted run in this folder resumes,
+            including its best validation and the number of validations since then.
+        checkpoint_every: number of steps between checkpoints.
         keep: number of checkpoints to keep.
-        resume: False refuses a folder that has checkpoints.
-        on_step: called with each dict of metrics; the run ends if it returns True.
-        stop: called after each dispatch; if it returns True, the state is saved and
+        resume: False raises an error if the folder has checkpoints.
+        on_step: function called with each dict of metrics; the run ends if it returns True.
+        stop: function called after each dispatch; if it returns True, the state is saved and
             `training.Stopped` is raised.
 
     Returns:
-        A `FitResult`. A flow without trainable parameters (whitening) takes no steps.
+        A `FitResult`. It has 0 steps for a flow without trainable parameters, such as whitening.
 
     Raises:
-        FlowjaxError: data of a wrong shape or not finite; both or neither of `steps` and `epochs`;
-            a number out of range; `patience` without `validation`; a batch size that the devices
-            do not divide; checkpoints of another flow, optimizer or validation.
-        flowjax.training.NonFinite: a loss or gradient is not finite; raised after the last finite
-            state was saved.
+        FlowjaxError: The data has a wrong shape or is not finite, both or neither of `steps` and
+            `epochs` are given, a number is out of range, `patience` is given without `validation`,
+            the batch size is not a multiple of the number of devices, or the checkpoints belong to
+            another flow, optimizer or validation.
+        flowjax.training.NonFinite: A loss or gradient is not finite. The last finite state was
+            saved before.
 
     Example:
         >>> import jax, flowjax
@@ -208,13 +211,16 @@ def fit(
 def _open(
     folder: str | Path | None, flow: Flow, keep: int, resume: bool
 ) -> AbstractContextManager[training.Checkpoints | None]:
-    """Returns the checkpoints of a fit, which only a flow with the same layers can resume."""
+    """Returns a context manager of the checkpoints of a fit, or of None without a folder.
+
+    Only a flow with the same layers can resume the fit.
+    """
     if folder is None:
         return nullcontext()
     about = "\n".join([f"{flow.name}: dim {flow.dim}", *flow.layers])
     if not resume and saved_steps(folder):
         raise FlowjaxError(
-            "checkpoint_dir: expected a folder without checkpoints, because resume=False, got "
+            "checkpoint_dir: expected a folder without checkpoints because of resume=False, got "
             f"{folder}"
         )
     return training.Checkpoints(folder, keep=keep, about=about)
@@ -223,13 +229,16 @@ def _open(
 def check_options(
     *, steps: int | None, epochs: float | None, validation: Any = None, **numbers: int | None
 ) -> None:
-    """Raises FlowjaxError for numbers out of range; the command calls it before it makes a run.
+    """Raises FlowjaxError if an option of `fit` is out of range.
+
+    The command line calls this function before it creates a run folder.
 
     Args:
-        steps: see `fit`, as for all other arguments.
-        epochs: number of passes over the data.
-        validation: validation examples or a fraction, which `patience` needs.
-        **numbers: `batch_size`, `patience` and others: integers of at least 1, or None.
+        steps: number of steps; see `fit`.
+        epochs: number of passes over the data; see `fit`.
+        validation: validation examples or a fraction; `patience` requires it.
+        **numbers: other options, such as `batch_size` and `patience`: integers of at least 1, or
+            None.
 
     Example:
         >>> check_options(steps=10, epochs=None, batch_size=64)
@@ -247,4 +256,4 @@ def check_options(
         if not fits:
             raise FlowjaxError(f"{name}: expected an integer of at least {least}, got {value}")
     if numbers.get("patience") is not None and validation is None:
-        raise FlowjaxError("patience: expected validation too, got None")
+        raise FlowjaxError("validation: expected a value if patience is given, got None")

@@ -1,7 +1,7 @@
-"""Passes over all examples of a source: moments, likelihood, and the parameters they determine.
+"""Passes over all examples of a source: moments, likelihood, and closed-form parameters.
 
 Each process reads its shard of the examples. The partial results are combined in the order of the
-processes, so that all processes have the same bits.
+processes, so that the results of all processes are bitwise equal.
 """
 
 from __future__ import annotations
@@ -22,13 +22,14 @@ from flowjax.types import Flow, Params, PRNGKey
 
 # Examples per block.
 ROWS = 8192
-# `flow.init` gets at most this many numbers: of a source resident on the devices, and of others.
+# Largest size (rows x columns) of the array that `flow.init` gets, for a resident source and for
+# any other source.
 INIT_NUMBERS = 1 << 26
 STREAMED_INIT_NUMBERS = 1 << 22
 
 
 def moments_of_rows(source: ArraySource, rows: int = ROWS) -> Moments:
-    """Returns the mean and covariance of all examples of a source, read in blocks of `rows`.
+    """Returns the moments of all examples of a source, read in blocks of `rows` examples.
 
     Example:
         >>> moments_of_rows(ArraySource(np.array([[1.0], [3.0]]))).mean.tolist()
@@ -38,7 +39,7 @@ def moments_of_rows(source: ArraySource, rows: int = ROWS) -> Moments:
 
 
 def moments_of_latents(flow: Flow, params: Params, source: ArraySource) -> Moments:
-    """Returns the mean and covariance of the latents of all examples of a source.
+    """Returns the moments of the latents of all examples of a source.
 
     Example:
         >>> from flowjax import flows
@@ -58,7 +59,7 @@ def mean_nll(mean_log_prob: Callable[..., Any], params: Params, source: ArraySou
     Args:
         mean_log_prob: `mean_log_prob(params, x, context) -> ()`, the mean over a batch `x`.
         params: parameters of the flow.
-        source: the examples.
+        source: source of the examples.
 
     Example:
         >>> from flowjax import flows
@@ -75,19 +76,19 @@ def mean_nll(mean_log_prob: Callable[..., Any], params: Params, source: ArraySou
 
 
 def init_params(flow: Flow, key: PRNGKey, source: ArraySource) -> Params:
-    """Returns the first parameters of a flow.
+    """Returns the initial parameters of a flow.
 
-    `flow.init` gets all examples if they are few, otherwise examples spread over the source. A
-    closed form that comes first (whitening, standardization) is computed from the moments of all
-    examples if the source is not resident on the devices.
+    `flow.init` gets all examples if they are few, otherwise equally spaced examples of the source.
+    If the source is not resident on the devices, a closed form that comes first (whitening,
+    standardization) is computed from the moments of all examples.
 
     Args:
         flow: any flow.
         key: JAX random key.
-        source: examples of the flow's dim.
+        source: source of the examples, with the dim of the flow.
 
     Raises:
-        FlowjaxError: an error of `flow.init`.
+        FlowjaxError: `flow.init` failed.
 
     Example:
         >>> from flowjax import flows
@@ -124,12 +125,15 @@ def trained_part(flow: Flow) -> Flow:
 
 
 def finish_params(flow: Flow, params: Params, source: ArraySource) -> Params:
-    """Returns the parameters of a flow, given the trained ones of `trained_part(flow)`.
+    """Returns the parameters of a flow, given the trained parameters of `trained_part(flow)`.
+
+    If the flow has a closed form that comes last, such as the whitening of the latents of `glow`,
+    the function computes the closed form in a pass over the source.
 
     Args:
-        flow: any flow; `glow` computes the whitening of its latents here.
-        params: trained parameters.
-        source: examples, for one pass if the flow has a closed form that comes last.
+        flow: any flow.
+        params: trained parameters of `trained_part(flow)`.
+        source: source of the examples.
 
     Example:
         >>> from flowjax import flows
@@ -148,13 +152,13 @@ def finish_params(flow: Flow, params: Params, source: ArraySource) -> Params:
 
 
 def _share(source: ArraySource) -> Iterator[dict[str, np.ndarray]]:
-    """Yields the shard of this process, block by block."""
+    """Yields the examples in the shard of this process, in blocks."""
     start, stop = bounds(source.size, processes.shard())
     for at in range(start, stop, ROWS):
         yield source.take(np.arange(at, min(at + ROWS, stop)))
 
 
 def _together(mine: Moments) -> Moments:
-    """Returns the moments of the shards of all processes."""
+    """Returns the moments of the whole source, given the moments of the shard of this process."""
     whole = reduce(merge, processes.gather_arrays(mine))
     return whole._replace(count=int(whole.count))

@@ -14,16 +14,16 @@ from flowjax.types import FlowjaxError
 
 
 def rows_of(data: Any, context: Any, dim: int, name: str = "data") -> ArraySource:
-    """Returns the source of some examples, after a check of their dimension.
+    """Returns the data as an `ArraySource` and checks its dimension.
 
     Args:
         data: array of shape (n, dim), a path, or an `ArraySource`, which has its own context.
         context: array of shape (n, c), or None.
-        dim: size of a data vector of the flow.
-        name: name of the argument in errors.
+        dim: dimension of the data vectors of the flow.
+        name: name of the argument in error messages.
 
     Raises:
-        FlowjaxError: a wrong shape, numbers that are not finite, or a context given twice.
+        FlowjaxError: The shape is wrong, a number is not finite, or the context is given twice.
 
     Example:
         >>> rows_of(np.zeros((3, 2)), None, 2).size
@@ -32,7 +32,8 @@ def rows_of(data: Any, context: Any, dim: int, name: str = "data") -> ArraySourc
     if isinstance(data, ArraySource):
         if context is not None:
             raise FlowjaxError(
-                f"context: expected None, because {name} is a source; give the source a context"
+                f"context: expected None because {name} is an ArraySource, got an array; pass the "
+                "context to the ArraySource"
             )
         source = data
     else:
@@ -49,16 +50,16 @@ def held_out(
     """Returns the training source, and the validation source or None.
 
     Args:
-        source: all examples.
-        validation: validation examples in any form that `rows_of` accepts; a fraction of `source`,
-            between 0 and 1, to hold out; or None.
+        source: source of all examples.
+        validation: validation examples in any form that `rows_of` accepts; the fraction of
+            `source`, between 0 and 1, to hold out; or None.
         context: context of the validation examples, shape (m, c), or None.
-        seed: seed of the choice of the held-out fraction.
+        seed: integer seed of the choice of the held-out fraction.
 
     Raises:
-        FlowjaxError: a fraction that leaves one of the two sources empty; validation examples of
-            another shape, or without a context although `source` has one; a context without
-            validation examples.
+        FlowjaxError: The fraction leaves one of the two sources empty, the validation examples
+            have another shape, only one of the two sources has a context, or a context is given
+            without an array of validation examples.
 
     Example:
         >>> rest, held = held_out(ArraySource(np.zeros((10, 2))), 0.2, None, seed=0)
@@ -68,21 +69,26 @@ def held_out(
     fraction = (
         not isinstance(validation, str | PathLike | ArraySource) and np.ndim(validation) == 0
     )
-    if fraction:  # or None
+    if fraction:  # a number or None
         if context is not None:
-            raise FlowjaxError("validation_context: expected an array in validation too")
+            raise FlowjaxError(
+                "validation_context: expected None, because validation is not an array, got an "
+                "array"
+            )
         if validation is None:
             return source, None
         return hold_out_fraction(source, float(validation), seed)
     held = rows_of(validation, context, source.dim, "validation")
     if has_context(held) != has_context(source):
-        expected = "one, as data has one" if has_context(source) else "none, as data has none"
-        raise FlowjaxError(f"validation_context: expected {expected}")
+        expected, got = ("a", "no") if has_context(source) else ("no", "a")
+        raise FlowjaxError(
+            f"validation_context: expected {expected} context like data, got {got} context"
+        )
     return source, held
 
 
 def _numbers(context: Any) -> np.ndarray:
-    """Returns a context as an array; bools (one-hot vectors) become floats."""
+    """Returns a context as an array; converts bools (one-hot vectors) to floats."""
     array = np.asarray(context)
     return array.astype(np.float32) if array.dtype == bool else array
 
@@ -100,12 +106,21 @@ def has_context(source: ArraySource) -> bool:
 def hold_out_fraction(
     source: ArraySource, fraction: float, seed: int
 ) -> tuple[ArraySource, ArraySource]:
-    """Returns the rest of a source and a random fraction of it.
+    """Splits a source at random into a training source and a held-out source.
 
-    Both are in memory if the source is; otherwise both read it through a shuffle of row numbers.
+    If `source` is resident, both parts are copies in memory. Otherwise, both parts read the rows
+    of `source` through a shuffle of the row indices.
+
+    Args:
+        source: source of all examples.
+        fraction: fraction of the examples to hold out, between 0 and 1.
+        seed: integer seed of the choice.
+
+    Returns:
+        `(training source, held-out source)`.
 
     Raises:
-        FlowjaxError: a fraction that leaves one of the two sources empty.
+        FlowjaxError: The fraction leaves one of the two sources empty.
 
     Example:
         >>> [part.size for part in hold_out_fraction(ArraySource(np.zeros((9, 2))), 1 / 3, seed=0)]
@@ -114,8 +129,8 @@ def hold_out_fraction(
     cut = round(fraction * source.size) if 0 < fraction < 1 else 0
     if not 0 < cut < source.size:
         raise FlowjaxError(
-            f"validation: expected a fraction of {source.size} examples between 0 and 1, got "
-            f"{fraction}"
+            f"validation: expected a fraction between 0 and 1 that splits {source.size} examples, "
+            f"got {fraction}"
         )
     if source.resident is None:
         return Part(source, cut, source.size, seed=seed), Part(source, 0, cut, seed=seed)

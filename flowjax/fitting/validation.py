@@ -1,4 +1,4 @@
-"""Metrics of a fit, and its best validation so far."""
+"""Metrics and best validation of a fit."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ class Best(NamedTuple):
     """Best validation so far, as NumPy arrays for a checkpoint.
 
     Attributes:
-        params: parameters with the lowest validation NLL; before a validation, the first ones.
-        nll: their negative log-likelihood in nats per example, float64; infinite before the first
+        params: parameters with the lowest validation NLL; the initial parameters before the first
             validation.
-        waited: number of validations since then.
+        nll: lowest validation NLL, in nats per example, float64; infinite before the first
+            validation.
+        waited: number of validations after the best validation.
     """
 
     params: Params
@@ -33,7 +34,7 @@ class Best(NamedTuple):
 
 
 class Validated(NamedTuple):
-    """Content of a checkpoint of a fit with validation: the training state and the best."""
+    """Checkpoint of a fit with validation: the fields of the training state and `best`."""
 
     step: Any
     params: Params
@@ -65,7 +66,7 @@ def judge(best: Best, nll: float, params: Params) -> Best:
 
 
 class Record:
-    """Metrics of a fit and, if it has validation examples, its best parameters and patience."""
+    """Metrics of a fit and, if there are validation examples, its best validation."""
 
     def __init__(
         self,
@@ -79,7 +80,18 @@ class Record:
         patience: int | None,
         on_step: Callable[[dict[str, float]], bool | None] | None,
     ) -> None:
-        """Takes the first parameters, and arguments of `fit`; `every` needs `held`."""
+        """Creates the record of a new fit.
+
+        Args:
+            flow: flow to train.
+            params: initial parameters.
+            steps: number of steps.
+            batch_size: number of examples per step.
+            held: validation source, or None.
+            every: number of steps between validations; ignored if `held` is None.
+            patience: see `fit`.
+            on_step: see `fit`.
+        """
         self.metrics: list[dict[str, float]] = []
         self.every = every if held is not None else None
         self.best: Any = no_best(params) if held is not None else None
@@ -96,11 +108,11 @@ class Record:
         return patience is not None and best is not None and int(best.waited) >= patience
 
     def chosen(self, last: Params) -> Params:
-        """Returns the parameters of the best validation, or `last` without a validation."""
+        """Returns the parameters of the best validation, or `last` if there was no validation."""
         return last if self.best is None or math.isinf(self.best.nll) else self.best.params
 
     def saved(self, state: TrainState) -> TrainState | Validated:
-        """Returns the content of a checkpoint of this state."""
+        """Returns the content of a checkpoint for a training state."""
         return state if self.best is None else Validated(*state, self.best)
 
     def restored(self, saved: Any) -> TrainState:
@@ -111,7 +123,10 @@ class Record:
         return TrainState(saved.step, saved.params, saved.opt_state)
 
     def on_chunk(self, chunk: Chunk, state: TrainState) -> bool:
-        """Adds metrics at fixed steps, independent of the lengths of the dispatches."""
+        """Adds metrics and validates after a dispatch; returns True if the run must end.
+
+        The steps with metrics do not depend on the lengths of the dispatches.
+        """
         speed = (chunk.stop - chunk.start) * self._batch_size / chunk.seconds
         enough = False
         for i, step in enumerate(range(chunk.start + 1, chunk.stop + 1)):

@@ -1,4 +1,4 @@
-"""Flows: recipes that return a `Flow` (`flowjax.types`), and `make`, which finds one by name."""
+"""Flows: recipes that return a `Flow` (`flowjax.types`), and `make`, which calls one by name."""
 
 from flowjax.flows.base import conditional_normal, normal, student_t
 from flowjax.flows.build import bits_per_dim, build

@@ -47,7 +47,7 @@ def normal() -> Base:
 def student_t(df: float = 5.0) -> Base:
     """Returns the base density of independent Student-t coordinates.
 
-    Its tails are heavier than those of the normal, so outliers have less influence on a fit.
+    The tails are heavier than the tails of a normal, so outliers have less influence on a fit.
 
     Args:
         df: degrees of freedom, > 0; not trained.
@@ -56,7 +56,7 @@ def student_t(df: float = 5.0) -> Base:
         The base density.
 
     Raises:
-        FlowjaxError: Df is not positive.
+        FlowjaxError: `df` is not positive.
 
     References:
         "Tails of Lipschitz triangular flows", https://arxiv.org/abs/1907.04481.
@@ -86,10 +86,10 @@ def student_t(df: float = 5.0) -> Base:
 
 
 def conditional_normal(conditioner: Conditioner | None = None) -> Base:
-    """Returns the base N(mean, exp(log_scale)^2) per coordinate; a net maps the context to both.
+    """Returns the base N(mean, exp(log_scale)^2) per coordinate, conditioned on the context.
 
-    The last layer of the net is initialised with zeros, which gives the standard normal. log_scale
-    is bounded to (-2, 2).
+    A net maps the context to mean and log_scale. The last layer of the net is initialised with
+    zeros, so that the base starts as the standard normal. log_scale is bounded to (-2, 2).
 
     Args:
         conditioner: factory `out_features -> flax.linen.Module`; None means `mlp()`.
@@ -98,7 +98,8 @@ def conditional_normal(conditioner: Conditioner | None = None) -> Base:
         The base density.
 
     Raises:
-        FlowjaxError: Its functions get no context, or a context of another width.
+        FlowjaxError: Raised by the functions of the base if the context is missing or has another
+            width than at `init`.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -151,10 +152,10 @@ BASES: dict[str, Callable[[], Base]] = {
 
 
 def base_from(base: str | Base) -> Base:
-    """Returns the base of a name, or `base` if it is a `Base`.
+    """Returns the base density with a given name, or `base` if it is a `Base`.
 
     Raises:
-        FlowjaxError: Unknown name; the text lists the known names.
+        FlowjaxError: The name is unknown; the message lists the known names.
 
     Example:
         >>> base_from("student_t").line

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from flowjax.types import Array, Params
 
-# Numbers in a block: 2 MiB of float32. Gain at the default sizes: "Blocks" in benchmarks/flows.md.
+# Size (rows x columns) of a block, 2 MiB of float32; see "Blocks" in benchmarks/flows.md.
 BLOCK = 1 << 19
 
 
@@ -20,16 +20,16 @@ def in_blocks(
     x: Array,
     context: Array | None,
 ) -> tuple[Array, Array]:
-    """Returns `f(params, x, context)`, evaluated block by block where that is faster.
+    """Returns `f(params, x, context)`, evaluated block by block if that is faster.
 
-    That is on a CPU, inside of jit, if `x` has two blocks or more. Outside of jit, each call would
-    compile the loop again.
+    Blocks are used on a CPU, inside of jit, if `x` has at least two blocks. Outside of jit, each
+    call would compile the loop again.
 
     Args:
         f: function `(params, x, context) -> (z, log_det)` that maps each example independently.
         params: parameters of `f`.
         x: examples, shape (n, dim); other shapes are evaluated at once.
-        context: shape (n, width) or (width,), or None.
+        context: conditioning vectors, shape (n, width) or (width,), or None.
 
     Example:
         >>> double = lambda params, x, context: (params * x, jnp.zeros(len(x)))

@@ -30,20 +30,21 @@ def build(
 ) -> Flow:
     """Returns the flow of a bijector and a base density.
 
-    Its params are `{"bijector": ..., "base": ...}`, and
+    The params of the flow are `{"bijector": ..., "base": ...}`, and
     `log_prob(x) = base.log_prob(z) + log_det` in nats, with `z, log_det` from `forward`.
 
     Args:
         bijector: any bijector, data -> latent.
-        dim: size of a data vector.
+        dim: dimension of the data vectors.
         base: "normal", "student_t", "conditional", or a `Base`.
         name: name of the flow in summaries.
-        latent_dim: size of a latent vector if the bijector drops coordinates; None means `dim`.
-        noise: `noise(bijector_params, key, x) -> x` adds the dropped coordinates to samples.
+        latent_dim: dimension of the latents if the bijector drops coordinates; None means `dim`.
+        noise: function `noise(bijector_params, key, x) -> x` that adds noise in the dropped
+            coordinates to samples.
 
     Returns:
-        A `Flow`. Its functions raise FlowjaxError if x has a wrong shape. Outside of jit, `init`
-        raises FlowjaxError with the row and column if x has NaN or infinity.
+        A `Flow`. The functions of the flow raise FlowjaxError if x has a wrong shape. Outside of
+        jit, `init` raises FlowjaxError if x has NaN or infinity.
 
     Raises:
         FlowjaxError: `dim` is not a positive integer, or the name of the base is unknown.
@@ -144,37 +145,43 @@ def check_count(n: Any) -> Any:
 
 
 def first_context(context: Any, x: Array) -> Array:
-    """Returns the context of a first batch, shape (n, width) and finite, or raises FlowjaxError.
+    """Returns the context of a first batch as an array, or raises FlowjaxError.
 
-    `init` refuses shape (width,), because it could also be one label per example.
+    The context must be finite and have the shape (n, width). `init` does not accept the shape
+    (width,), because such an array could also contain one label per example.
     """
     context = jnp.asarray(context)
     if context.ndim != 2 or len(context) != len(x):
         raise FlowjaxError(
-            f"context: expected ({len(x)}, width), one vector per example (labels as "
+            f"context: expected shape ({len(x)}, width), one vector per example (labels as "
             f"one-hot vectors), got {context.shape}"
         )
     return check_batch("context", context)
 
 
 def check_context(context: Any, x: Any) -> Array | None:
-    """Returns the context: None, shape (width,) or one vector per example; else FlowjaxError."""
+    """Returns the context as an array or None, or raises FlowjaxError.
+
+    The context must have the shape (width,) or contain one vector per example of `x`.
+    """
     if context is None:
         return None
     context = jnp.asarray(context)
     leading = x.shape[:-1]
     if context.ndim < 1 or context.shape[:-1] not in ((), leading):
         rows = "".join(f"{size}, " for size in leading)
-        raise FlowjaxError(f"context: expected ({rows}width) or (width,), got {context.shape}")
+        raise FlowjaxError(
+            f"context: expected shape ({rows}width) or (width,), got {context.shape}"
+        )
     return context
 
 
 def check_result(z: Array, log_det: Array, x: Array, latent: int) -> None:
-    """Raises FlowjaxError if the results of a (hand-written) bijector have wrong shapes."""
+    """Raises FlowjaxError if the results of a hand-written bijector have wrong shapes."""
     latents, per_row = jnp.shape(z), jnp.shape(log_det)
     if latents != (*x.shape[:-1], latent):
         raise FlowjaxError(
-            f"bijector: expected latents {(*x.shape[:-1], latent)}, got {latents}; set "
+            f"bijector: expected latents of shape {(*x.shape[:-1], latent)}, got {latents}; set "
             "`latent_dim` if the bijector drops coordinates"
         )
     if per_row != x.shape[:-1]:
@@ -184,14 +191,14 @@ def check_result(z: Array, log_det: Array, x: Array, latent: int) -> None:
 def bits_per_dim(nll: Array | float, dim: int) -> Array | float:
     """Returns a negative log-likelihood in nats as bits per dimension, `nll / (dim ln 2)`.
 
-    It can be negative, because a density of continuous variables can exceed 1.
+    The result can be negative, because a density of continuous variables can exceed 1.
 
     Args:
         nll: negative log-likelihood in nats, any shape.
-        dim: size of a data vector.
+        dim: dimension of the data vectors.
 
     Returns:
-        The same shape, in bits per dimension.
+        Bits per dimension, with the shape of `nll`.
 
     Example:
         >>> round(bits_per_dim(math.log(2) * 6, dim=3), 6)

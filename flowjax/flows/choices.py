@@ -1,4 +1,4 @@
-"""Named choices of the recipes: kinds of coupling, and of mixing between couplings."""
+"""Named options of the recipes: kinds of couplings, and of mixing between couplings."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ COUPLINGS: dict[str, Callable[..., Bijector]] = {
 
 
 def mixing(kind: str, seed: int) -> list[Bijector]:
-    """Returns the bijectors that mix the coordinates between two couplings: none or one.
+    """Returns a list with the bijector that mixes the coordinates, or an empty list for "none".
 
     Args:
-        kind: "random", a fixed permutation; "reverse"; "lu", a learned linear map; or "none".
-        seed: seed of the permutation or of the first linear map.
+        kind: "random", a fixed permutation; "reverse"; "lu", a learned linear layer; or "none".
+        seed: integer seed of the permutation or of the initial linear layer.
 
     Raises:
-        FlowjaxError: Unknown kind.
+        FlowjaxError: The kind is unknown.
 
     Example:
         >>> [part.layers for part in mixing("random", seed=2)], mixing("none", seed=2)
@@ -53,7 +53,10 @@ def mixing(kind: str, seed: int) -> list[Bijector]:
 
 
 def coupling_named(kind: str) -> Callable[..., Bijector]:
-    """Returns the coupling function of a name, or raises FlowjaxError.
+    """Returns the coupling function with a given name.
+
+    Raises:
+        FlowjaxError: The name is unknown.
 
     Example:
         >>> coupling_named("affine").__name__

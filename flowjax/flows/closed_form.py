@@ -1,4 +1,4 @@
-"""Closed-form recipes: whitening, standardization, identity; and Glow after a whitening."""
+"""Closed-form recipes (whitening, standardization, identity), and Glow after a whitening."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ from flowjax.types import FROZEN, Array, Base, Bijector, ClosedForm, Flow, Param
 
 
 def _noise_of_dropped(part: Callable[[Params], Params]) -> Noise:
-    """Returns the function that adds the coordinates dropped by a whitening to samples.
+    """Returns a function that adds noise in the components dropped by a whitening to samples.
 
-    `part` takes the params of the whitening from those of the bijector.
+    Args:
+        part: function from the params of the bijector to the params of the whitening.
     """
 
     def noise(params: Params, key: PRNGKey, x: Array) -> Array:
@@ -42,15 +43,24 @@ def _closed_form(
     *,
     possible: bool = True,
 ) -> ClosedForm | None:
-    """Returns the closed form of a part that comes first; None if `moments` already fix it.
+    """Returns the `ClosedForm` of the first bijector of a flow.
 
-    `put(bijector_params, part)` replaces the params of the part.
+    Args:
+        dim: dimension of the data vectors.
+        moments: moments that determine the bijector already, or None.
+        from_moments: function from moments to the bijector.
+        put: function `(bijector_params, part_params) -> bijector_params` that replaces the params
+            of the first bijector.
+        possible: False if the bijector cannot be computed from moments.
+
+    Returns:
+        The closed form, or None if `moments` is given or `possible` is False.
     """
     if moments is not None or not possible:
         return None
 
     def set_part(params: Params, found: Moments) -> Params:
-        x = jnp.zeros((1, dim), jnp.float32)  # only its shape and type matter
+        x = jnp.zeros((1, dim), jnp.float32)  # only the shape and the dtype matter
         part = from_moments(found).init(jax.random.key(0), x)
         return {**params, "bijector": put(params["bijector"], part)}
 
@@ -70,24 +80,24 @@ def whitening(
 ) -> Flow:
     """Returns PCA whitening as a flow: the maximum-likelihood Gaussian, in closed form at `init`.
 
-    With `components` < dim it is probabilistic PCA: `forward` returns (n, components), `log_prob`
-    is exact, and samples include noise in the dropped components.
+    With `components` < dim, the flow is probabilistic PCA: `forward` returns shape (n,
+    components), `log_prob` is exact, and samples include noise in the dropped components.
 
     Args:
-        dim: size of a data vector.
+        dim: dimension of the data vectors.
         components: number of leading components to keep; None keeps all.
         beta: exponent of the eigenvalues: 1 whitens, 0 only rotates.
         shrinkage: weight of the spherical covariance: a number in [0, 1], "auto" or
-            "ledoit_wolf". Use one of the names if there are fewer examples than dimensions.
-        eigenvalue_floor: smallest eigenvalue, relative to the largest.
-        moments: moments of the data, used instead of those of the batch given to `init`.
+            "ledoit_wolf". Use "auto" or "ledoit_wolf" for fewer examples than dimensions.
+        eigenvalue_floor: smallest eigenvalue, relative to the largest eigenvalue.
+        moments: moments of the data; None means the moments of the batch given to `init`.
         base: "normal", "student_t" or a `Base`.
 
     Returns:
         A `Flow` whose parameters are all frozen. See `bijectors.whitening` for the details.
 
     Raises:
-        FlowjaxError: An option out of range.
+        FlowjaxError: An option is out of range.
 
     References:
         BERT-whitening, https://arxiv.org/abs/2103.15316.
@@ -114,7 +124,7 @@ def whitening(
     flow = build(
         part(moments), dim, base=base, name="whitening", latent_dim=components, noise=noise
     )
-    possible = shrinkage != "ledoit_wolf"  # which needs the examples, not only their moments
+    possible = shrinkage != "ledoit_wolf"  # Ledoit-Wolf needs the examples, not only their moments
     return flow._replace(closed_form=_closed_form(dim, moments, part, possible=possible))
 
 
@@ -122,11 +132,11 @@ def whitening(
 def standardize(
     dim: int, *, moments: Moments | None = None, base: BaseName | Base = "normal"
 ) -> Flow:
-    """Returns (x - mean) / standard deviation per coordinate, in closed form at `init`.
+    """Returns the flow (x - mean) / standard deviation per coordinate, in closed form at `init`.
 
     Args:
-        dim: size of a data vector.
-        moments: moments of the data, used instead of those of the batch given to `init`.
+        dim: dimension of the data vectors.
+        moments: moments of the data; None means the moments of the batch given to `init`.
         base: "normal", "student_t" or a `Base`.
 
     Returns:
@@ -156,25 +166,25 @@ def whitening_glow(
     moments: Moments | None = None,
     **glow_options: Any,
 ) -> Flow:
-    """Returns a whitening followed by Glow, which starts with the density of the whitening.
+    """Returns a whitening followed by Glow; the initial density is the density of the whitening.
 
-    Actnorms and couplings of this Glow start as the identity. Its permutations (or the rotations
-    of `permutation="lu"`) do not change the density of a normal base. So at init the
-    log-likelihood of each example is that of the whitening.
+    The actnorms and couplings of this Glow start as the identity. The permutations (or the
+    rotations of `permutation="lu"`) do not change the density of a normal base. Hence the initial
+    log-likelihood of each example equals the log-likelihood under the whitening.
 
     Args:
-        dim: size of a data vector.
+        dim: dimension of the data vectors.
         components: number of leading components to keep; None keeps all.
         shrinkage: weight of the spherical covariance, see `whitening`.
-        eigenvalue_floor: smallest eigenvalue, relative to the largest.
-        moments: moments of the data, used instead of those of the batch given to `init`.
+        eigenvalue_floor: smallest eigenvalue, relative to the largest eigenvalue.
+        moments: moments of the data; None means the moments of the batch given to `init`.
         **glow_options: keyword arguments of `glow` except `init` and `whiten_latents`.
 
     Returns:
         A `Flow`; the parameters of the whitening are frozen.
 
     Raises:
-        FlowjaxError: An option out of range.
+        FlowjaxError: An option is out of range.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -216,10 +226,10 @@ def whitening_glow(
 
 @recipe
 def identity(dim: int, *, base: BaseName | Base = "normal") -> Flow:
-    """Returns the flow that does not change its input: plain pooled embeddings.
+    """Returns the identity flow, which keeps the plain pooled embeddings.
 
     Args:
-        dim: size of a data vector.
+        dim: dimension of the data vectors.
         base: "normal", "student_t" or a `Base`.
 
     Returns:

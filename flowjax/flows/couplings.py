@@ -29,25 +29,26 @@ def realnvp(
     """Returns RealNVP for vectors: affine couplings that transform the two halves alternately.
 
     Args:
-        dim: size of a data vector, at least 2.
+        dim: dimension of the data vectors, at least 2.
         depth: number of couplings, an even number.
         width: width of the hidden layers of the conditioners.
         hidden_layers: number of hidden layers of the conditioners.
         coupling: "affine", "additive" or "spline".
-        normalize: True puts an actnorm before each pair, where the original has batch norm.
+        normalize: True puts an actnorm before each pair of couplings; the original RealNVP uses
+            batch norm.
         permutation: "none", "random", "reverse" or "lu", after each pair; see `glow`.
         mask: "half" or "checkerboard", the coordinates that a coupling transforms.
-        conditioner: factory of conditioner nets, instead of `mlp(width, hidden_layers)`.
+        conditioner: factory of conditioner nets; None means `mlp(width, hidden_layers)`.
         base: "normal", "student_t", "conditional" or a `Base`.
-        seed: seed of the permutations.
-        unroll: pairs per iteration of `lax.scan`, see `bijectors.repeat`.
+        seed: integer seed of the permutations.
+        unroll: number of pairs per iteration of `lax.scan`, see `bijectors.repeat`.
         checkpoint: True recomputes activations in the backward pass, see `bijectors.repeat`.
 
     Returns:
         A `Flow`. A context (n, width), given to `init`, conditions every coupling.
 
     Raises:
-        FlowjaxError: An option out of range, or an odd depth.
+        FlowjaxError: An option is out of range, or the depth is odd.
 
     References:
         RealNVP, https://arxiv.org/abs/1605.08803.
@@ -87,25 +88,26 @@ def neural_spline(
     """Returns a neural spline flow: depth x [actnorm, LU linear, rational-quadratic coupling].
 
     Args:
-        dim: size of a data vector, at least 2.
+        dim: dimension of the data vectors, at least 2.
         depth: number of steps.
         width: width of the hidden layers of the conditioners.
         hidden_layers: number of hidden layers of the conditioners.
-        bins: bins of each spline.
-        bound: splines transform the interval [-bound, bound] and are the identity outside.
+        bins: number of bins of each spline.
+        bound: half width of the interval [-bound, bound] that the splines transform; outside of
+            the interval, they are the identity.
         permutation: "lu", "random", "reverse" or "none", before each coupling; see `glow`.
         mask: "half" or "checkerboard", the coordinates that a coupling transforms.
-        conditioner: factory of conditioner nets, instead of `mlp(width, hidden_layers)`.
+        conditioner: factory of conditioner nets; None means `mlp(width, hidden_layers)`.
         base: "normal", "student_t", "conditional" or a `Base`.
-        seed: seed of the permutations and of the initial rotations of the LU layers.
-        unroll: steps per iteration of `lax.scan`, see `bijectors.repeat`.
+        seed: integer seed of the permutations and of the initial rotations of the LU layers.
+        unroll: number of steps per iteration of `lax.scan`, see `bijectors.repeat`.
         checkpoint: True recomputes activations in the backward pass, see `bijectors.repeat`.
 
     Returns:
         A `Flow`. A context (n, width), given to `init`, conditions every coupling.
 
     Raises:
-        FlowjaxError: An option out of range.
+        FlowjaxError: An option is out of range.
 
     References:
         Neural Spline Flows, https://arxiv.org/abs/1906.04032.

@@ -1,4 +1,4 @@
-"""Recipes of the Glow family: the flow of the BERT-flow paper, and that of its released code."""
+"""Recipes of the Glow family: the flow of the BERT-flow paper and the flow of its code."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _multiscale(
     conditional: bool = False,
     conditioner: Conditioner | None = None,
 ) -> Bijector:
-    """Returns level(0), split, level(1), split, ..., level(levels - 1)."""
+    """Returns the chain level(0), split, level(1), split, ..., level(levels - 1)."""
     most = _most_levels(dim)
     if not isinstance(levels, int) or not 1 <= levels <= most:
         fits = f"1 to {most}" if most > 1 else "1" if most else "dim >= 2"
@@ -45,7 +45,7 @@ def _multiscale(
 
 
 def _most_levels(dim: int) -> int:
-    """Returns the largest number of levels for this dim."""
+    """Returns the largest possible number of levels for a dimension."""
     levels, size = 0, dim
     while size >= 2:  # the next level gets the larger half: 3 -> 2 -> 1
         levels, size = levels + 1, size - size // 2
@@ -74,38 +74,38 @@ def glow(
 ) -> Flow:
     """Returns Glow for vectors: levels of depth x [actnorm, permutation, coupling].
 
-    After each level but the last, `split` factors out half of the dimensions. The defaults are
-    those of the BERT-flow paper (additive couplings, fixed random permutations, 2 levels of depth
-    3, width 32), and `whiten_latents`, which is not in the paper. At init, the flow standardizes
-    and permutes the first batch.
+    After each level but the last, `split` factors out half of the dimensions. The defaults are the
+    values of the BERT-flow paper (additive couplings, fixed random permutations, 2 levels of depth
+    3, width 32), except for `whiten_latents`, which is not in the paper. The initial flow
+    standardizes and permutes the first batch.
 
     Args:
-        dim: size of a data vector.
+        dim: dimension of the data vectors.
         levels: number of levels; None means 2, or 1 if `dim` is too small for 2.
-        depth: steps per level.
+        depth: number of steps per level.
         width: width of the hidden layers of the conditioners.
         hidden_layers: number of hidden layers of the conditioners.
         coupling: "additive", "affine" or "spline".
-        permutation: "random" (fixed by `seed`; the same in each step of a level), "reverse",
-            "lu" (learned linear map, the 1x1 convolution of Glow) or "none".
+        permutation: "random" (fixed by `seed`, equal in all steps of a level), "reverse", "lu" (a
+            learned linear layer, the 1x1 convolution of Glow) or "none".
         mask: "half" or "checkerboard", the coordinates that a coupling transforms.
         conditional_split: True gives factored-out dimensions a learned prior that depends on the
             remaining dimensions, see `bijectors.split`.
-        conditioner: factory of conditioner nets, instead of `mlp(width, hidden_layers)`.
+        conditioner: factory of conditioner nets; None means `mlp(width, hidden_layers)`.
         base: "normal", "student_t", "conditional" or a `Base`.
         init: initialisation of the actnorms: "data" standardizes the first batch, "identity"
             starts with scale 1 and shift 0.
         whiten_latents: True makes `fit` whiten the latents in closed form after the training.
-            False is the flow of the paper. A base other than the normal has no such step.
-        seed: seed of the permutations.
-        unroll: steps per iteration of `lax.scan`, see `bijectors.repeat`.
+            False is the flow of the paper. The option is ignored if the base is not the normal.
+        seed: integer seed of the permutations.
+        unroll: number of steps per iteration of `lax.scan`, see `bijectors.repeat`.
         checkpoint: True recomputes activations in the backward pass, see `bijectors.repeat`.
 
     Returns:
         A `Flow`. A context (n, width), given to `init`, conditions every coupling.
 
     Raises:
-        FlowjaxError: An option out of range, or more levels than `dim` allows.
+        FlowjaxError: An option is out of range, or `levels` is too large for `dim`.
 
     References:
         Glow, https://arxiv.org/abs/1807.03039; BERT-flow, https://arxiv.org/abs/2011.05864.
@@ -144,26 +144,29 @@ def glow_as_released(
     """Returns the flow of BERT-flow's released code, which differs from the flow of its paper.
 
     Each level has depth x [actnorm, reversal, additive coupling]. The hidden layers of the
-    conditioners have actnorms too, log-scales are stored divided by 3, and kernels are initialised
-    with N(0, 0.05). Actnorms are initialised Glorot-uniform, because the released code never runs
-    its data-dependent initialisation; the port of UKPLab runs it (`data_dependent_init=True`).
-    log_det is the same for all examples. Train this flow with `flowjax.training.adam_uncorrected`:
-    its `gradient_scale` converts the loss of `fit`, nats per example, to the loss of the released
-    code, bits per dimension summed over the two sentences of a pair.
+    conditioners also have actnorms, log-scales are stored divided by 3, and kernels are
+    initialised with N(0, 0.05). Actnorms are initialised Glorot-uniform, because the released code
+    never runs its data-dependent initialisation; the port of UKPLab runs it
+    (`data_dependent_init=True`). log_det is the same for all examples.
+
+    Train this flow with `flowjax.training.adam_uncorrected`. The argument `gradient_scale` of this
+    optimizer converts the loss of `fit` (nats per example) to the loss of the released code (bits
+    per dimension, summed over the two sentences of a pair).
 
     Args:
-        dim: size of a data vector.
+        dim: dimension of the data vectors.
         levels: number of levels; 3 in the default config of the code, 2 in the paper.
-        depth: steps per level.
+        depth: number of steps per level.
         width: width of the two hidden layers of the conditioners.
         data_dependent_init: True initialises all actnorms from the first batch.
-        unroll: steps per iteration of `lax.scan`, see `bijectors.repeat`.
+        unroll: number of steps per iteration of `lax.scan`, see `bijectors.repeat`.
 
     Returns:
-        A `Flow` with a standard normal base; its latents are (eps level 1, eps level 2, top).
+        A `Flow` with a standard normal base. Its latents are the factored-out dimensions of each
+        level in order, followed by the output of the last level.
 
     Raises:
-        FlowjaxError: More levels than `dim` allows.
+        FlowjaxError: `levels` is too large for `dim`.
 
     References:
         BERT-flow, https://arxiv.org/abs/2011.05864, and its released code.

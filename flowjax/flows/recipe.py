@@ -1,4 +1,4 @@
-"""Registry of the recipes: each flow remembers the name and options that built it."""
+"""Registry of the recipes; each flow stores the name and the options of its recipe."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RECIPES: dict[str, Callable[..., Flow]] = {}
 def recipe(function: Callable[P, Flow]) -> Callable[P, Flow]:
     """Registers a function `(dim, **options) -> Flow` under its name in `RECIPES`.
 
-    The flows that the decorated function returns have `flow.recipe`, with all of their options.
+    The decorated function sets `flow.recipe` to its name and options, including the defaults.
 
     Example:
         >>> from flowjax import flows
@@ -42,7 +42,7 @@ def options_of(name: str) -> dict[str, inspect.Parameter]:
     """Returns the keyword arguments of a recipe.
 
     Raises:
-        FlowjaxError: Unknown name; the text lists the known names.
+        FlowjaxError: The name is unknown; the message lists the known names.
 
     Example:
         >>> from flowjax import flows
@@ -64,16 +64,16 @@ def make(name: str, dim: int, **options: Any) -> Flow:
     """Returns the flow of a recipe, given its name and options, for example from a config file.
 
     Args:
-        name: a key of `RECIPES`.
-        dim: size of a data vector.
-        **options: keyword arguments of that recipe.
+        name: key of `RECIPES`.
+        dim: dimension of the data vectors.
+        **options: keyword arguments of the recipe.
 
     Returns:
         A `Flow`.
 
     Raises:
-        FlowjaxError: Unknown name or option (the text lists the known ones), or an option out of
-            range.
+        FlowjaxError: The name or an option is unknown (the message lists the known names), or an
+            option is out of range.
 
     Example:
         >>> from flowjax import flows
@@ -82,10 +82,10 @@ def make(name: str, dim: int, **options: Any) -> Flow:
         >>> make("standardize", 8, levles=1)
         Traceback (most recent call last):
             ...
-        flowjax.errors.FlowjaxError: standardize: no option 'levles'; it has moments, base
+        flowjax.errors.FlowjaxError: standardize: expected one of moments, base, got 'levles'
     """
     known = options_of(name)
     for option in options:
         if option not in known:
-            raise FlowjaxError(f"{name}: no option {option!r}; it has {', '.join(known)}")
+            raise FlowjaxError(f"{name}: expected one of {', '.join(known)}, got {option!r}")
     return RECIPES[name](dim, **options)

@@ -16,16 +16,16 @@ from flowjax.types import Array, Bijector, ClosedForm, Flow, Params, PRNGKey
 def with_white_latents(flow: Flow) -> Flow:
     """Returns the flow followed by a frozen whitening, which `fit` computes after the training.
 
-    Before that, the whitening is the identity. Additive couplings and permutations leave the
-    latents correlated, and cosine similarity suffers from correlated latents. Under a standard
-    normal base, whitening is the most likely affine map of the latents.
+    Before the end of `fit`, the whitening is the identity. Additive couplings and permutations
+    leave the latents correlated, which degrades cosine similarity. Under a standard normal base,
+    whitening is the affine map of the latents with maximum likelihood.
 
     Args:
         flow: flow with a bijector and a standard normal base.
 
     Returns:
         A `Flow` whose params are `{"bijector": (bijector params, whitening), "base": ...}`. A
-        hand-written loop trains `closed_form.inner` and then calls `closed_form.set`.
+        hand-written training loop must train `closed_form.inner` and then call `closed_form.set`.
 
     Example:
         >>> import jax
@@ -44,7 +44,7 @@ def with_white_latents(flow: Flow) -> Flow:
         return freeze({"mean": jnp.zeros(latent_dim), "log_det": 0.0, **matrices}, x.dtype)
 
     def set_part(params: Params, moments: Moments) -> Params:
-        # OAS shrinkage changes the result only where examples are few
+        # OAS shrinkage changes the result noticeably only if there are few examples.
         found = whitening_from_moments(moments, shrinkage="auto")
         return {"base": params["base"], "bijector": (params["bijector"], found)}
 

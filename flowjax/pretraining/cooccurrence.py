@@ -10,7 +10,9 @@ import numpy as np
 
 
 def cooccurrence(rows: np.ndarray, vocab_size: int, *, window: int = 5) -> np.ndarray:
-    """Counts pairs of tokens at most `window` positions apart in a row, weighted 1 / distance.
+    """Returns the co-occurrence counts of tokens at most `window` positions apart in a row.
+
+    Each pair of tokens has the weight 1 / distance.
 
     Args:
         rows: token ids, shape `(n, length)`.
@@ -45,13 +47,13 @@ def ppmi_embeddings(
     smoothing: float = 0.75,
     seed: int = 0,
 ) -> np.ndarray:
-    """Factorises the PPMI matrix of co-occurrence counts into `dim` columns.
+    """Returns word embeddings from a factorisation of the PPMI matrix of co-occurrence counts.
 
     Args:
         counts: symmetric co-occurrence counts, shape `(vocab, vocab)`.
         dim: number of columns of the result.
         std: standard deviation of the entries of the result.
-        special: number of leading ids that are special tokens; their rows are noise.
+        special: number of leading ids that are special tokens; their embeddings are noise.
         smoothing: exponent of the context frequencies (0.75 as in word2vec).
         seed: integer seed of the random projection and of the noise.
 
@@ -82,7 +84,7 @@ def ppmi_embeddings(
     table = (basis @ left)[:, :dim] * np.sqrt(values[:dim])
     table -= table.mean(0)
     norms = np.linalg.norm(table, axis=1, keepdims=True)
-    # Equal norms: frequent words would otherwise dominate the tied output layer.
+    # Without equal norms, frequent words would dominate the tied output layer.
     table = table / np.maximum(norms, 1e-6) * std * np.sqrt(dim)
     empty = (frequency == 0) | (np.arange(len(frequency)) < special)
     table[empty] = rng.normal(0, std, (int(empty.sum()), dim))

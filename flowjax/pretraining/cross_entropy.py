@@ -19,13 +19,13 @@ def cross_entropy(x: Array, table: Array, bias: Array, targets: Array) -> tuple[
 
     Args:
         x: hidden states, shape `(batch, m, width)`. Their dtype is the dtype of the matrix
-            products; everything else is float32.
+            products; all other computations are float32.
         table: output embeddings, shape `(vocab, width)`, float32.
         bias: output bias, shape `(vocab,)`, float32.
         targets: token ids, shape `(batch, m)`, integers.
 
     Returns:
-        `(nll, right)`, each of shape `(batch, m)`: the negative log-likelihood in nats, and True
+        `(nll, right)`, shape `(batch, m)` each: the negative log-likelihood in nats, and True
         where the target has the largest logit.
 
     Example:

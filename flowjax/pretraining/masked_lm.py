@@ -67,8 +67,9 @@ class MaskedLM(nn.Module):
 class Masking(NamedTuple):
     """Masking rule of BERT.
 
-    A fraction `rate` of the tokens of a row is chosen. Of these, 80 % become `mask_id`, 10 % a
-    random token, and 10 % stay. Ids below `special` are never chosen and never drawn.
+    A fraction `rate` of the tokens of a row is chosen. Of these tokens, 80 % become `mask_id`,
+    10 % become a random token, and 10 % stay unchanged. Ids below `special` are never chosen and
+    never drawn.
     """
 
     rate: float
@@ -85,14 +86,15 @@ def mask_tokens(key: Array, ids: Array, masking: Masking) -> tuple[Array, Array,
     """Masks one row.
 
     Args:
-        key: JAX key of this row; the mask depends on nothing else, so it is the same on any number
-            of devices.
+        key: JAX key of this row. Only the key and the row determine the mask, so the mask is the
+            same on any number of devices.
         ids: token ids, shape `(length,)`.
         masking: masking rule.
 
     Returns:
-        `(input ids (length,), positions (m,), targets (m,), weights (m,))`. A weight is 0 if the
-        row has fewer ordinary tokens than masked positions, else 1.
+        `(input ids (length,), positions (m,), targets (m,), weights (m,))`. The weight is 1 at a
+        masked ordinary token, and 0 at a special token, which occurs among the positions only if
+        the row has fewer than m ordinary tokens.
     """
     choose, kind, draw = jax.random.split(key, 3)
     ordinary = ids >= masking.special
@@ -116,7 +118,7 @@ def masked_lm_loss(
         model: masked language model.
         params: variables of the model, `{"params": ...}`.
         ids: unmasked token ids, shape `(batch, length)`.
-        keys: one JAX key per row, shape `(batch,)`; they determine masks and dropout.
+        keys: one JAX key per row, shape `(batch,)`; the keys determine masks and dropout.
         masking: masking rule.
         train: True applies dropout.
 

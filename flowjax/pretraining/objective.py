@@ -22,8 +22,8 @@ Array = jax.Array
 def make_loss(model: MaskedLM, masking: Masking) -> Loss:
     """Returns the loss function of `training.train`.
 
-    The masks depend on the seed, the step and the row number only, so that they are the same on
-    any number of devices.
+    The masks depend only on the seed, the step and the row index, so that they are the same on any
+    number of devices.
     """
 
     def loss(params: Any, _: Any, batch: Any, key: Array) -> tuple[Array, dict[str, Array]]:
@@ -34,7 +34,7 @@ def make_loss(model: MaskedLM, masking: Masking) -> Loss:
 
 
 def make_optimizer(config: PretrainConfig) -> optax.GradientTransformation:
-    """Returns AdamW with gradient clipping, without weight decay of biases and norm scales."""
+    """Returns AdamW with gradient clipping; weight decay omits biases and LayerNorm scales."""
     train = config.train
     schedule = make_schedule(
         "trapezoid",
@@ -56,15 +56,16 @@ def make_optimizer(config: PretrainConfig) -> optax.GradientTransformation:
 
 
 def heldout_metrics(inputs: Inputs, params: Any, *, limit: int) -> dict[str, float]:
-    """Returns the loss and the accuracy on the held-out text, masked alike at every call.
+    """Returns the loss and the accuracy on the held-out text, with the same masks at every call.
 
     Args:
-        inputs: inputs of the run; without held-out text there are no metrics.
+        inputs: inputs of the run.
         params: variables of the model, possibly replicated over devices.
         limit: largest number of rows used.
 
     Returns:
-        `{"heldout_loss", "heldout_accuracy"}`: nats per masked token and a fraction, or `{}`.
+        `{"heldout_loss", "heldout_accuracy"}`: nats per masked token and a fraction; `{}` without
+        held-out text.
     """
     if inputs.heldout is None:
         return {}

@@ -29,7 +29,14 @@ class PackedRows:
         self.size = len(rows)
 
     def read(self, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """Returns `{"ids": token ids (len(rows), length) int32}` of the given row numbers."""
+        """Returns `{"ids": ...}`, the token ids of the selected rows.
+
+        Args:
+            rows: row indices, shape (m,).
+
+        Returns:
+            Dict with the array `ids`, shape (m, length), int32.
+        """
         return {"ids": np.asarray(self._rows[rows], np.int32)}
 
 
@@ -51,15 +58,16 @@ def pack_text(
         tokenizer: WordPiece tokenizer with `[CLS]` and `[SEP]`.
         out: `.npy` file to write. `out` + `.json` records the text, the tokenizer and the options;
             an existing file with an equal record is reused.
-        length: number of tokens in a row, special tokens included.
+        length: number of tokens in a row, including special tokens.
         shuffle_seed: integer seed of the order of the rows.
 
     Returns:
-        The memory-mapped array `(rows, length)`, uint16, or uint32 for a vocabulary over 65,536.
+        The memory-mapped array `(rows, length)`, uint16, or uint32 for a vocabulary of more than
+        65,536 entries.
 
     Raises:
-        FlowjaxError: the text fills no row or cannot be read, `length` leaves no room for a word,
-            or the tokenizer lacks the special tokens.
+        FlowjaxError: The text does not fill a row or cannot be read, `length` is below 3, or the
+            tokenizer lacks the special tokens.
     """
     files, out = [Path(p) for p in paths], Path(out)
     if not files:
@@ -101,7 +109,7 @@ def pack_text(
 def _special_id(tokenizer: Tokenizer, token: str) -> int:
     number = tokenizer.token_to_id(token)
     if number is None:
-        raise FlowjaxError(f"tokenizer: expected one with {token}, got none")
+        raise FlowjaxError(f"tokenizer: expected a tokenizer with {token}, got one without it")
     return number
 
 
@@ -114,7 +122,7 @@ def _read_record(path: Path) -> Any:
 
 
 def _ids(path: Path, tokenizer: Tokenizer, separator: int, dtype: type) -> Iterator[np.ndarray]:
-    """Yields the ids of a file in chunks; each paragraph ends with `separator`."""
+    """Yields the token ids of a file in chunks; each paragraph ends with `separator`."""
     lines = (line for line in read_lines(path) if line.strip())
     while chunk := list(islice(lines, 2000)):
         ids: list[int] = []

@@ -55,7 +55,7 @@ def prepare(config: PretrainConfig, text: list[Path], heldout: list[Path], folde
         folder: run folder, created if necessary.
 
     Raises:
-        FlowjaxError: the text cannot be read or is too short, or the tokenizer lacks a special
+        FlowjaxError: The text cannot be read or is too short, or the tokenizer lacks a special
             token.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -68,7 +68,7 @@ def prepare(config: PretrainConfig, text: list[Path], heldout: list[Path], folde
     sizes = bert_config(config, tokenizer.get_vocab_size())
     mask_id = tokenizer.token_to_id("[MASK]")
     if mask_id is None:
-        raise FlowjaxError("tokenizer: expected one with a [MASK] token, got none")
+        raise FlowjaxError("tokenizer: expected a tokenizer with [MASK], got one without it")
     model = MaskedLM(sizes, dtype=jnp.dtype(config.train.dtype))
     masking = Masking(config.train.mask_rate, mask_id, sizes.vocab_size)
     params = initial_params(model, config.train.seed, rows, config, folder)
@@ -76,7 +76,10 @@ def prepare(config: PretrainConfig, text: list[Path], heldout: list[Path], folde
 
 
 def prepare_tokenizer(config: PretrainConfig, paths: list[Path], folder: Path) -> Tokenizer:
-    """Loads the tokenizer `data.tokenizer`, or trains one of `model.vocab_size` on the text."""
+    """Loads the tokenizer `data.tokenizer`, or trains a tokenizer on the text if it is empty.
+
+    The trained tokenizer has at most `model.vocab_size` entries.
+    """
     if config.data.tokenizer:
         return load_tokenizer(config.data.tokenizer)
     trained = folder / "tokenizer"
@@ -110,9 +113,10 @@ def bert_config(config: PretrainConfig, vocab_size: int) -> BertConfig:
 def initial_params(
     model: MaskedLM, seed: int, rows: np.ndarray, config: PretrainConfig, folder: Path
 ) -> Any:
-    """Returns random parameters, or with `model.ppmi_rows` those of `starting_point.start_from`.
+    """Returns the initial parameters of a run.
 
-    The word embeddings are kept in `folder / "ppmi.npy"`.
+    The parameters are random. If `model.ppmi_rows` is set, the encoder starts from
+    `starting_point.start_from`, with word embeddings that are stored in `folder / "ppmi.npy"`.
     """
     ids = jnp.zeros((1, 8), jnp.int32)
     params = model.init(jax.random.key(seed), ids, ids[:, :2])

@@ -40,7 +40,7 @@ def pretrain(
         config: sizes, data and training options.
         text: training files, one paragraph per line.
         heldout: files for the held-out loss; may be empty.
-        out: run folder; an interrupted run there resumes.
+        out: run folder; an interrupted run in this folder resumes.
         log: function called with the metrics of each dispatch.
         stop: function called after each dispatch; if it returns True, the state is saved and
             `training.Stopped` is raised.
@@ -50,7 +50,7 @@ def pretrain(
         processes, only process 0 writes the encoder; the others return an empty report.
 
     Raises:
-        FlowjaxError: the text cannot be read or is too short, or an option is out of range.
+        FlowjaxError: The text cannot be read or is too short, or an option is out of range.
     """
     out, train = Path(out), config.train
     text, heldout = expand_paths(text), expand_paths(heldout)
@@ -61,7 +61,7 @@ def pretrain(
     began = time.time()
 
     def on_chunk(chunk: training.Chunk, state: training.TrainState) -> None:
-        if processes.is_first():  # the others wait in the next dispatch
+        if processes.is_first():  # the other processes wait in the next dispatch
             _after_dispatch(config, inputs, chunk, state, out, log)
 
     with training.Checkpoints(out / "checkpoints", keep=3) as checkpoints:
@@ -106,7 +106,7 @@ def _after_dispatch(
     out: Path,
     log: Callable[[dict[str, Any]], None],
 ) -> None:
-    """Logs the metrics of a dispatch; measures the held-out loss and exports where due."""
+    """Logs the metrics of a dispatch, and validates and exports at the configured intervals."""
     train, metrics = config.train, chunk.metrics
     tokens = (chunk.stop - chunk.start) * train.batch_size * config.data.length
     row = {

@@ -18,10 +18,10 @@ from scipy.linalg import block_diag
 
 from flowjax.encoder.bert import BertConfig
 
-# Position offsets that the heads of layer i select, head by head; further heads stay random.
+# Position offset that each head of layer i selects; further heads keep their random parameters.
 OFFSETS = ((-1, 1, -2, 2), (-1, 1, -3, 3))
 _WAVES = 8
-# Attention score, before the softmax, that a head adds at its offset.
+# Attention logit that a head adds at its offset.
 _SHARPNESS = 10.0
 
 
@@ -50,7 +50,8 @@ def start_from(
     rng = np.random.default_rng(seed)
     basis = np.linalg.qr(rng.standard_normal((config.hidden_size, 2 * waves)))[0].T
     frequencies = np.geomspace(2.5, 0.03, waves)
-    # Words are orthogonal to the position subspace, so that these heads depend on positions only.
+    # Word embeddings are orthogonal to the position subspace, so that these heads depend on
+    # positions only.
     words = words - words @ basis.T @ basis
     power = float((words**2).sum(1).mean())
     power *= position_share / (1 - position_share)
@@ -64,7 +65,8 @@ def start_from(
     embeddings["position_embeddings"] = {"embedding": jnp.asarray(positions, jnp.float32)}
     types = embeddings["token_type_embeddings"]["embedding"]
     embeddings["token_type_embeddings"] = {"embedding": 0.1 * types}
-    # Normalised embeddings have squared length hidden_size, so the largest score is _SHARPNESS.
+    # After LayerNorm the squared norm is hidden_size. This gain makes the largest attention logit
+    # _SHARPNESS.
     gain = np.sqrt(_SHARPNESS * np.sqrt(size) / (position_share * config.hidden_size))
     for layer, offsets in enumerate(OFFSETS[: config.num_hidden_layers]):
         block = new[f"layer_{layer}"]

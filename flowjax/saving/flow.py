@@ -1,4 +1,4 @@
-"""Saved flows: `save_flow`, `load_flow`, and the entry of a flow in `config.json`."""
+"""Saved flows: `save_flow`, `load_flow`, and the `config.json` entry of a flow."""
 
 from __future__ import annotations
 
@@ -23,16 +23,17 @@ def save_flow(folder: str | Path, flow: Flow, params: Params, *, overwrite: bool
     """Writes a flow and its parameters to a folder: `config.json` and `flow.safetensors`.
 
     Args:
-        folder: a new folder.
-        flow: a recipe of `flowjax.flows`, or a composed flow, which `load_flow` then needs.
+        folder: path of a new folder.
+        flow: flow of a recipe, or a composed flow, which must also be passed to `load_flow`.
         params: parameters from `fit` or `flow.init`.
-        overwrite: True replaces an existing folder of this function.
+        overwrite: True replaces an existing folder that this function wrote.
 
     Returns:
-        The folder.
+        The path of the folder.
 
     Raises:
-        FlowjaxError: the folder exists, or the parameters do not belong to this flow.
+        FlowjaxError: The folder exists and `overwrite` is False, or the parameters do not belong
+            to this flow.
 
     Example:
         >>> import tempfile
@@ -52,34 +53,35 @@ def load_flow(folder: str | Path, flow: Flow | None = None) -> tuple[Flow, Param
     """Reads a flow and its parameters from a folder.
 
     Args:
-        folder: a folder of `save_flow`, or a run of `flowjax fit-array`.
-        flow: the flow if it is a composed one; its layers must equal those of the saved flow.
+        folder: folder of `save_flow`, or run folder of `flowjax fit-array`.
+        flow: the saved flow if it is a composed flow; its layers must equal the saved layers.
 
     Returns:
         `(flow, params)`; `flow.log_prob(params, x)` is in nats.
 
     Raises:
-        FlowjaxError: no such folder, another format, damage, or a flow with other layers.
+        FlowjaxError: The folder does not exist, has another format or is damaged, or `flow` has
+            other layers.
 
     Example:
         >>> load_flow("nowhere")
         Traceback (most recent call last):
             ...
-        flowjax.errors.FlowjaxError: nowhere: expected a saved flow, found no config.json
+        flowjax.errors.FlowjaxError: nowhere: expected a saved flow, got no config.json
     """
     found, config = find_folder(folder), read_config(folder)
     if config is None:
-        raise FlowjaxError(f"{folder}: expected a saved flow, found no {CONFIG}")
+        raise FlowjaxError(f"{folder}: expected a saved flow, got no {CONFIG}")
     if "encoder" in config:
         raise FlowjaxError(f"{folder}: expected a saved flow, got a model with an encoder")
     return read_flow(found, config, flow)
 
 
 def holds_flow(folder: str | Path) -> bool:
-    """Returns True if a run or model folder has a flow of arrays, and no encoder of sentences.
+    """Returns True if a run or model folder contains a flow without an encoder.
 
     Raises:
-        FlowjaxError: the config of the folder cannot be read or has another format.
+        FlowjaxError: The config of the folder cannot be read or has another format.
 
     Example:
         >>> holds_flow("nowhere")
@@ -90,10 +92,10 @@ def holds_flow(folder: str | Path) -> bool:
 
 
 def describe_flow(flow: Flow, params: Params) -> dict[str, Any]:
-    """Returns the entry of a flow in `config.json`, from which it is built or verified.
+    """Returns the `config.json` entry of a flow, which `load_flow` builds or verifies.
 
     Raises:
-        FlowjaxError: the parameters do not belong to this flow.
+        FlowjaxError: The parameters do not belong to this flow.
 
     Example:
         >>> flow = flows.realnvp(3, depth=2)
@@ -112,16 +114,21 @@ def describe_flow(flow: Flow, params: Params) -> dict[str, Any]:
 
 
 def read_flow(folder: Path, config: Mapping[str, Any], flow: Flow | None) -> tuple[Flow, Params]:
-    """Returns the flow and the parameters of a folder whose `config.json` was read.
+    """Returns the flow and the parameters in a folder, given the content of `config.json`.
+
+    Args:
+        folder: folder that contains `config.json`.
+        config: content of `config.json`.
+        flow: the saved flow if it is a composed flow; else None.
 
     Raises:
-        FlowjaxError: see `load_flow`.
+        FlowjaxError: See `load_flow`.
 
     Example:
         >>> read_flow(Path("nowhere"), {}, None)
         Traceback (most recent call last):
             ...
-        flowjax.errors.FlowjaxError: nowhere/config.json: damaged: KeyError('flow')
+        flowjax.errors.FlowjaxError: nowhere/config.json: expected a flow, got KeyError('flow')
     """
     file = folder / CONFIG
     try:
@@ -130,24 +137,24 @@ def read_flow(folder: Path, config: Mapping[str, Any], flow: Flow | None) -> tup
         wanted, width = entry["digest"], entry["context_width"]
         if flow is None and options is None:
             raise FlowjaxError(
-                f"{file}: {name!r} is a composed flow or has options that are functions; expected "
-                "the flow itself as `flow=`"
+                f"flow: expected the flow that was saved, because {name!r} in {file} is composed "
+                "or has options that are functions; got None"
             )
         flow = flows.make(name, dim, **options) if flow is None else flow
     except (KeyError, TypeError, AttributeError) as error:
-        raise FlowjaxError(f"{file}: damaged: {error!r}") from None
+        raise FlowjaxError(f"{file}: expected a flow, got {error!r}") from None
     if flow.dim != dim or digest(flow) != wanted:
         raise FlowjaxError(
-            f"{file}: expected the flow that was saved (dim {dim}), {' | '.join(layers)}; got "
-            f"another (dim {flow.dim}), {' | '.join(flow.layers)}"
+            f"{file}: expected the flow that was saved (dim {dim}), {' | '.join(layers)}; got a "
+            f"flow of dim {flow.dim}, {' | '.join(flow.layers)}"
         )
     return flow, load_params(folder / FILE, _shapes(flow, width))
 
 
 def digest(flow: Flow) -> str:
-    """Returns a hash of the layers of a flow and of the arrays that they draw from NumPy.
+    """Returns a hash of the layers of a flow and of the arrays drawn with NumPy's generator.
 
-    NumPy may change its random streams between versions; the hash then differs.
+    NumPy may change its random streams between versions; the hash then changes.
 
     Example:
         >>> digest(flows.glow(4, seed=0)) == digest(flows.glow(4, seed=1))
@@ -161,7 +168,7 @@ def digest(flow: Flow) -> str:
 
 
 def _json_options(options: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """Returns options as JSON values; None if one of them is a function or the like."""
+    """Returns options as JSON values; None if an option is not serializable, e.g. a function."""
     try:
         return json.loads(json.dumps(options, default=lambda number: number.item()))
     except (TypeError, AttributeError, ValueError):
@@ -177,7 +184,10 @@ def _shapes(flow: Flow, context_width: int | None) -> Params:
 
 
 def _context_width(flow: Flow, params: Params) -> int | None:
-    """Returns the width of the context with which `flow.init` gives parameters of these shapes."""
+    """Returns the width of the context that conditions a flow; None for an unconditional flow.
+
+    The width follows from the shapes of the parameters.
+    """
     got = [np.shape(leaf) for leaf in jax.tree.leaves(params)]
     paths = [str(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)]
 
@@ -191,7 +201,7 @@ def _context_width(flow: Flow, params: Params) -> int | None:
 
     if fits(None):
         return None
-    # The context makes kernels of conditioners larger, by the same number in each of them.
+    # A context enlarges the first kernel of each conditioner by the same number of rows.
     expected = [leaf.shape for leaf in jax.tree.leaves(_shapes(flow, 1))]
     excess = {
         b - a
@@ -202,6 +212,7 @@ def _context_width(flow: Flow, params: Params) -> int | None:
     width = 1 + (excess.pop() if len(excess) == 1 else 0)
     if width < 1 or not fits(width):
         raise FlowjaxError(
-            f"params: expected parameters of this flow ({flow.name}, dim {flow.dim}), got others"
+            f"params: expected the parameters of this flow ({flow.name}, dim {flow.dim}), got "
+            "other names or shapes"
         )
     return width

@@ -1,4 +1,4 @@
-"""Folders with a `config.json` that appear whole or not at all."""
+"""Folders with a `config.json` that are written atomically."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 from flowjax._version import __version__
 from flowjax.errors import FlowjaxError
 
-# Folders of other formats are refused. Format 2 had no digest of the layers of a flow.
+# Folders of other formats raise an error. Format 2 had no digest of the layers of a flow.
 FORMAT = 3
 CONFIG = "config.json"
 
@@ -23,25 +23,26 @@ CONFIG = "config.json"
 def new_folder(
     folder: str | Path, config: Mapping[str, Any], *, overwrite: bool = False
 ) -> Iterator[Path]:
-    """Context manager that yields a folder to write files to, and then moves it into place.
+    """Context manager that returns a temporary folder, and renames it after the block.
 
-    The folder gets its final name after the block has ended without an error. After an error or a
-    kill, an existing folder is unchanged.
+    If the block raises an error or the process is killed, an existing folder is unchanged.
 
     Args:
-        folder: final name of the folder; its parents are made.
-        config: content of `config.json`; format and version are added.
+        folder: final path of the folder; missing parents are created.
+        config: content of `config.json`; the format and the version are added.
         overwrite: True replaces an existing folder that this function wrote.
 
     Raises:
-        FlowjaxError: the folder exists, and `overwrite` is False or other software wrote it.
+        FlowjaxError: The folder exists, and `overwrite` is False or other software wrote it.
     """
     folder = Path(folder)
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         if not overwrite:
-            raise FlowjaxError(f"{folder}: expected a new folder, got an existing one")
+            raise FlowjaxError(f"{folder}: expected a new folder, got an existing folder")
         if "format" not in (_read(folder / CONFIG) or {}):
-            raise FlowjaxError(f"{folder}: expected a folder of flowjax to overwrite, got another")
+            raise FlowjaxError(
+                f"{folder}: expected a folder of flowjax to overwrite, got another folder or file"
+            )
     folder.parent.mkdir(parents=True, exist_ok=True)
     name = f".{folder.name}-{secrets.token_hex(4)}"
     partial, old = folder.with_name(name), folder.with_name(f"{name}-old")
@@ -64,32 +65,34 @@ def new_folder(
 
 
 def find_folder(folder: str | Path) -> Path:
-    """Returns the folder that has `config.json`: the given one, or `model` in a run folder."""
+    """Returns the folder that holds `config.json`: `folder`, or `model` inside of a run folder."""
     folder = Path(folder)
     return folder / "model" if (folder / "model").is_dir() else folder
 
 
 def read_config(folder: str | Path) -> dict[str, Any] | None:
-    """Returns the `config.json` of a folder or of its `model`; None if there is no such file.
+    """Returns the content of `config.json` in a model or run folder; None if it does not exist.
 
     Raises:
-        FlowjaxError: the file cannot be read, or it has another format.
+        FlowjaxError: The file cannot be read, or it has another format.
     """
     file = find_folder(folder) / CONFIG
     if not file.exists():
         return None
     config = _read(file)
     if config is None:
-        raise FlowjaxError(f"{file}: expected the config of a saved flow or model, got other text")
+        raise FlowjaxError(
+            f"{file}: expected the config of a saved flow or model, got no JSON object"
+        )
     if config.get("format") != FORMAT:
         raise FlowjaxError(
-            f"{file}: expected format {FORMAT}, got {config.get('format')!r}; fit it again"
+            f"{file}: expected format {FORMAT}, got {config.get('format')!r}; fit the model again"
         )
     return config
 
 
 def _read(file: Path) -> dict[str, Any] | None:
-    """Returns the object in a JSON file, or None."""
+    """Returns the object in a JSON file; None if the file is missing or has other content."""
     try:
         value = json.loads(file.read_text("utf-8"))
     except (OSError, ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""Saved sentence models: an encoder, a flow and what the flow was fitted on."""
+"""Saved sentence models: an encoder, a flow, and facts about the fit."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class SavedModel(NamedTuple):
 
     Attributes:
         encoder: the frozen encoder.
-        flow: the flow, of the dim of the encoder.
+        flow: the flow, with the dim of the encoder.
         params: fitted parameters of the flow.
-        moments: moments of the vectors that the flow was fitted on, for a whitening to compare
-            with; or None.
-        seed: seed of the fit.
+        moments: moments of the vectors that the flow was fitted on, from which reports compute a
+            whitening for comparison; or None.
+        seed: integer seed of the fit.
         fitted_on: facts about the fit, for the model card.
     """
 
@@ -42,21 +42,21 @@ class SavedModel(NamedTuple):
 
 
 def save_model(folder: str | Path, model: SavedModel, *, overwrite: bool = False) -> Path:
-    """Writes a model folder that appears whole or not at all, readable without orbax.
+    """Writes a model folder atomically. Reading it does not require orbax.
 
-    It has `config.json`, `flow.safetensors`, `moments.safetensors`, the tokenizer, a model card
-    `README.md`, and `encoder/` if the encoder came from a local folder.
+    The folder contains `config.json`, `flow.safetensors`, `moments.safetensors`, the tokenizer, a
+    model card `README.md`, and `encoder/` if the encoder came from a local folder.
 
     Args:
-        folder: a new folder; its parents are made.
+        folder: path of a new folder; missing parents are created.
         model: content of the folder.
         overwrite: True replaces an existing model folder.
 
     Returns:
-        The folder.
+        The path of the folder.
 
     Raises:
-        FlowjaxError: the folder exists and `overwrite` is False.
+        FlowjaxError: The folder exists and `overwrite` is False.
     """
     encoder, flow = model.encoder, describe_flow(model.flow, model.params)
     local = Path(encoder.name).is_dir() and encoder.name not in EMBEDDED
@@ -79,31 +79,33 @@ def save_model(folder: str | Path, model: SavedModel, *, overwrite: bool = False
 
 
 def load_model(folder: str | Path, flow: Flow | None = None) -> SavedModel:
-    """Reads a model folder, or the run folder that holds one as `model/`.
+    """Returns the content of a model folder, or of the subfolder `model` of a run folder.
 
     Args:
-        folder: a folder of `save_model`, or a run folder.
-        flow: the flow if it is a composed one.
+        folder: folder of `save_model`, or a run folder.
+        flow: the saved flow if it is a composed flow.
 
     Raises:
-        FlowjaxError: no model there, another format, damage, or an encoder that cannot be loaded.
+        FlowjaxError: The folder contains no model, has another format or is damaged, or the
+            encoder cannot be loaded.
     """
     found, config = find_folder(folder), read_config(folder)
     if config is None:
-        raise FlowjaxError(f"{folder}: expected a model folder with {CONFIG}, found none")
+        raise FlowjaxError(f"{folder}: expected a model folder with {CONFIG}, got no such file")
     try:
         spec = dict(config["encoder"])
         dim, name = spec.pop("dim"), spec.pop("encoder")
         seed, fitted_on = config["seed"], dict(config["fitted_on"])
     except (ValueError, KeyError, TypeError) as error:
         file = found / CONFIG
-        raise FlowjaxError(f"{file}: expected the config of a model: {error!r}") from None
+        raise FlowjaxError(f"{file}: expected the config of a model, got {error!r}") from None
     files = spec.pop("files", None)
     encoder = SentenceEncoder.from_pretrained(found / files if files else name, **spec)
     if files:
         encoder.name = name
     if encoder.dim != dim:
-        raise FlowjaxError(f"{folder}: expected an encoder of dim {dim}, {name} has {encoder.dim}")
+        got = f"{encoder.dim} of {name}"
+        raise FlowjaxError(f"{folder}: expected an encoder of dim {dim}, got dim {got}")
     flow, params = read_flow(found, config, flow)
     moments = None
     if (found / MOMENTS_FILE).exists():

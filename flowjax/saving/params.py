@@ -1,4 +1,4 @@
-"""Parameters in a `.safetensors` file, which is portable and never unpickled."""
+"""Reader and writer of parameters in a `.safetensors` file, which is safe to load."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from flowjax.errors import FlowjaxError
 
 
 def save_params(params: Any, path: str | Path) -> None:
-    """Writes each leaf under its path, for example `layers/0/bias`.
+    """Writes the leaves of a pytree, each under its path, for example `layers/0/bias`.
 
-    After an error, an existing file is unchanged.
+    The file is written atomically.
 
     Args:
         params: pytree of arrays.
         path: file to write; an existing file is replaced.
 
     Raises:
-        FlowjaxError: two leaves have the same name, such as in `{"a/b": x, "a": {"b": y}}`.
+        FlowjaxError: Two leaves have the same name, such as in `{"a/b": x, "a": {"b": y}}`.
 
     Example:
         >>> import tempfile
@@ -37,7 +37,7 @@ def save_params(params: Any, path: str | Path) -> None:
     for place, leaf in jax.tree_util.tree_flatten_with_path(params)[0]:
         name = _name(place)
         if name in tensors:
-            raise FlowjaxError(f"params: expected leaves of different names, got {name!r} twice")
+            raise FlowjaxError(f"params: expected distinct leaf names, got {name!r} twice")
         tensors[name] = np.asarray(leaf, order="C")  # `ascontiguousarray` gives scalars shape (1,)
     partial = Path(path).with_name(f".{Path(path).name}.partial")
     try:
@@ -55,22 +55,22 @@ def load_params(path: str | Path, like: Any) -> Any:
         like: pytree of arrays or shapes with the structure of the parameters.
 
     Raises:
-        FlowjaxError: the file is missing, damaged, or has tensors of other names or shapes.
+        FlowjaxError: The file is missing, damaged, or has tensors of other names or shapes.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
     if not Path(path).exists():
-        raise FlowjaxError(f"{path}: expected a file of parameters, found none")
+        raise FlowjaxError(f"{path}: expected a file of parameters, got no such file")
     try:
         tensors = load_file(str(path))
     except (SafetensorError, OSError) as error:
-        raise FlowjaxError(f"{path}: cannot be read: {error}") from None
+        raise FlowjaxError(f"{path}: expected a .safetensors file, got: {error}") from None
     leaves, structure = jax.tree_util.tree_flatten_with_path(like)
     wanted = {_name(p): tuple(leaf.shape) for p, leaf in leaves}
     for name in sorted({*wanted, *tensors}):
-        got = tuple(tensors[name].shape) if name in tensors else "nothing"
-        expected = wanted.get(name, "nothing")
+        got = tuple(tensors[name].shape) if name in tensors else "no such tensor"
+        expected = wanted.get(name, "no such tensor")
         if got != expected:
             raise FlowjaxError(f"{path}: tensor {name!r}: expected {expected}, got {got}")
     return jax.tree_util.tree_unflatten(structure, [tensors[_name(p)] for p, _ in leaves])

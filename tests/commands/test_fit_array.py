@@ -69,7 +69,7 @@ def test_invalid_arrays_give_one_line(name, run, tmp_path, capsys):
 
 
 ERRORS = {
-    "patience": "patience: expected validation too",
+    "patience": "validation: expected a value if patience is given",
     "batch-size": "batch_size: expected an integer of at least 1, got 0",
     "optimizer": "train.optimizer: expected adam",
 }

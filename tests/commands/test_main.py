@@ -146,7 +146,7 @@ BAD_FLAGS = [
     (["fit", "--train.stepz", "3"], "--train.stepz"),
     (["fit", "--flow", "glowing"], "glow_as_released"),
     (["fit", "--flow.levels", "99"], "levels"),
-    (["fit", "--flow", "whitening", "--flow.levels", "2"], "no option 'levels'"),
+    (["fit", "--flow", "whitening", "--flow.levels", "2"], "got 'levels'"),
     (["fit", "--encoder.pooling", "max"], "pooling: expected one of"),
     (["fit", "--encoder.max-length", "4096"], "max_length: expected 3 to"),
     (["fit", "--encoder", "./nowhere"], "./nowhere"),

@@ -151,7 +151,7 @@ def test_encode_command_after_an_interruption(tmp_path, monkeypatch):
 def test_encode_command_leaves_nothing_after_a_mistake(tmp_path):
     path = tmp_path / "a.txt"
     path.write_bytes(b"fine\n" * 20 + b"caf\xe9\n")
-    with pytest.raises(FlowjaxError, match="line 21 has byte 0xe9"):
+    with pytest.raises(FlowjaxError, match="line 21: expected UTF-8 text, got byte 0xe9"):
         encode(path, tmp_path / "a.npy")
     assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
 

@@ -95,11 +95,11 @@ def test_precisions_keep_the_order(precision):
     ("options", "message"),
     [
         ({"precision": "int4"}, "precision: expected one of float32, .*, got 'int4'"),
-        ({"precision": "int8", "sentences": "one"}, "expected two vectors or more for 'int8'"),
+        ({"precision": "int8", "sentences": "one"}, "expected at least two vectors for 'int8'"),
         ({"output_value": "token_embeddings"}, "output_value: expected one of sentence_embedding"),
         ({"truncate_dim": 33}, "truncate_dim: expected 1 to 32, got 33"),
         ({"batch_size": 0}, "batch_size: expected at least 1, got 0"),
-        ({"batchsize": 3}, r"encode: expected known arguments, got \['batchsize'\]"),
+        ({"batchsize": 3}, r"encode: expected known arguments, got the unknown \['batchsize'\]"),
     ],
 )
 def test_bad_arguments(encoder, options, message):

@@ -129,7 +129,9 @@ def test_validation_may_be_a_share(rows):
     )
     assert sum("validation_nll_nats" in row for row in result.metrics) == 2
     for share in (0.0, 1.5):
-        with pytest.raises(ValueError, match="validation: expected a fraction of 600 examples"):
+        with pytest.raises(
+            ValueError, match="validation: expected a fraction between 0 and 1 that splits 600"
+        ):
             flowjax.fit(small(), rows, key=0, steps=1, validation=share)
 
 

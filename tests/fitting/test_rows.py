@@ -33,7 +33,7 @@ def test_a_share_has_its_rows_context():
 
 def test_a_source_brings_its_own_context():
     assert "context" in rows_of(ArraySource(X, C), None, 4).take(np.arange(2))
-    with pytest.raises(ValueError, match="context: expected None, because data is a source"):
+    with pytest.raises(ValueError, match="context: expected None because data is an ArraySource"):
         rows_of(ArraySource(X), C, 4)
 
 
@@ -51,18 +51,18 @@ BAD = {
     "half a step": ({"steps": 2.5}, "steps: expected an integer"),
     "epochs": ({"epochs": 0}, "epochs: expected a positive number, got 0"),
     "batch": ({"steps": 1, "batch_size": 0}, "batch_size: expected an integer of at least 1"),
-    "patience": ({"steps": 1, "patience": 2}, "patience: expected validation too"),
+    "patience": ({"steps": 1, "patience": 2}, "validation: expected a value if patience is given"),
     "context only": (
         {"steps": 1, "context": C, "validation": X},
-        "validation_context: expected one, as data has one",
+        "validation_context: expected a context like data, got no context",
     ),
     "its context only": (
         {"steps": 1, "validation": X, "validation_context": C},
-        "validation_context: expected none, as data has none",
+        "validation_context: expected no context like data, got a context",
     ),
     "a share's context": (
         {"steps": 1, "context": C, "validation": 0.2, "validation_context": C},
-        "validation_context: expected an array in validation",
+        "validation_context: expected None, because validation is not an array",
     ),
     "accumulate": ({"steps": 1, "accumulate": 0}, "accumulate: expected an integer"),
     "validations": (
@@ -71,7 +71,10 @@ BAD = {
     ),
     "saves": ({"steps": 1, "checkpoint_every": -5}, "checkpoint_every: expected an integer"),
     "true": ({"steps": True}, "steps: expected an integer of at least 0, got True"),
-    "no share": ({"steps": 1, "validation": 0}, "validation: expected a fraction of 40 examples"),
+    "no share": (
+        {"steps": 1, "validation": 0},
+        "validation: expected a fraction between 0 and 1 that splits 40 examples",
+    ),
     "labels": ({"steps": 1, "context": C[:, 0]}, "context: expected rows of shape"),
 }
 

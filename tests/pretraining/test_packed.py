@@ -71,6 +71,6 @@ def test_invalid_inputs_are_errors(tmp_path, files):
     with pytest.raises(FlowjaxError, match="paths: expected text files, got none"):
         pack_text([], toy(WORDS), out)
     bare = Tokenizer(models.WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
-    with pytest.raises(FlowjaxError, match=r"tokenizer: expected one with \[CLS\]"):
+    with pytest.raises(FlowjaxError, match=r"tokenizer: expected a tokenizer with \[CLS\]"):
         pack_text(files, bare, out)
     assert not out.exists()

@@ -25,8 +25,7 @@ def need_tfds() -> Any:
     """Returns the module `tensorflow_datasets`.
 
     Raises:
-        FlowjaxError: The package is not installed; the message contains the command that installs
-            it.
+        FlowjaxError: TFDS is not installed; the message contains the command that installs it.
     """
     try:
         import tensorflow_datasets
