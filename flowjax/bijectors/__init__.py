@@ -1,7 +1,7 @@
 """Bijectors on vectors: functions that return a `Bijector` (see `flowjax.types`).
 
-`chain`, `repeat`, `split` and `invert` combine bijectors; `flowjax.flows` has complete flows. The
-functions for streamed means and covariances are in the module `moments`.
+`chain`, `repeat`, `split` and `invert` combine bijectors; `flowjax.flows` defines complete flows.
+The module `moments` contains functions for streamed means and covariances.
 """
 
 from flowjax.bijectors import moments

@@ -16,18 +16,18 @@ Init = Literal["data", "identity", "glorot"]
 
 
 def mean_and_std(x: Array) -> tuple[Array, Array]:
-    """Returns the mean and the standard deviation of each column; no standard deviation is zero.
+    """Returns the mean and the standard deviation of each column, with 1 for constant columns.
 
-    The standard deviation of a constant column is returned as 1. A column counts as constant if
-    its standard deviation is at most the rounding error of its mean, as every column of a batch
-    of one does. The deviations are centred twice and divided by the largest, so that the result
-    is accurate for columns such as 1e6 + noise and for magnitudes such as 1e-20 and 1e20.
+    A column counts as constant if its standard deviation is at most the rounding error of its
+    mean; in a batch of one example, all columns are constant. The deviations are centred twice and
+    divided by the largest deviation. The result is therefore accurate for columns such as 1e6 +
+    noise and for magnitudes such as 1e-20 and 1e20.
 
     Args:
         x: data, shape (n, dim), floating point.
 
     Returns:
-        Mean and standard deviation, shape (dim,) each, divided by n; both finite, std > 0.
+        Mean and standard deviation (divided by n), shape (dim,) each; both are finite, std > 0.
 
     Example:
         >>> import jax.numpy as jnp
@@ -60,7 +60,13 @@ def initial(init: Init, key: PRNGKey, x: Array, factor: float) -> tuple[Array, A
 
 
 def diagonal(init: InitFn, parts: Callable[[Params], tuple[Array, Array]], line: str) -> Bijector:
-    """Returns `z = (x + bias) * exp(log_scale)`, with `bias, log_scale = parts(params)`."""
+    """Returns the bijector `z = (x + bias) * exp(log_scale)` for any parametrisation.
+
+    Args:
+        init: function that returns the initial params.
+        parts: function from params to `(bias, log_scale)`.
+        line: description in the summary of a flow.
+    """
 
     def forward(params: Params, x: Array, context: Array | None = None) -> tuple[Array, Array]:
         bias, log_scale = parts(params)
@@ -76,22 +82,22 @@ def diagonal(init: InitFn, parts: Callable[[Params], tuple[Array, Array]], line:
 
 
 def actnorm(*, init: Init = "data", logscale_factor: float = 1.0) -> Bijector:
-    """Returns `z = (x + bias) * exp(logscale_factor * log_scale)`, per coordinate.
+    """Returns the bijector `z = (x + bias) * exp(logscale_factor * log_scale)`, per coordinate.
 
     Args:
         init: initialisation. "data" maps the batch given to `init` to mean 0 and standard
-            deviation 1; constant columns (and every column of a batch of one) are centred with
-            scale 1. "identity" has bias 0 and scale 1. "glorot" draws both parameters uniformly
-            from ±sqrt(6 / (dim + 1)), which is TensorFlow's default for a variable of shape
-            (1, dim) and therefore the initialisation in BERT-flow's released code.
+            deviation 1; constant columns are centred and get scale 1, as do all columns of a batch
+            of one example. "identity" sets bias 0 and scale 1. "glorot" draws both parameters
+            uniformly from ±sqrt(6 / (dim + 1)), which is TensorFlow's default for a variable of
+            shape (1, dim) and therefore the initialisation in BERT-flow's released code.
         logscale_factor: factor of the stored log-scale; 3 in Glow's code.
 
     Returns:
         A bijector on `(n, dim)`; log_det, in nats, depends on the parameters only.
 
     Raises:
-        FlowjaxError: unknown init or a factor of 0; at init, a wrong shape or values that are
-            not finite.
+        FlowjaxError: `init` is unknown or the factor is 0. The `init` of the bijector raises it
+            for a wrong shape or values that are not finite.
 
     References:
         Glow, https://arxiv.org/abs/1807.03039, section 3.1.

@@ -14,20 +14,20 @@ from flowjax.bijectors.common import alike, as_float, check_batch, init_part
 from flowjax.bijectors.permutation import identity
 from flowjax.types import Array, Bijector, FlowjaxError, Params, PRNGKey, TransformFn
 
-# Deeper repeats are scanned, since the compile time of unrolled layers grows with their number.
-# Step times of both: benchmarks/flows.md.
+# Deeper repeats are scanned, because the compile time of unrolled layers grows with their number.
+# benchmarks/flows.md compares the step times.
 UNROLL_UP_TO = 8
 
 
 def chain(*bijectors: Bijector) -> Bijector:
-    """Returns the composition of bijectors, the first one nearest to the data.
+    """Returns the composition of bijectors; the first bijector is applied to the data first.
 
     Args:
-        *bijectors: any number of bijectors; none gives the identity.
+        *bijectors: any number of bijectors; without arguments, the result is the identity.
 
     Returns:
         A bijector whose params are a tuple with one entry per bijector. Its log_det is the sum of
-        theirs.
+        the log_dets of the bijectors.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -70,7 +70,7 @@ def chain(*bijectors: Bijector) -> Bijector:
 def _run(
     transforms: Sequence[TransformFn], params: Params, x: Array, context: Array | None = None
 ) -> tuple[Array, Array]:
-    """Returns the result of the transforms, one after the other, and the sum of their log_dets."""
+    """Applies transforms one after the other; returns the result and the sum of the log_dets."""
     x = as_float(x)
     log_dets = []
     for transform, p in zip(transforms, params, strict=True):
@@ -88,18 +88,19 @@ def repeat(
     scanned. All copies share the fixed arrays of the bijector, such as a permutation.
 
     Args:
-        bijector: the bijector to repeat; its latents have the size of its data.
+        bijector: the bijector to repeat; its latents have the dimension of its data.
         n: number of copies, at least 1.
-        unroll: copies per scan step. `n` or more unrolls all of them. None unrolls all up to
-            n = 8 and scans one copy per step above.
-        checkpoint: if True, recompute the activations of each copy in the backward pass
-            (`jax.checkpoint`), which takes less memory and more time.
+        unroll: number of copies per scan step; `n` or more unrolls all copies. None means all
+            copies if `n` is at most 8, else one copy per step.
+        checkpoint: True recomputes the activations of each copy in the backward pass
+            (`jax.checkpoint`), which needs less memory and more time.
 
     Returns:
-        A bijector whose params are those of one copy with a leading axis of size `n`.
+        A bijector whose params are the params of all copies, stacked along a leading axis of size
+        `n`.
 
     Raises:
-        FlowjaxError: n or unroll is not a positive integer.
+        FlowjaxError: `n` or `unroll` is not a positive integer.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -122,7 +123,7 @@ def repeat(
         return jax.lax.scan(init_copy, alike(x, key, context), jax.random.split(key, n))[1]
 
     def unstacked(params: Params) -> list[Params]:
-        # jnp.unstack, because the gradient of indexing in a loop would be a scatter
+        # The gradient of indexing in a loop would be a scatter; jnp.unstack avoids it.
         leaves, structure = jax.tree.flatten(params)
         copies = zip(*map(jnp.unstack, leaves), strict=True) if leaves else [()] * n
         return [jax.tree.unflatten(structure, copy) for copy in copies]
@@ -152,13 +153,13 @@ def repeat(
 
 
 def invert(bijector: Bijector) -> Bijector:
-    """Returns the inverse of a bijector: its forward is the given bijector's inverse.
+    """Returns the inverse of a bijector: a bijector with forward and inverse exchanged.
 
-    `init` passes the data to the given bijector's `init`. Data-dependent layers therefore compute
-    their parameters from data, although `forward` passes them latents.
+    `init` passes the data to the `init` of the given bijector. Data-dependent layers therefore
+    compute their parameters from data, although `forward` passes latents to these layers.
 
     Args:
-        bijector: any bijector whose latents have the size of its data.
+        bijector: any bijector whose latents have the dimension of its data.
 
     Returns:
         A bijector with the same parameters.

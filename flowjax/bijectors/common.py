@@ -29,16 +29,16 @@ def total(values: Array) -> Array:
 
 
 def constant_log_det(x: Array, value: Array | float = 0.0) -> Array:
-    """Returns the same log_det for every row, in the shape of the leading axes of `x`."""
+    """Returns an array with the same log_det for every row, shape `x.shape[:-1]`."""
     return jnp.broadcast_to(jnp.asarray(value, log_det_dtype()), x.shape[:-1])
 
 
 def product(x: Array, matrix: Array) -> Array:
     """Returns `x @ matrix` in the full precision of its dtype, on every device.
 
-    By default, GPUs and TPUs round the factors, so that a forward and an inverse product would
-    not cancel. Conditioners do not need this function: both directions of a coupling evaluate
-    the same network.
+    By default, GPUs and TPUs round the factors, so that an inverse product would not undo a
+    forward product. Conditioners do not need this function, because both directions of a coupling
+    evaluate the same network.
     """
     return jnp.matmul(x, matrix, precision="highest")
 
@@ -54,10 +54,11 @@ def bounded(raw: Array) -> Array:
 
 
 def alike(x: Array, *others: Any) -> Array:
-    """Returns `x` marked as varying over each mesh axis over which one of the others varies.
+    """Returns `x`, marked as varying over each mesh axis over which any leaf of `others` varies.
 
     Inside of `jax.shard_map`, the varying axes are part of an array's type. The carry of a scan
-    must keep its type, so it cannot start replicated if the parameters or the context are sharded.
+    must keep its type, so its initial value must vary over the same axes as the parameters and the
+    context.
     """
     axes = (
         frozenset[Any]()
@@ -75,13 +76,13 @@ def check_dim(name: str, x: Any, dim: int) -> Array:
 
 
 def check_batch(name: str, x: Any, least: int = 1) -> Array:
-    """Returns `x` as a floating-point array (n, dim), n >= 1 and dim >= `least`.
+    """Returns `x` as a floating-point array (n, dim) with n >= 1 and dim >= `least`.
 
     Inside of jit, values cannot be checked; the training loop then detects a loss that is not
     finite.
 
     Raises:
-        FlowjaxError: wrong shape; outside of jit also NaN or infinity.
+        FlowjaxError: The shape is wrong or, outside of jit, a value is NaN or infinite.
     """
     shape = jnp.shape(x)
     valid = len(shape) == 2 and shape[0] >= 1 and shape[1] >= least
@@ -93,7 +94,7 @@ def check_batch(name: str, x: Any, least: int = 1) -> Array:
 
 
 def check_finite(name: str, x: np.ndarray) -> None:
-    """Raises FlowjaxError with the first row and column of `x` (n, dim) that is not finite."""
+    """Raises FlowjaxError if an entry of `x` (n, dim) is not finite; names the first entry."""
     if np.isfinite(x).all():
         return
     bad = np.argwhere(~np.isfinite(x))

@@ -3,7 +3,7 @@
 A conditioner is a function `out_features -> flax.linen.Module`. The module maps the identity half
 of a coupling, concatenated with the context if there is one, shape (..., features), to the raw
 parameters of the transformation, shape (..., out_features). If the last layer of the module is
-initialised to zero, the coupling is the identity at init.
+initialised to zero, the coupling starts as the identity.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class NetFactory:
 
     Attributes:
         template: module with a field `out`, its number of outputs.
-        name: text that stands for the conditioner in the summary of a flow.
+        name: name of the conditioner in the summary of a flow.
     """
 
     template: nn.Module
@@ -57,7 +57,7 @@ def _hidden(width: int, fan_in: int) -> nn.Module:
     """Returns a dense layer with kernel and bias initialised as in PyTorch, U(-l, l).
 
     The limit l is 1 / sqrt(fan_in). With zero biases, all ReLU units of the first layer have their
-    kink at the origin, which fits data of few dimensions badly: see benchmarks/density.md.
+    kink at the origin, which fits data of few dimensions badly (see benchmarks/density.md).
     """
     limit = fan_in**-0.5
 
@@ -105,23 +105,23 @@ def mlp(
     activation: Activation = "relu",
     start: Literal["zero", "spread"] = "zero",
 ) -> NetFactory:
-    """Returns a conditioner that makes multilayer perceptrons.
+    """Returns a conditioner that builds multilayer perceptrons.
 
     Kernels and biases of the hidden layers are initialised uniformly in ±1 / sqrt(fan_in).
 
     Args:
         width: number of units in each hidden layer.
-        depth: number of hidden layers; 0 makes a linear map.
+        depth: number of hidden layers; 0 means a single linear layer.
         activation: "relu", "gelu", "silu", "tanh" or a function.
-        start: initialisation of the last layer. "zero" makes the coupling the identity at init;
-            "spread" is the initialisation of the hidden layers. benchmarks/density.md compares
-            them.
+        start: initialisation of the last layer. "zero" makes the coupling start as the identity;
+            "spread" uses the initialisation of the hidden layers. benchmarks/density.md compares
+            both.
 
     Returns:
         A conditioner, `out_features -> flax.linen.Module`.
 
     Raises:
-        FlowjaxError: unknown activation or start.
+        FlowjaxError: The activation or `start` is unknown.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -138,9 +138,9 @@ def mlp(
 
 
 def residual(width: int = 64, blocks: int = 2, *, activation: Activation = "relu") -> NetFactory:
-    """Returns a conditioner that makes residual networks with two layers per block.
+    """Returns a conditioner that builds residual networks with two layers per block.
 
-    The last layer is initialised to zero, so a coupling is the identity at init.
+    The last layer is initialised to zero, so that a coupling starts as the identity.
 
     Args:
         width: number of units in each layer.
@@ -151,10 +151,10 @@ def residual(width: int = 64, blocks: int = 2, *, activation: Activation = "relu
         A conditioner, `out_features -> flax.linen.Module`.
 
     Raises:
-        FlowjaxError: unknown activation.
+        FlowjaxError: The activation is unknown.
 
     References:
-        The network is that of Neural Spline Flows, https://arxiv.org/abs/1906.04032.
+        The network of Neural Spline Flows, https://arxiv.org/abs/1906.04032.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -168,7 +168,7 @@ def residual(width: int = 64, blocks: int = 2, *, activation: Activation = "relu
 
 
 def _activation(activation: Activation) -> tuple[Callable[[Array], Array], str]:
-    """Returns the function, and the text that names it in a summary (none for "relu")."""
+    """Returns the activation function, and its suffix in a summary (empty for "relu")."""
     if not callable(activation):
         check_choice("activation", activation, ACTIVATIONS)
         activation = ACTIVATIONS[activation]
@@ -184,7 +184,7 @@ def name_of(function: Callable[..., Any]) -> str:
 
 
 def features_of(identity_half: Array, context: Array | None) -> Array:
-    """Returns the input of a conditioner's network: the identity half and then the context."""
+    """Returns the input of a conditioner's network: identity half and context, concatenated."""
     if context is None:
         return identity_half
     context = jnp.asarray(context, identity_half.dtype)
@@ -196,9 +196,9 @@ def make_net(conditioner: Conditioner, out: int) -> nn.Module:
     """Returns the network of a conditioner with `out` outputs.
 
     Raises:
-        FlowjaxError: the conditioner is no function, or does not return a Flax module.
+        FlowjaxError: The conditioner is not a function, or does not return a Flax module.
     """
-    # a module is callable too, but cannot be one: its number of outputs is fixed
+    # A Flax module is callable but is not a factory, because its number of outputs is fixed.
     factory = callable(conditioner) and not isinstance(conditioner, nn.Module)
     net = conditioner(out) if factory else None
     if not isinstance(net, nn.Module):
@@ -213,7 +213,7 @@ def init_net(
     """Returns initial parameters of a conditioner's network, in the dtype of its input.
 
     Raises:
-        FlowjaxError: the network has variables other than params, or not `out` outputs.
+        FlowjaxError: The network has variables other than params, or a wrong number of outputs.
     """
     features = features_of(identity_half, context)
     output, variables = make_net(conditioner, out).init_with_output(key, features)
@@ -231,7 +231,7 @@ def apply_net(
     """Returns the output of a conditioner's network, shape (..., out), in the dtype of its input.
 
     Raises:
-        FlowjaxError: the width of the context differs from its width in `init`.
+        FlowjaxError: The width of the context differs from its width in `init`.
     """
     features = features_of(identity_half, context)
     try:

@@ -1,4 +1,4 @@
-"""Coupling layers: half of the coordinates parametrize a map of the others (NICE, RealNVP)."""
+"""Coupling layers: a transformation of half of the coordinates, given the other half."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from flowjax.types import Array, Bijector, Params, PRNGKey
 
 Mask = Literal["half", "checkerboard"]
 
-# (raw network output, transformed half) -> (result, log-derivative or None if it is 0)
+# Function (raw network output, transformed half) -> (result, log-derivative or None for 0).
 Elementwise = Callable[[Array, Array], tuple[Array, Array | None]]
 
 
 def _sigmoid(raw: Array) -> Array:
-    # log(e^-3 + (1 - e^-3) sigmoid(raw + 2)): sigmoid alone tends to 0, which has no inverse
+    # log(e^-3 + (1 - e^-3) sigmoid(raw + 2)); a plain sigmoid tends to 0, which has no inverse.
     return jnp.logaddexp(-3.0, math.log1p(-math.exp(-3)) + jax.nn.log_sigmoid(raw + 2))
 
 
@@ -32,13 +32,13 @@ LOG_SCALES: dict[str, Callable[[Array], Array]] = {"tanh": bounded, "sigmoid": _
 
 
 def half(dim: int) -> int:
-    """Returns the size of the first half, which is the larger one if `dim` is odd."""
+    """Returns the size of the first half, which is the larger half if `dim` is odd."""
     return dim - dim // 2
 
 
 def split_parts(x: Array, mask: Mask, swap: bool) -> tuple[Array, Array]:
     """Returns the identity half and the transformed half of `x` (..., dim)."""
-    if mask == "half":  # jnp.split, because the gradient of slices pads and adds
+    if mask == "half":  # the gradient of slices would pad and add; jnp.split avoids this
         first, second = jnp.split(x, [half(x.shape[-1])], axis=-1)
     else:
         first, second = x[..., 0::2], x[..., 1::2]
@@ -65,27 +65,29 @@ def coupling(
     mask: Mask,
     swap: bool,
 ) -> Bijector:
-    """Returns a coupling with any elementwise map, whose parameters a network computes.
+    """Returns a coupling with any elementwise transformation.
 
-    The network's input is the identity half; the map applies to the transformed half.
-    `additive_coupling`, `affine_coupling` and `spline_coupling` are couplings of this kind.
+    A network computes the parameters of the transformation from the identity half; the
+    transformation is applied to the transformed half. `additive_coupling`, `affine_coupling` and
+    `spline_coupling` call this function.
 
     Args:
-        name: name in the summary.
+        name: name of the layer in the summary of a flow.
         outputs: number of network outputs per transformed coordinate.
-        forward_map: `(raw, x) -> (z, log_derivative)`; `x` is the transformed half, shape
-            (..., m), `raw` the network's output, shape (..., outputs, m), and `log_derivative`
-            has shape (..., m), in nats, or is None for 0.
-        inverse_map: the inverse, `(raw, z) -> (x, log_derivative)`.
-        conditioner: factory `out_features -> flax.linen.Module`; None is `mlp()`.
-        mask: "half" (the last coordinates are transformed) or "checkerboard" (the odd ones).
-        swap: if True, transform the other half.
+        forward_map: function `(raw, x) -> (z, log_derivative)`. `x` is the transformed half, shape
+            (..., m), `raw` the output of the network, shape (..., outputs, m). `log_derivative` is
+            in nats, shape (..., m), or None for 0.
+        inverse_map: inverse of `forward_map`, `(raw, z) -> (x, log_derivative)`.
+        conditioner: factory `out_features -> flax.linen.Module`; None means `mlp()`.
+        mask: "half" (transforms the last coordinates) or "checkerboard" (transforms the
+            coordinates with odd indices).
+        swap: True exchanges the two halves.
 
     Returns:
         A bijector on `(n, dim)`, dim >= 2.
 
     Raises:
-        FlowjaxError: unknown mask; at init, dim < 2.
+        FlowjaxError: The mask is unknown. The `init` of the bijector raises it for dim < 2.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -125,16 +127,16 @@ def additive_coupling(
     """Returns the coupling `z = x + net(identity half)` of the transformed half; log_det is 0.
 
     Args:
-        conditioner: factory `out_features -> flax.linen.Module`; None is `mlp()`.
-        mask: "half" (the last coordinates are transformed) or "checkerboard" (the odd ones).
-        swap: if True, transform the other half.
+        conditioner: factory `out_features -> flax.linen.Module`; None means `mlp()`.
+        mask: "half" or "checkerboard", see `coupling`.
+        swap: True exchanges the two halves.
 
     Returns:
-        A bijector on `(n, dim)`, dim >= 2; the identity at init with the default
-        conditioner.
+        A bijector on `(n, dim)`, dim >= 2. With the default conditioner, it starts as the
+        identity.
 
     Raises:
-        FlowjaxError: unknown mask; at init, dim < 2.
+        FlowjaxError: The mask is unknown. The `init` of the bijector raises it for dim < 2.
 
     References:
         NICE, https://arxiv.org/abs/1410.8516.
@@ -171,18 +173,20 @@ def affine_coupling(
     A network computes shift and log_scale from the identity half; log_scale is bounded.
 
     Args:
-        conditioner: factory `out_features -> flax.linen.Module`; None is `mlp()`. The outputs of
-            its network are the shifts, followed by the raw scales.
-        scale: "tanh" has log_scale = 2 tanh(raw / 2), in (-2, 2). "sigmoid" has
-            scale = e^-3 + (1 - e^-3) sigmoid(raw + 2), which is Glow's scale with a lower bound.
-        mask: "half" (the last coordinates are transformed) or "checkerboard" (the odd ones).
-        swap: if True, transform the other half.
+        conditioner: factory `out_features -> flax.linen.Module`; None means `mlp()`. The outputs
+            of the network are the shifts, followed by the raw scales.
+        scale: parametrisation of the scale. "tanh" means log_scale = 2 tanh(raw / 2), in (-2, 2).
+            "sigmoid" means scale = e^-3 + (1 - e^-3) sigmoid(raw + 2), which is Glow's scale with
+            a lower bound.
+        mask: "half" or "checkerboard", see `coupling`.
+        swap: True exchanges the two halves.
 
     Returns:
         A bijector on `(n, dim)`, dim >= 2; log_det is the sum of log_scale, in nats.
 
     Raises:
-        FlowjaxError: unknown scale or mask; at init, dim < 2.
+        FlowjaxError: The scale or the mask is unknown. The `init` of the bijector raises it for
+            dim < 2.
 
     References:
         RealNVP, https://arxiv.org/abs/1605.08803.
@@ -198,7 +202,7 @@ def affine_coupling(
     log_scale_of = LOG_SCALES[scale]
 
     def shift_and_log_scale(raw: Array) -> tuple[Array, Array]:
-        # jnp.unstack, because the gradient of slices pads and adds
+        # The gradient of slices would pad and add; jnp.unstack avoids this.
         shift, raw_scale = jnp.unstack(raw, axis=-2)
         return shift, log_scale_of(raw_scale)
 

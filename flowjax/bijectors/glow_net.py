@@ -16,7 +16,7 @@ from flowjax.types import Array, PRNGKey
 
 
 class _ScaledDense(nn.Module):
-    """Glow's 1x1 convolution, a matrix product, followed by an actnorm."""
+    """Glow's 1x1 convolution (a matrix product), followed by an actnorm."""
 
     features: int
     kernel_init: Callable[..., Array]
@@ -29,7 +29,7 @@ class _ScaledDense(nn.Module):
         kernel = self.param("kernel", self.kernel_init, shape, x.dtype)
         x = policy_dot(x, kernel, (((x.ndim - 1,), (0,)), ((), ())))
 
-        def start(key: PRNGKey, index: int) -> Array:  # at init, x is the first batch
+        def start(key: PRNGKey, index: int) -> Array:  # only `init` calls it, with the first batch
             return initial(self.init_method, key, x.reshape(-1, self.features), self.factor)[index]
 
         bias = self.param("bias", start, 0)
@@ -54,23 +54,23 @@ class _GlowNet(nn.Module):
 
 
 def glow_net(width: int = 32, *, init: Init = "data", logscale_factor: float = 3.0) -> NetFactory:
-    """Returns a conditioner that makes the networks of Glow's released code, with 1x1 filters.
+    """Returns a conditioner that builds the networks of Glow's released code, with 1x1 filters.
 
     Each of the two hidden layers is product -> actnorm -> relu. The last layer is
-    product -> `(x + bias) * exp(logscale_factor * log_scale)`. Kernels are initialised
-    N(0, 0.05^2), and the last kernel is zero.
+    product -> `(x + bias) * exp(logscale_factor * log_scale)`. The hidden kernels are initialised
+    with N(0, 0.05^2), and the last kernel with zeros.
 
     Args:
-        width: number of units in both hidden layers.
+        width: number of units in each hidden layer.
         init: initialisation of the hidden actnorms: "data", "identity" or "glorot", as in
-            `actnorm`. BERT-flow's released code has "glorot".
+            `actnorm`. BERT-flow's released code uses "glorot".
         logscale_factor: factor of each stored log-scale.
 
     Returns:
         A conditioner, `out_features -> flax.linen.Module`.
 
     Raises:
-        FlowjaxError: unknown init.
+        FlowjaxError: `init` is unknown.
 
     References:
         Glow, https://arxiv.org/abs/1807.03039; BERT-flow, https://arxiv.org/abs/2011.05864.

@@ -1,4 +1,4 @@
-"""Learned linear map in LU form: Glow's 1x1 convolution for vectors."""
+"""Learned linear layer in LU form: Glow's 1x1 convolution for vectors."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ from flowjax.types import Array, Bijector, Params, PRNGKey
 
 
 def _mixing_rotation(dim: int, seed: int) -> np.ndarray:
-    """Returns the first random rotation (determinant 1) that mixes the two halves, in float64.
+    """Returns a random rotation (determinant 1) that mixes the two halves, in float64.
 
     Let s be the fraction of the variance of the output's first half that comes from the input's
-    first half. A rotation is accepted if s is at most its expectation and at least half of it.
-    benchmarks/density.md compares these bounds, and rotations with reflections, at dim 2.
+    first half. Rotations are drawn until s is at most its expectation and at least half of its
+    expectation. benchmarks/density.md compares these bounds, and rotations with reflections, at
+    dim 2.
     """
     if dim == 1:
         return np.ones((1, 1))
@@ -36,11 +37,11 @@ def _mixing_rotation(dim: int, seed: int) -> np.ndarray:
 
 @lru_cache(maxsize=16)
 def _rotation(dim: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns float64 factors of a random rotation R as (order, triangles, diagonal).
+    """Returns float64 factors of a random rotation R: `(order, triangles, diagonal)`.
 
-    R[order] = L D U, where `triangles` holds L below the diagonal and U above it.
+    R[order] = L D U, where `triangles` holds L below the diagonal and U above the diagonal.
     """
-    from scipy.linalg import lu  # imported here because it takes long to import
+    from scipy.linalg import lu  # slow to import
 
     rows, lower, upper = lu(_mixing_rotation(dim, seed), p_indices=True)
     diagonal = np.diag(upper).copy()
@@ -67,24 +68,25 @@ def linear_lu(
 ) -> Bijector:
     """Returns `z = P L D U x + bias`: L unit lower and U unit upper triangular, D diagonal.
 
-    The permutation P and the signs of D are fixed: `init`, `seed` and the dim determine them. The
+    The permutation P and the signs of D are fixed; they depend on `init`, `seed` and the dim. The
     learned parameters are the triangles (packed in one matrix), log |D| and the bias. log_det is
-    the sum of log |D|; the inverse solves two triangular systems. Unlike Glow's code, D is
-    separate from U, so that the triangles do not depend on the scale of the data, and neither
-    does the effect of a step size or of weight decay on them.
+    the sum of log |D|; the inverse solves two triangular systems. Unlike in Glow's code, D is
+    separate from U. The triangles, and the effect of the step size and of weight decay on the
+    triangles, therefore do not depend on the scale of the data.
 
     Args:
         init: initialisation. "rotation" is a random rotation, as in Glow, drawn until it mixes the
             two halves. "identity" is the identity. "pca" is the symmetric (ZCA) whitening of the
             first batch, `U Lambda^(-1/2) U^T (x - mean)`; its LU factors need no pivoting, so
             that P does not depend on the data.
-        seed: seed of the rotation; unused by the other initialisations.
+        seed: integer seed of the rotation; unused by the other initialisations.
 
     Returns:
         A bijector on `(n, dim)`; log_det in nats.
 
     Raises:
-        FlowjaxError: unknown init; at init, a wrong shape or values that are not finite.
+        FlowjaxError: `init` is unknown. The `init` of the bijector raises it for a wrong shape or
+            values that are not finite.
 
     References:
         Glow, https://arxiv.org/abs/1807.03039, section 3.2.

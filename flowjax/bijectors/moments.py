@@ -1,4 +1,4 @@
-"""Mean and covariance of a batch, or of a stream of batches in one pass and float64."""
+"""Mean and covariance of a batch, or of a stream of batches, in one pass and in float64."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Moments(NamedTuple):
 
 
 def no_moments(dim: int) -> Moments:
-    """Returns the moments of zero examples, the start of a pass over data.
+    """Returns the moments of zero examples, the initial value of a pass over data.
 
     Example:
         >>> no_moments(3).m2.shape
@@ -53,7 +53,7 @@ def merge(a: Moments, b: Moments) -> Moments:
         The moments of both sets together.
 
     Raises:
-        FlowjaxError: the dims differ.
+        FlowjaxError: The dims differ.
 
     References:
         Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for computing sample
@@ -77,7 +77,7 @@ def merge(a: Moments, b: Moments) -> Moments:
 
 
 def update(moments: Moments, batch: Any) -> Moments:
-    """Returns the moments of the previous examples and those of `batch`.
+    """Returns the moments of the previous examples and the examples of `batch` together.
 
     Args:
         moments: moments of the previous examples.
@@ -87,7 +87,7 @@ def update(moments: Moments, batch: Any) -> Moments:
         The updated moments; the argument does not change.
 
     Raises:
-        FlowjaxError: wrong shape, NaN or infinity.
+        FlowjaxError: The shape is wrong, or a value is NaN or infinite.
 
     Example:
         >>> import numpy as np
@@ -110,7 +110,7 @@ def moments_of(batches: Iterable[Any], dim: int) -> Moments:
     """Returns the moments of all examples in an iterable of batches, shape (n, dim) each.
 
     Raises:
-        FlowjaxError: a batch has a wrong shape, NaN or infinity.
+        FlowjaxError: A batch has a wrong shape, NaN or infinity.
 
     Example:
         >>> import numpy as np
@@ -121,14 +121,18 @@ def moments_of(batches: Iterable[Any], dim: int) -> Moments:
 
 
 def deviations(x: Array) -> tuple[ModuleType, Any, Any, Any]:
-    """Returns `(xp, mean, rows, unit)` of a batch `x = mean + unit * rows`, with centred rows.
+    """Decomposes a batch as `x = mean + unit * rows`.
 
-    `xp` is the module of the arrays: NumPy in float64, or inside of jit jax.numpy in the dtype of
-    the batch. `unit` is the largest deviation; dividing by it avoids overflow and underflow of
-    squares in float32. Columns that vary by less than the rounding error of their mean are zeros.
+    `rows` are the scaled deviations from the mean, and `unit` is the largest deviation. The
+    division by `unit` prevents overflow and underflow of squares in float32. Columns of `rows`
+    are zero if the deviations are below the rounding error of the mean.
 
     Args:
         x: data, shape (n, dim), floating point.
+
+    Returns:
+        `(xp, mean, rows, unit)`. `xp` is the array module: inside of jit, `jax.numpy` in the dtype
+        of the batch; otherwise NumPy in float64.
 
     Example:
         >>> import jax.numpy as jnp
@@ -151,7 +155,7 @@ def deviations(x: Array) -> tuple[ModuleType, Any, Any, Any]:
 
 
 def scatter(rows: Any) -> Any:
-    """Returns `rows^T rows`, shape (dim, dim), with NumPy, or inside of jit with jax.numpy."""
+    """Returns `rows^T rows`, shape (dim, dim), computed with the array module of `rows`."""
     return product(rows.T, rows) if isinstance(rows, jax.core.Tracer) else rows.T @ rows
 
 
@@ -161,7 +165,7 @@ def covariance(moments: Moments) -> np.ndarray:
     Entries of a column that varies by less than the rounding error of its mean are 0.
 
     Raises:
-        FlowjaxError: the moments are those of zero examples.
+        FlowjaxError: The count is 0.
 
     Example:
         >>> import numpy as np

@@ -40,12 +40,12 @@ def _gather(order: tuple[int, ...]) -> Callable[[Array], Array]:
     back = np.argsort(there).astype(np.int32)
 
     def pick(x: Array, columns: np.ndarray) -> Array:
-        # one index per entry, because XLA stores `x[..., columns]` in column-major order, which is
-        # slow: see benchmarks/flows.md
+        # One index per entry, because XLA stores `x[..., columns]` in column-major order, which is
+        # slow (see benchmarks/flows.md).
         indices = jnp.broadcast_to(columns, x.shape)
         return jnp.take_along_axis(x, indices, axis=-1, mode="promise_in_bounds")
 
-    # custom_linear_solve, because jax.custom_vjp does not support forward mode
+    # jax.custom_vjp does not support forward mode; custom_linear_solve does.
     def gather(x: Array) -> Array:
         return jax.lax.custom_linear_solve(
             lambda y: pick(y, back), x, lambda _, b: pick(b, there), lambda _, b: pick(b, back)
@@ -55,7 +55,7 @@ def _gather(order: tuple[int, ...]) -> Callable[[Array], Array]:
 
 
 def _fixed(apply: Callable[[Array], Array], undo: Callable[[Array], Array], line: str) -> Bijector:
-    """Returns the bijector of a volume-preserving map without parameters."""
+    """Returns the bijector of a volume-preserving transformation without parameters."""
 
     def init(key: PRNGKey, x: Array, context: Array | None = None) -> Params:
         check_batch("x", x)
@@ -79,14 +79,14 @@ def permutation(*, seed: int = 0) -> Bijector:
     `Bijector.constants` returns it.
 
     Args:
-        seed: seed of the permutation.
+        seed: integer seed of the permutation.
 
     Returns:
         A bijector on `(n, dim)` without parameters.
 
     References:
-        Glow, https://arxiv.org/abs/1807.03039, section 6, compares it with the 1x1 convolution;
-        BERT-flow, https://arxiv.org/abs/2011.05864, uses it.
+        Glow, https://arxiv.org/abs/1807.03039, section 6, compares fixed permutations with the 1x1
+        convolution; BERT-flow, https://arxiv.org/abs/2011.05864, uses fixed permutations.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -115,8 +115,8 @@ def reverse() -> Bijector:
         A bijector on `(n, dim)` without parameters, its own inverse.
 
     References:
-        RealNVP, https://arxiv.org/abs/1605.08803. BERT-flow's released code reverses as well,
-        although its paper describes random permutations.
+        RealNVP, https://arxiv.org/abs/1605.08803. BERT-flow's released code also reverses the
+        coordinates, although its paper describes random permutations.
 
     Example:
         >>> import jax.numpy as jnp

@@ -16,7 +16,7 @@ def policy_dot(
     """Returns `x @ kernel` for a Flax layer, in the precision of `jax.default_matmul_precision`.
 
     With "bfloat16", the factors are cast to bfloat16 and the sums are float32, on every device and
-    also in the gradient. The compiler handles the other names if the device supports them
+    also in the gradient. The compiler implements other precisions if the device supports them
     ("tensorfloat32" on GPUs). `training.make_step` sets the precision.
 
     Example:

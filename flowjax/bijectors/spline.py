@@ -15,8 +15,8 @@ from flowjax.types import Array, Bijector
 
 MIN_WIDTH = 1e-3  # width (and height) of a bin as a fraction of the interval
 MIN_SLOPE = 1e-3
-# Bound of a coupling's raw parameters, RAW_BOUND tanh(raw / RAW_BOUND). Without it, slopes can be
-# as small as e^-16, which float32 cannot invert; zuko has a similar bound.
+# Bound of the raw parameters of a coupling: RAW_BOUND tanh(raw / RAW_BOUND). Without the bound,
+# slopes can be as small as e^-16, which float32 cannot invert; zuko has a similar bound.
 RAW_BOUND = 3.0
 UNIT_SLOPE = log(expm1(1 - MIN_SLOPE))  # softplus(UNIT_SLOPE) + MIN_SLOPE = 1
 
@@ -26,7 +26,7 @@ def _edges(raw: Array, bound: float) -> tuple[Array, Array]:
     bins = raw.shape[-2]
     size = MIN_WIDTH + (1 - MIN_WIDTH * bins) * jax.nn.softmax(raw, axis=-2)
     right = jnp.cumsum(size, axis=-2)
-    # the last edge is set to the bound and sizes are differences of edges, so bins have no gaps
+    # The last edge is set exactly and sizes are differences of edges, so that bins have no gaps.
     right = jnp.concatenate([right[..., :-1, :], jnp.ones_like(right[..., -1:, :])], axis=-2)
     left = jnp.concatenate([jnp.zeros_like(right[..., :1, :]), right[..., :-1, :]], axis=-2)
     return (2 * left - 1) * bound, (right - left) * 2 * bound
@@ -52,8 +52,8 @@ def rational_quadratic_spline(
         heights: raw bin heights, shape (..., bins, m); a softmax over bins makes them positive.
         slopes: raw derivatives at the inner knots, shape (..., bins - 1, m); a softplus makes
             them at least 1e-3.
-        bound: half of the length of the interval.
-        inverse: if True, apply the inverse of the spline.
+        bound: half width of the interval [-bound, bound].
+        inverse: True applies the inverse of the spline.
 
     Returns:
         Values and log-derivatives (nats) of the spline, or of its inverse, shape (..., m) each.
@@ -80,7 +80,7 @@ def rational_quadratic_spline(
     inside = (x > -bound) & (x < bound)
     at = jnp.where(inside, x, 0)[..., None, :]
     left = y_left if inverse else x_left
-    # a mask and a sum select the bin of each point, because the gradient of a gather is a scatter
+    # A mask and a sum select the bin of each point, because the gradient of a gather is a scatter.
     passed = at >= left
     following = jnp.concatenate([passed[..., 1:, :], jnp.zeros_like(passed[..., :1, :])], axis=-2)
     here = passed & ~following
@@ -97,8 +97,8 @@ def rational_quadratic_spline(
         a = h * (s - d0) + rise * bend
         b = h * d0 - rise * bend
         c = -s * rise
-        square = b * b - 4 * a * c  # rounding can make it negative
-        # the inner where avoids the infinite gradient of sqrt at 0
+        square = b * b - 4 * a * c  # rounding can make the discriminant negative
+        # The inner `where` avoids the infinite gradient of sqrt at 0.
         root = jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1)), 0)
         t = 2 * c / (-b - root)
         out = x0 + t * w
@@ -125,22 +125,23 @@ def spline_coupling(
     """Returns the coupling that maps each transformed coordinate by a rational-quadratic spline.
 
     A network computes the raw parameters of the splines, which are then bounded to (-3, 3). Raw
-    parameters of zero give the identity. Coordinates outside of [-bound, bound] do not change, so
-    put an actnorm or a whitening before this layer.
+    parameters of zero define the identity. Coordinates outside of [-bound, bound] do not change,
+    so put an actnorm or a whitening before this layer.
 
     Args:
-        conditioner: factory `out_features -> flax.linen.Module`; None is `mlp()`. The outputs of
-            its network are all raw widths, then all heights, then all inner slopes.
+        conditioner: factory `out_features -> flax.linen.Module`; None means `mlp()`. The outputs
+            of the network are all raw widths, then all heights, then all inner slopes.
         bins: number of bins of each spline, 2 to 500.
-        bound: half of the length of the splines' interval, [-bound, bound].
-        mask: "half" (the last coordinates are transformed) or "checkerboard" (the odd ones).
-        swap: if True, transform the other half.
+        bound: half width of the interval [-bound, bound] of the splines.
+        mask: "half" or "checkerboard", see `coupling`.
+        swap: True exchanges the two halves.
 
     Returns:
         A bijector on `(n, dim)`, dim >= 2; log_det in nats.
 
     Raises:
-        FlowjaxError: bins, bound or mask out of range; at init, dim < 2.
+        FlowjaxError: `bins`, `bound` or `mask` is out of range. The `init` of the bijector raises
+            it for dim < 2.
 
     References:
         Neural Spline Flows, https://arxiv.org/abs/1906.04032.

@@ -16,26 +16,26 @@ def split(
 ) -> Bijector:
     """Factors out half of the dimensions as latents and passes the rest to another bijector.
 
-    The result is `z = concat(factored, inner(rest))`, where `rest` is the first half of x.
-    Nested splits therefore give the dimensions that level 1 factors out, then those of level 2,
-    and so on, and last the innermost latents. This is the order of BERT-flow's sentence vectors.
+    The result is `z = concat(factored, inner(rest))`, where `rest` is the first half of x. The
+    latents of nested splits are the factored-out dimensions of level 1, then of level 2, and so
+    on, followed by the innermost latents. This is the order of BERT-flow's sentence vectors.
 
-    With `conditional`, a network computes a mean and a bounded log-scale from `rest`, and the
-    factored-out dimensions are standardized by them: Glow's learned prior, as part of the
-    bijector.
+    If `conditional` is True, a network computes a mean and a bounded log-scale from `rest`, with
+    which the factored-out dimensions are standardized. This is Glow's learned prior, implemented
+    in the bijector.
 
     Args:
         inner: bijector of the first half.
-        conditional: if True, standardize the factored-out dimensions given the first half (and
-            the context).
-        conditioner: conditioner of that network, `out_features -> flax.linen.Module`; None is
+        conditional: True standardizes the factored-out dimensions given the first half (and the
+            context).
+        conditioner: factory `out_features -> flax.linen.Module` of this network; None means
             `mlp()`.
 
     Returns:
-        A bijector on `(n, dim)`, dim >= 2; for an odd dim, the first half is the larger one.
+        A bijector on `(n, dim)`, dim >= 2; for an odd dim, the first half is the larger half.
 
     Raises:
-        FlowjaxError: at init, dim < 2.
+        FlowjaxError: Raised by the `init` of the bijector for dim < 2.
 
     References:
         RealNVP, https://arxiv.org/abs/1605.08803, section 3.6; Glow,

@@ -15,17 +15,18 @@ from flowjax.types import Array, Bijector, Params, PRNGKey
 def standardize(*, moments: Moments | None = None) -> Bijector:
     """Returns `z = (x - mean) / std` per coordinate, with frozen parameters.
 
-    Mean and standard deviation are those of the batch given to `init`. Constant columns (and every
-    column of a batch of one) are centred with scale 1.
+    The mean and the standard deviation are computed from the batch given to `init`. Constant
+    columns are centred and get scale 1, as do all columns of a batch of one example.
 
     Args:
-        moments: moments of the data, used instead of those of the batch.
+        moments: moments of the data; None means the moments of the batch given to `init`.
 
     Returns:
         A bijector on `(n, dim)`; log_det is minus the sum of `log(std)`, in nats.
 
     Raises:
-        FlowjaxError: at init, a wrong shape or values that are not finite.
+        FlowjaxError: Raised by the `init` of the bijector for a wrong shape or values that are not
+            finite.
 
     References:
         "SN" in table 5 of BERT-flow, https://arxiv.org/abs/2011.05864.

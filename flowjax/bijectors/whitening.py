@@ -73,7 +73,7 @@ def _solve(
     values, vectors = xp.linalg.eigh(cov)
     values, vectors = values[::-1], vectors[:, ::-1]
     values = xp.maximum(values, xp.where(values[0] > 0, floor * values[0], 1))
-    # the sign of an eigenvector is arbitrary: make its largest entry positive
+    # The sign of an eigenvector is arbitrary; its largest entry is made positive.
     largest = xp.take_along_axis(vectors, xp.abs(vectors).argmax(axis=0)[None], axis=0)
     vectors = vectors * xp.where(largest < 0, -1, 1)
     log_scale = -0.5 * beta * xp.log(values[:kept])
@@ -90,7 +90,7 @@ def _solve(
 
 
 def _in_units(xp: ModuleType, arrays: dict[str, Any], unit: Any, beta: float) -> dict[str, Any]:
-    """Returns the parameters for the data `unit * rows`, given the parameters for `rows`."""
+    """Returns whitening parameters for the data `unit * rows`, given the parameters for `rows`."""
     scaled = arrays | {
         "matrix": arrays["matrix"] * unit**-beta,
         "inverse": arrays["inverse"] * unit**beta,
@@ -129,8 +129,8 @@ def whitening_from_moments(
         `{"frozen": {...}}` in float32, or float64 if x64 is enabled.
 
     Raises:
-        FlowjaxError: an option is out of range, shrinkage is "ledoit_wolf", or the moments are
-            those of zero examples.
+        FlowjaxError: An option is out of range, shrinkage is "ledoit_wolf", or the moments have a
+            count of 0.
 
     Example:
         >>> import numpy as np
@@ -161,35 +161,37 @@ def whitening(
     """Returns PCA whitening, `z = (x - mean) U Lambda^(-beta / 2)`, with frozen parameters.
 
     U holds the eigenvectors and Lambda the eigenvalues, largest first, of the covariance of the
-    batch given to `init`. With beta = 1, z has covariance I (divided by n) on that batch. Outside
-    of jit, NumPy solves the eigenproblem in float64; inside of jit, it is solved in the dtype of
-    the batch. The round trip data -> latent -> data is accurate to the dtype; latent -> data ->
-    latent loses accuracy by the square root of the eigenvalues' ratio, which is at most 1000
-    with the default `eigenvalue_floor`.
+    batch given to `init`. With beta = 1, the sample covariance of z on that batch, normalised by
+    n, is I. Outside of jit, NumPy solves the eigenproblem in float64; inside of jit, it is solved
+    in the dtype of the batch. The round trip data -> latent -> data is accurate to the precision
+    of the dtype. The rounding error of latent -> data -> latent is larger by a factor of
+    sqrt(largest / smallest eigenvalue), at most 1000 with the default `eigenvalue_floor`.
 
     With k = `components` < dim, forward returns k coordinates, and inverse sets the dropped
-    coordinates to their mean. Their distribution is modelled as N(0, s I), where s is the mean of
-    their eigenvalues, and log_det includes its log-density, in nats. For beta = 1,
-    `log N(z; 0, I) + log_det` is therefore the log-density of probabilistic PCA at its maximum
-    likelihood. The log_det of inverse is minus the log_det of forward at the returned point.
+    coordinates to their mean. The dropped coordinates are modelled as N(0, s I), where s is the
+    mean of their eigenvalues, and log_det includes the log-density of this model, in nats. For
+    beta = 1, `log N(z; 0, I) + log_det` is therefore the log-density of probabilistic PCA at its
+    maximum likelihood. The log_det of inverse is minus the log_det of forward at the returned
+    point.
 
     Args:
         components: number of leading components to keep; None keeps all.
         beta: exponent in [0, 1]: 1 whitens, 0 rotates, values in between whiten partially.
-        shrinkage: weight in [0, 1] of the spherical covariance `tr(S) / dim I` in a mixture with
-            the sample covariance S. "auto" computes it by oracle approximating shrinkage (OAS),
-            "ledoit_wolf" by the estimator of Ledoit and Wolf. Use one of them if n < dim.
-        eigenvalue_floor: lower bound of the eigenvalues relative to the largest, in (0, 1). It
-            keeps constant columns and rank-deficient data finite. If all eigenvalues are 0, as
-            for a batch of one, they are set to 1.
-        moments: moments of the data, used instead of those of the batch.
+        shrinkage: weight in [0, 1] of the spherical covariance `tr(S) / dim I` in a convex
+            combination with the sample covariance S. "auto" computes the weight by oracle
+            approximating shrinkage (OAS), "ledoit_wolf" by the estimator of Ledoit and Wolf. Use
+            "auto" or "ledoit_wolf" if n < dim.
+        eigenvalue_floor: lower bound of the eigenvalues relative to the largest eigenvalue, in
+            (0, 1). It keeps the parameters finite for constant columns and rank-deficient data. If
+            all eigenvalues are 0, as for a batch of one example, they are set to 1.
+        moments: moments of the data; None means the moments of the batch given to `init`.
 
     Returns:
         A bijector from `(n, dim)` to `(n, components or dim)`.
 
     Raises:
-        FlowjaxError: an option is out of range; at init, components > dim, a wrong shape or
-            values that are not finite.
+        FlowjaxError: An option is out of range. The `init` of the bijector raises it for
+            components > dim, a wrong shape or values that are not finite.
 
     References:
         BERT-whitening, https://arxiv.org/abs/2103.15316; Tipping and Bishop, "Probabilistic

@@ -1,4 +1,4 @@
-"""Environment variables that a command may set for its user, but a library may not."""
+"""Defaults of environment variables, which commands set and the library does not."""
 
 from __future__ import annotations
 

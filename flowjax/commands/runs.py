@@ -1,4 +1,4 @@
-"""Run folders: `config.toml` at the start, `metrics.jsonl` and a progress bar during training."""
+"""Run folders with `config.toml` and `metrics.jsonl`, and the progress bar of a training run."""
 
 from __future__ import annotations
 

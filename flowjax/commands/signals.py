@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: a training loop saves its state before the command stops."""
+"""Signal handling: on Ctrl-C or SIGTERM, a training loop saves its state before it stops."""
 
 from __future__ import annotations
 

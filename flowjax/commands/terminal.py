@@ -1,4 +1,4 @@
-"""Text between the command and the terminal: messages, and the command line of a report."""
+"""Messages on standard error, and the command line that a report shows."""
 
 from __future__ import annotations
 

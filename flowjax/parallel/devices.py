@@ -1,9 +1,9 @@
-"""Device mesh, and the map of a per-device step over it; no other file names devices.
+"""Device mesh, and the mapping of a per-device step over the mesh.
 
 A step is written for one device and its shard of a batch, with collectives over the axis
-`"data"`. `data_parallel` maps it over the devices by `jit` of `jax.shard_map` (the default) or by
-`jax.pmap`; both give the same numbers. Several processes (`processes.py`) use the same code,
-because each process makes its shard of every global array from the rows that it read.
+`"data"`. `data_parallel` maps the step over the devices by `jit` of `jax.shard_map` (the default)
+or by `jax.pmap`; the results are the same. Several processes (`processes.py`) use the same code,
+because each process creates its shard of every global array from the rows that it read.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def make_mesh(devices: Sequence[jax.Device] | int | None = None) -> Mesh:
         devices: devices, a number of visible devices, or None for all devices of all processes.
 
     Raises:
-        FlowjaxError: the number is out of range, or a process has none of the devices.
+        FlowjaxError: The number is out of range, or a process has none of the devices.
     """
     visible = jax.devices()
     if isinstance(devices, int):
@@ -54,18 +54,18 @@ def make_mesh(devices: Sequence[jax.Device] | int | None = None) -> Mesh:
     chosen = visible if devices is None else devices
     if idle := {d.process_index for d in visible} - {d.process_index for d in chosen}:
         raise FlowjaxError(
-            f"devices: expected at least one of every process, got none of {sorted(idle)}"
+            f"devices: expected at least one device of every process, got none of {sorted(idle)}"
         )
     return Mesh(np.array(list(chosen)), (AXIS,))
 
 
 def local_mesh() -> Mesh:
-    """Returns a mesh over the devices of this process, for work that is not shared."""
+    """Returns a mesh over the devices of this process."""
     return Mesh(np.array(jax.local_devices()), (AXIS,))
 
 
 def check_batch(batch_size: int, mesh: Mesh, accumulate: int = 1) -> None:
-    """Raises FlowjaxError if a batch does not divide into devices and micro-batches."""
+    """Raises FlowjaxError if the batch cannot be divided among devices and micro-batches."""
     parts = mesh.size * accumulate
     if batch_size % parts:
         raise FlowjaxError(
@@ -87,7 +87,7 @@ def replicate(tree: Any, mesh: Mesh) -> Any:
 
 
 def shard_rows(tree: Any, mesh: Mesh, axis: int = 0) -> Any:
-    """Returns global arrays made of the rows (along `axis`) that each process passes."""
+    """Returns global arrays, sharded along `axis`, from the rows that each process passes."""
     return _place(tree, NamedSharding(mesh, PartitionSpec(*[None] * axis, AXIS)))
 
 
@@ -108,7 +108,7 @@ def to_host(tree: Any) -> Any:
     """Copies a replicated pytree to NumPy arrays, from the first device of this process.
 
     Raises:
-        LostProcess: a peer process died during the step that computes the arrays.
+        LostProcess: A peer process died during the step that computes the arrays.
     """
     with together():
         return jax.tree.map(lambda x: np.asarray(x.addressable_data(0)), tree)
@@ -128,7 +128,7 @@ def compile_together(call: Step, *args: Any) -> Step:
         The compiled step; `call` itself if there is only one process.
 
     Raises:
-        LostProcess: a peer process died.
+        LostProcess: A peer process died.
     """
     if not several():
         return call

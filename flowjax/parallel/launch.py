@@ -13,24 +13,24 @@ import jax
 from flowjax.errors import FlowjaxError
 from flowjax.parallel.processes import LostProcess, first_line, gather, is_first
 
-# JAX ends the other processes if one sends no heartbeat for this long.
+# JAX ends the other processes if one process sends no heartbeat for this time.
 HEARTBEAT_SECONDS = 30
 # Time that process 0 waits before it exits, see `leave`.
 EXIT_DELAY_SECONDS = 1.0
 
 
 def launched(environment: Mapping[str, str]) -> dict[str, Any] | None:
-    """Returns how to initialize `jax.distributed`, from a launcher's environment variables.
+    """Returns the arguments of `jax.distributed.initialize` from the launcher's environment.
 
     Args:
         environment: `os.environ`.
 
     Returns:
-        Keyword arguments of `jax.distributed.initialize`, which detects the missing ones; None
+        Keyword arguments of `jax.distributed.initialize`, which detects missing arguments; None
         for a job of one process.
 
     Raises:
-        FlowjaxError: a variable is not a number.
+        FlowjaxError: A variable is not a number.
 
     Example:
         >>> launched({"JAX_COORDINATOR_ADDRESS": "a:1", "JAX_NUM_PROCESSES": "2"})
@@ -60,13 +60,13 @@ def initialize() -> None:
     """Connects the processes of a job; does nothing if no launcher started several processes.
 
     Slurm (`srun`), Open MPI and TPU pods on GKE are recognised. `FLOWJAX_DISTRIBUTED=1` lets
-    `jax.distributed` detect other clusters (Kubernetes jobs, TPU VMs). Elsewhere, set
+    `jax.distributed` detect other clusters (Kubernetes jobs, TPU VMs). Otherwise, set
     `JAX_COORDINATOR_ADDRESS`, `JAX_NUM_PROCESSES` and `JAX_PROCESS_ID`. If a process dies, the
-    others end within a minute. Call this function before any other function of JAX.
+    other processes end within a minute. Call this function before any other function of JAX.
 
     Raises:
-        FlowjaxError: the environment variables do not describe the job.
-        LostProcess: the processes could not connect.
+        FlowjaxError: The environment variables do not describe the job.
+        LostProcess: The processes could not connect.
     """
     if jax.distributed.is_initialized() or (found := launched(os.environ)) is None:
         return
@@ -86,7 +86,7 @@ def initialize() -> None:
     except ValueError as error:
         raise FlowjaxError(
             f"several processes: expected JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES and "
-            f"JAX_PROCESS_ID, or a cluster that JAX detects: {error}"
+            f"JAX_PROCESS_ID, or a cluster that JAX detects, got: {error}"
         ) from None
     except jax.errors.JaxRuntimeError as error:
         raise LostProcess(f"several processes: no connection: {first_line(error)}") from None
@@ -98,8 +98,8 @@ def leave(code: int) -> None:
     """Exits immediately with an exit code; returns if there is only one process.
 
     A normal exit would wait for the peer processes, which wait for this process in a collective.
-    Process 0 waits a moment, because its exit ends the others: if all processes fail for the same
-    reason, each exits with its own code.
+    Process 0 waits for a second first, because its exit ends the other processes. If all processes
+    fail for the same reason, each process thus exits with its own code.
     """
     if jax.distributed.is_initialized():
         sys.stdout.flush()

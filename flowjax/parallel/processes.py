@@ -1,8 +1,8 @@
 """Communication between the processes of a job, and errors about a peer process that died.
 
-All functions also work in a job of one process, where they return at once, so that other code
-does not distinguish the two cases. If a process dies, the others end with `LostProcess` or with
-the message of JAX's coordinator.
+All functions also work in a job of one process, where they return immediately, so that other code
+does not distinguish the two cases. If a process dies, the other processes end with `LostProcess`
+or with the message of JAX's coordinator.
 """
 
 from __future__ import annotations
@@ -16,19 +16,23 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-# Words in errors of collectives and of JAX's coordinator, and first words of JAX's own errors,
-# about a process that does not answer. File names are removed first: they may contain any word.
+# Patterns of errors about a process that does not respond: words in the errors of collectives and
+# of JAX's coordinator, and first words of JAX's own errors. File names may contain these words and
+# are removed first.
 _COLLECTIVE = re.compile(r"\b(gloo|nccl|barrier|coordination|heartbeat)", re.IGNORECASE)
 _NO_ANSWER = re.compile("UNAVAILABLE|ABORTED|CANCELLED|DEADLINE_EXCEEDED")
 _FILE_NAMES = re.compile(r"'[^']*'|/\S+")
 
 
 class LostProcess(ConnectionError):
-    """Death or exit of a peer process of the job; a restart resumes from the last checkpoint."""
+    """Error raised when a peer process of the job died or exited.
+
+    A restarted job resumes from the last checkpoint.
+    """
 
 
 def several() -> bool:
-    """Returns True in a job of several processes; does not initialize the devices otherwise."""
+    """Returns True in a job of several processes; otherwise does not initialize the devices."""
     return jax.distributed.is_initialized() and jax.process_count() > 1
 
 
@@ -39,7 +43,7 @@ def is_first() -> bool:
 
 @contextmanager
 def first_alone() -> Iterator[bool]:
-    """Context manager that runs its block on process 0 first, then on the others.
+    """Context manager that runs its block on process 0 first, then on the other processes.
 
     Use it for shared files: process 0 writes them, and the other processes read them.
 
@@ -47,7 +51,7 @@ def first_alone() -> Iterator[bool]:
         True on process 0.
 
     Raises:
-        LostProcess: process 0 failed in the block.
+        LostProcess: Process 0 failed in the block.
     """
     if not several():
         yield True
@@ -65,7 +69,7 @@ def first_alone() -> Iterator[bool]:
 
 
 def shard() -> tuple[int, int]:
-    """Returns `(i, k)`: this process has shard i of k.
+    """Returns `(i, k)`: the index of this process's shard, and the number of shards.
 
     Example:
         >>> shard()
@@ -78,7 +82,7 @@ def gather(values: Sequence[int]) -> np.ndarray:
     """Returns the values of all processes, an int32 array of shape `(processes, len(values))`.
 
     Raises:
-        LostProcess: a peer process died.
+        LostProcess: A peer process died.
 
     Example:
         >>> gather([3, True]).tolist()
@@ -88,7 +92,7 @@ def gather(values: Sequence[int]) -> np.ndarray:
 
 
 def gather_arrays(tree: Any) -> list[Any]:
-    """Returns the arrays of all processes, the same bits on each.
+    """Returns the arrays of all processes, bitwise equal on each process.
 
     Args:
         tree: pytree of host arrays, with the same shapes and dtypes on all processes.
@@ -97,7 +101,7 @@ def gather_arrays(tree: Any) -> list[Any]:
         One pytree for each process, in the order of the processes.
 
     Raises:
-        LostProcess: a peer process died.
+        LostProcess: A peer process died.
 
     Example:
         >>> gather_arrays({"third": np.array(1 / 3)})
@@ -106,7 +110,7 @@ def gather_arrays(tree: Any) -> list[Any]:
     if not several():
         return [tree]
     mine = jax.tree.map(np.asarray, tree)
-    # Bytes, because JAX would round float64 to float32.
+    # Sent as bytes, because JAX would round float64 to float32.
     sent = jax.tree.map(lambda x: np.frombuffer(x.tobytes(), np.uint8), mine)
     with together():
         got = multihost_utils.process_allgather(sent)
@@ -127,7 +131,7 @@ def together() -> Iterator[None]:
     before the call returns. Orbax passes on the error of its barrier.
 
     Raises:
-        LostProcess: a peer process died. Other errors, and all errors in a job of one process,
+        LostProcess: A peer process died. Other errors, and all errors in a job of one process,
             pass unchanged.
 
     Example:

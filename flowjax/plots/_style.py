@@ -73,10 +73,10 @@ def colour_bar(figure: Figure, drawn: Any, axes: Any, label: str, *, shrink: flo
 
 
 def save(figure: Figure, path: str | Path, *, dpi: int = 150) -> Path:
-    """Writes a figure to a file whose suffix is the format (.png, .svg, .pdf).
+    """Writes a figure to a file in the format of its suffix (.png, .svg or .pdf).
 
-    Missing folders are created; an existing file is replaced. Equal figures give equal bytes
-    (PNG, PDF), because no date or version is written to the file.
+    Missing folders are created; an existing file is replaced. Equal figures give equal PNG and PDF
+    files, because no date or version is written to the file.
 
     Args:
         figure: figure from any function of this package.
@@ -87,7 +87,7 @@ def save(figure: Figure, path: str | Path, *, dpi: int = 150) -> Path:
         The path.
 
     Raises:
-        FlowjaxError: the suffix is not one of these.
+        FlowjaxError: The suffix is not .png, .svg or .pdf.
 
     Example:
         >>> import pathlib, tempfile
@@ -106,7 +106,11 @@ def save(figure: Figure, path: str | Path, *, dpi: int = 150) -> Path:
 
 
 def sample(name: str, values: object, n: int | None = None) -> np.ndarray:
-    """Returns finite float64 values of shape `(n,)`; raises FlowjaxError with the name if not."""
+    """Returns `values` as a float64 array of shape `(n,)`.
+
+    Raises:
+        FlowjaxError: The shape is wrong, or a value is not finite; the message contains `name`.
+    """
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != 1 or not array.size or n not in (None, array.size):
         raise FlowjaxError(f"{name}: expected shape ({n or 'n'},), got {array.shape}")
@@ -116,7 +120,7 @@ def sample(name: str, values: object, n: int | None = None) -> np.ndarray:
 
 
 def states(names: Sequence[str], before: T, after: T) -> list[tuple[str, T, str]]:
-    """Returns the name, the values and the colour of the vectors before and after calibration."""
+    """Returns `(name, values, colour)` of the vectors before, and of those after calibration."""
     if isinstance(names, str) or len(names) != 2:
         raise FlowjaxError(f"names: expected two names, before and after, got {names!r}")
     return [(names[0], before, BEFORE), (names[1], after, AFTER)]

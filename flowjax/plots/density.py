@@ -1,4 +1,4 @@
-"""Figures of a two-dimensional flow: its density, and a grid mapped by it."""
+"""Figures of a two-dimensional flow: its density, and a grid that it transforms."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ def density_2d(
         log_prob: function from float32 points `(n, 2)` to log-densities `(n,)` in nats, such as
             `lambda x: flow.log_prob(params, x)`.
         points: data points to draw, shape `(m, 2)`.
-        limits: `((x_low, x_high), (y_low, y_high))`. None takes the range of the points with a
-            margin, or -4 to 4 without points.
+        limits: `((x_low, x_high), (y_low, y_high))`. None means the range of the points with a
+            margin, or -4 to 4 if there are no points.
         resolution: number of grid points along each axis.
         title: title of the figure.
 
     Returns:
-        The figure. The title of its panel has the fraction of the probability mass within the
-        limits.
+        The figure. The title of its panel contains the percentage of the probability mass within
+        the limits.
 
     Raises:
-        FlowjaxError: the points do not have shape `(m, 2)`, or `log_prob` returns NaN or another
+        FlowjaxError: The points do not have shape `(m, 2)`, or `log_prob` returns NaN or another
             shape.
 
     Example:
@@ -87,8 +87,8 @@ def warped_grid(
             `lambda x: flow.forward(params, x)[0]` (data to latent) or the inverse.
         points: data points, shape `(m, 2)`, drawn in the first panel, and their images in the
             second.
-        limits: `((x_low, x_high), (y_low, y_high))` of the grid. None takes the range of the
-            points with a margin, or -4 to 4 without points.
+        limits: `((x_low, x_high), (y_low, y_high))` of the grid. None means the range of the
+            points with a margin, or -4 to 4 if there are no points.
         lines: number of grid lines in each direction.
         resolution: number of points on a grid line.
         names: titles of the two panels.
@@ -98,7 +98,7 @@ def warped_grid(
         The figure.
 
     Raises:
-        FlowjaxError: the points do not have shape `(m, 2)`, or `forward` returns values that are
+        FlowjaxError: The points do not have shape `(m, 2)`, or `forward` returns values that are
             not finite or another shape.
 
     Example:
@@ -134,13 +134,13 @@ def warped_grid(
 def _apply(forward: Callable[[np.ndarray], np.ndarray], x: np.ndarray) -> np.ndarray:
     z = np.asarray(forward(x.astype(np.float32)), dtype=np.float64)
     if z.shape != x.shape or not np.isfinite(z).all():
-        got = f"{z.shape} with {(~np.isfinite(z)).sum()} that are not finite"
+        got = f"{z.shape} with {(~np.isfinite(z)).sum()} values that are not finite"
         raise FlowjaxError(f"forward: expected finite values of shape {x.shape}, got {got}")
     return z
 
 
 def _plane(points: np.ndarray | None, limits: Limits | None) -> tuple[np.ndarray | None, Limits]:
-    """Returns checked points, and the limits or those of a square around the points."""
+    """Returns the checked points and the limits; the default is a square around the points."""
     if points is None:
         return None, limits or ((-4.0, 4.0), (-4.0, 4.0))
     points = check_vectors("points", points)

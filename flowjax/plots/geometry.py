@@ -29,7 +29,7 @@ def projection_2d(
     """Draws vectors on their first two principal components, before and after calibration.
 
     Both axes of a panel have the same scale, and a cross marks the projected origin. The label of
-    an axis has the fraction of variance that it explains.
+    an axis contains the percentage of variance that its component explains.
 
     Args:
         before: plain vectors, shape `(n, d)`.
@@ -43,7 +43,8 @@ def projection_2d(
         The figure.
 
     Raises:
-        FlowjaxError: fewer than two rows or dimensions, equal rows, or values that are not finite.
+        FlowjaxError: There are fewer than two rows or dimensions, all rows are equal, or a value
+            is not finite.
 
     Example:
         >>> x = np.random.default_rng(0).normal(size=(50, 3))
@@ -92,7 +93,7 @@ def spectrum(
         The figure.
 
     Raises:
-        FlowjaxError: all rows are equal.
+        FlowjaxError: All rows are equal.
 
     Example:
         >>> x = np.random.default_rng(0).normal(size=(50, 3))
@@ -105,7 +106,7 @@ def spectrum(
         if eigenvalues[0] == 0.0:
             raise FlowjaxError(f"{name}: expected different rows, got all rows equal")
         share = 100.0 * eigenvalues[0] / eigenvalues.sum()
-        # Directions without variance have tiny eigenvalues from rounding, which are not drawn.
+        # Eigenvalues of directions without variance are rounding errors and are not drawn.
         relative = eigenvalues / eigenvalues.mean()
         relative[eigenvalues < 1e-12 * eigenvalues[0]] = np.nan
         label = f"{name}: first component {share:.1f} % of variance"
@@ -129,8 +130,8 @@ def nearest_neighbours(
     """Returns the nearest sentences by cosine similarity, before and after calibration.
 
     Args:
-        sentences: n sentences. Duplicates of the query, and of a neighbour that is already in the
-            list, are skipped.
+        sentences: n sentences. Duplicates of the query, and duplicates of neighbours that are
+            already in the list, are skipped.
         before: plain vectors, shape `(n, d)`, without zero rows.
         after: calibrated vectors, shape `(n, e)`, without zero rows.
         queries: indices of the query sentences.
@@ -142,7 +143,7 @@ def nearest_neighbours(
         nearest first.
 
     Raises:
-        FlowjaxError: the vectors do not have n rows, or a row is zero.
+        FlowjaxError: The vectors do not have n rows, or a row is zero.
 
     Example:
         >>> x = np.array([[1.0, 0.0], [1.0, 0.2], [0.0, 1.0]])
@@ -185,7 +186,12 @@ def _mark_origin(axes: Axes, x: float, y: float) -> None:
 def _principal_plane(
     name: str, x: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, list[tuple[int, float]]]:
-    """Returns centred points `(n, 2)`, the origin, and the variance fraction of each axis."""
+    """Returns the projection of vectors to their first two principal components.
+
+    Returns:
+        The centred points, shape `(n, 2)`, the projected origin, shape `(2,)`, and
+        `(index, variance fraction)` of each component.
+    """
     if min(x.shape) < 2:
         raise FlowjaxError(f"{name}: expected at least 2 rows and dimensions, got shape {x.shape}")
     mean = x.mean(axis=0)

@@ -23,11 +23,11 @@ def similarity_scatter(
     names: Sequence[str] = style.NAMES,
     title: str | None = None,
 ) -> Figure:
-    """Draws cosine similarity over gold scores, with Spearman x 100 in the panel titles.
+    """Draws cosine similarity against gold scores, with Spearman x 100 in the panel titles.
 
     Both panels share the y axis, so that vectors in a narrow cone (all cosines near 1) are
     visible. The line is the mean cosine in eight equal ranges of the gold score. Points are
-    shifted horizontally by up to 1 % of the range, because many scores are equal.
+    shifted horizontally by up to 1 % of the range, because many gold scores are equal.
 
     Args:
         gold: gold scores of the pairs, shape `(n,)`.
@@ -40,7 +40,7 @@ def similarity_scatter(
         The figure.
 
     Raises:
-        FlowjaxError: shapes differ, or a value is not finite.
+        FlowjaxError: Shapes differ, or a value is not finite.
 
     Example:
         >>> g = np.arange(10.0)
@@ -83,7 +83,7 @@ def cosine_histogram(
         The figure.
 
     Raises:
-        FlowjaxError: a value is not finite.
+        FlowjaxError: A value is not finite.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -116,21 +116,21 @@ def lexical_scatter(
     *,
     title: str | None = None,
 ) -> Figure:
-    """Draws gold scores and similarities over edit distance, in one panel each.
+    """Draws gold scores and similarities against edit distance, one panel per measure.
 
-    A similarity that decreases with edit distance more than the gold scores do depends on
+    If a similarity decreases with edit distance more strongly than the gold scores, it depends on
     spelling. The y axis is the rank in percent, so that the panels are comparable.
 
     Args:
         distances: edit distances of the pairs, shape `(n,)`.
-        measures: values by name, such as gold, plain and flow, each of shape `(n,)`.
+        measures: dict from names, such as gold, plain and flow, to values, shape `(n,)` each.
         title: title of the figure.
 
     Returns:
         The figure.
 
     Raises:
-        FlowjaxError: shapes differ, or a value is not finite.
+        FlowjaxError: Shapes differ, or a value is not finite.
 
     References:
         Figure 2 of BERT-flow, https://arxiv.org/abs/2011.05864.
@@ -165,7 +165,10 @@ def lexical_scatter(
 def _cloud(
     axes: Axes, x: np.ndarray, y: np.ndarray, colour: str, edges: np.ndarray, shift: Any = 0.0
 ) -> None:
-    """Draws points, smaller and more transparent the more there are, and means between edges."""
+    """Draws points, and a line of the mean of `y` in each interval between `edges`.
+
+    Larger numbers of points are drawn smaller and more transparent.
+    """
     alpha = float(np.clip(12.0 / np.sqrt(x.size), 0.12, 0.8))
     area = float(np.clip(600.0 / np.sqrt(x.size), 5.0, 26.0))
     axes.scatter(x + shift, y, s=area, color=colour, alpha=alpha, linewidths=0, rasterized=True)

@@ -24,21 +24,21 @@ def loss_curves(
     unit: str = "",
     title: str | None = None,
 ) -> Figure:
-    """Draws losses over steps; curves of many values have a running mean.
+    """Draws losses against steps; curves of many values are drawn with their running mean.
 
     Args:
-        rows: dicts as in `metrics.jsonl`. Rows may lack a key, such as a validation loss that is
+        rows: dicts as in `metrics.jsonl`. A row may lack a key, such as a validation loss that is
             measured every hundred steps.
-        keys: keys to draw; None draws the keys that contain `loss`.
+        keys: keys to draw; None means the keys that contain `loss`.
         step: key of the step number.
         unit: unit of the losses, for the label.
         title: title of the figure.
 
     Returns:
-        The figure. Values that are not finite are not drawn; the legend has their number.
+        The figure. Values that are not finite are not drawn; the legend shows their number.
 
     Raises:
-        FlowjaxError: there are no rows, a key is missing, or a key has no finite value.
+        FlowjaxError: There are no rows, a key is missing, or a key has no finite value.
 
     Example:
         >>> rows = [{"step": i, "loss": 1.0 / (i + 1)} for i in range(5)]
@@ -68,17 +68,17 @@ PANELS = {
 
 
 def fit_curves(rows: Iterable[Mapping[str, Any]], *, step: str = "step") -> Figure:
-    """Draws the metrics of a fit over steps: loss, likelihood terms, gradient norm, learning rate.
+    """Draws the metrics of a fit against steps: losses, gradient norm and learning rate.
 
     Args:
-        rows: dicts as in `metrics.jsonl`; panels without any of their keys are not drawn.
+        rows: dicts as in `metrics.jsonl`; a panel is drawn if any row has one of its keys.
         step: key of the step number.
 
     Returns:
         The figure.
 
     Raises:
-        FlowjaxError: no row has any of the keys.
+        FlowjaxError: No row has a key of a panel.
 
     Example:
         >>> rows = [{"step": i, "bits_per_dim": 2.0, "grad_norm": 1.0} for i in range(5)]
@@ -121,7 +121,7 @@ def _draw(axes: Axes, rows: Sequence[Mapping[str, Any]], keys: Sequence[str], st
         else:
             axes.plot(x, y, color=look["color"], alpha=0.25, linewidth=0.8)
             axes.plot(x, smooth, **look)
-            # Leave out the first steps of long curves, whose losses may be far larger.
+            # Ignore the first steps of long curves, whose losses may be far larger.
             highs.append(max(smooth[len(y) // 50 :].max(), y[-1]))
     low, high = min(lows), max(highs)
     constant = high - low <= 1e-9 * abs(high)  # up to the rounding of the running mean

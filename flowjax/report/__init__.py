@@ -1,8 +1,8 @@
 """Reports: tables and figures of a fitted model as one self-contained HTML page.
 
-`analysis.py` and `evaluation.py` compute the two pages from vectors, pairs and names;
+`analysis.py` and `evaluation.py` compute the two pages from vectors, labelled pairs and names.
 `write_report` writes a page as HTML, JSON, CSV and PNG files. The package imports neither flows
-nor encoders, and does not import Matplotlib before the first figure.
+nor encoders, and imports Matplotlib only when it draws the first figure.
 """
 
 from flowjax.report.blocks import Column, Fact, Neighbours, Page, Plot, Section, Table

@@ -12,31 +12,31 @@ from flowjax.report import figures, measures
 from flowjax.report.blocks import Block, Fact, Page, Section, Table
 from flowjax.report.inputs import RankedWords, ReportedModel, RunVectors, TaskVectors
 
-# Vectors that the baselines are fitted on.
+# Maximum number of vectors that the baselines are fitted on.
 FIT_ROWS = 50_000
 ISOTROPY_NOTES = (
     "Mean cosine of random pairs: 0 is isotropic. Isotropy score (Mu & Viswanath) of vectors of "
     "length 1, and IsoScore: 1 is isotropic. Uniformity (Wang & Isola): lower values are more "
     "uniform on the sphere.",
     "Whitening makes the vectors that it was fitted on isotropic by construction. The next table "
-    "has other vectors.",
+    "is computed on other vectors.",
 )
 ISOTROPY_TEXT = (
     "Vectors of a pretrained BERT lie in a narrow cone, so that the cosine of any two sentences "
     "is high. A calibration should spread them evenly."
 )
 SIMILARITY_TEXT = (
-    "Agreement of cosine similarity with gold scores, for the calibrations in table 5 of the "
-    "paper and the pooling of this run ({pooling})."
+    "Agreement of cosine similarity with gold scores, for the methods in table 5 of the paper and "
+    "the pooling of this run ({pooling})."
 )
 LEXICAL_TEXT = (
     "Dependence of similarity on spelling. A similarity depends on spelling if its correlation "
-    "with edit distance is lower than that of the gold scores (table 6 of the paper)."
+    "with edit distance is lower than the correlation of the gold scores (table 6 of the paper)."
 )
 WORDS_TEXT = (
-    "In BERT, the embeddings of rare words are longer and further apart than those of frequent "
-    "words, which affects sentence vectors (table 1 of the paper: norms from 0.95 to 1.45 in "
-    "BERT-base)."
+    "In BERT, the embeddings of rare words are longer and further apart than the embeddings of "
+    "frequent words, which affects sentence vectors (table 1 of the paper: norms from 0.95 to "
+    "1.45 in BERT-base)."
 )
 
 
@@ -52,12 +52,12 @@ def analysis_page(
     """Returns the page with isotropy, baselines, edit distance and word frequency of a model.
 
     Args:
-        model: calibrations of the model.
+        model: model of the report.
         run: plain vectors of the sentences that the model was fitted on.
-        tasks: tasks with vectors; the first gives the pairs for alignment.
+        tasks: tasks with vectors; alignment is measured on pairs of the first task.
         words: word embeddings of the encoder.
-        command: command that the user typed.
-        rows: largest number of vectors for isotropy and the figures.
+        command: command line of the user.
+        rows: maximum number of vectors for the isotropy measures and the figures.
     """
     some = run.take(rows)
     clouds = {name: map_(some.vectors) for name, map_ in model.maps.items()}
@@ -92,7 +92,7 @@ def analysis_page(
 
 
 def _task_isotropy(found: TaskVectors, model: ReportedModel) -> Table:
-    """Returns the isotropy of a task's sentences, with the alignment of similar pairs."""
+    """Returns the table of the isotropy of a task's sentences, with the alignment of its pairs."""
     gold = found.pairs.gold
     similar = np.flatnonzero(gold >= 0.8 * gold.max())
     clouds, positives = {}, {}
@@ -104,10 +104,10 @@ def _task_isotropy(found: TaskVectors, model: ReportedModel) -> Table:
     note = (
         f"Alignment (Wang & Isola): mean squared distance of the {len(similar):,} pairs of "
         f"{found.split} with a gold score of at least {0.8 * gold.max():g}, vectors of length 1. "
-        "It increases as vectors spread, so compare it together with uniformity."
+        "Alignment increases as vectors spread, so compare it together with uniformity."
     )
     if len(found.sentences) < found.plain.shape[1]:
-        note += " IsoScore is low by construction: there are fewer sentences than dimensions."
+        note += " IsoScore is low for any vectors if there are fewer sentences than dimensions."
     caption = f"On the {len(found.sentences):,} sentences of {found.task.name}"
     return measures.isotropy_table("isotropy_task", caption, clouds, positives, [note])
 
@@ -124,7 +124,7 @@ def _isotropy_facts(rows: Sequence[dict[str, Any]], names: tuple[str, str]) -> l
 
 
 def _baseline_facts(table: Table, found: TaskVectors) -> list[Fact]:
-    """Returns the scores of a task before and after calibration; `wmean` if it has subsets."""
+    """Returns the score of a task before and after calibration; `wmean` if it has subsets."""
     place = f"{found.task.name}_{found.split}"
     measure = "AUC" if found.task.metric == "auc" else "Spearman"
     facts = []

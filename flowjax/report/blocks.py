@@ -18,7 +18,7 @@ class Column(NamedTuple):
         key: key of the column's values in the rows.
         label: heading.
         digits: number of decimals; None for text and integers.
-        best: value of the column that is printed in bold, `"max"`, `"min"` or None.
+        best: `"max"` or `"min"` prints the best value of the column in bold; None prints none.
         left: True for left-aligned text.
     """
 
@@ -29,7 +29,7 @@ class Column(NamedTuple):
     left: bool = False
 
     def show(self, value: Any) -> str:
-        """Returns a value as the page prints it.
+        """Returns a value formatted for the HTML page.
 
         Example:
             >>> Column("rho", "Spearman", digits=2).show(63.456)
@@ -45,16 +45,16 @@ class Column(NamedTuple):
 
 
 class Table(NamedTuple):
-    """Table; the HTML page, `report.json` and the CSV file show the same rows.
+    """Table of the HTML page, whose rows are also in `report.json` and a CSV file.
 
     Attributes:
         name: name of the CSV file and key in `report.json`.
         caption: line of text above the table.
         columns: columns from left to right.
-        rows: dicts with the columns' keys; a missing value or None is printed as a dash.
+        rows: dicts with the keys of the columns; a missing value or None is printed as a dash.
         notes: sentences below the table, such as units and omitted rows.
         across: `"max"` prints the largest value of each row in bold, for comparable columns.
-        folded: True hides the table until the reader opens it.
+        folded: True renders the table collapsed; a click on its caption expands it.
     """
 
     name: str
@@ -66,7 +66,10 @@ class Table(NamedTuple):
     folded: bool = False
 
     def best(self) -> set[tuple[int, str]]:
-        """Returns the cells to print in bold as `(row, key)`; needs two values to compare."""
+        """Returns the cells `(row index, key)` to print in bold.
+
+        A cell is bold only if there is another value to compare it with.
+        """
         lines = range(len(self.rows))
         numbers = [c.key for c in self.columns if c.digits is not None]
         groups = [([(i, c.key) for i in lines], c.best) for c in self.columns if c.best]
@@ -99,7 +102,7 @@ class Plot(NamedTuple):
 
 
 class Neighbours(NamedTuple):
-    """Nearest sentences of a few queries.
+    """List of the nearest sentences of a few queries.
 
     Attributes:
         name: key in `report.json`.
@@ -124,7 +127,7 @@ class Section(NamedTuple):
         name: anchor of the section in the page.
         title: heading.
         text: introduction.
-        blocks: tables, figures and neighbours.
+        blocks: tables, figures and nearest-neighbour lists, in order.
     """
 
     name: str
@@ -134,7 +137,7 @@ class Section(NamedTuple):
 
 
 class Fact(NamedTuple):
-    """Value at the top of the page, before and after calibration.
+    """Key result at the top of the page, before and after calibration.
 
     Attributes:
         label: name of the value.
@@ -150,14 +153,14 @@ class Fact(NamedTuple):
 
 
 class Page(NamedTuple):
-    """Report.
+    """Content of a report.
 
     Attributes:
         title: title of the page.
-        about: provenance as names and texts: encoder, pooling, flow, training data.
-        facts: most important values.
+        about: provenance as `(name, text)`: encoder, pooling, flow, training data.
+        facts: key results at the top of the page.
         sections: sections from top to bottom.
-        command: command that made the report.
+        command: command that created the report.
         data: further entries of `report.json`.
     """
 

@@ -16,7 +16,7 @@ from flowjax.report.results import result_facts, result_tables
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Vectors that the figures show.
+# Maximum number of vectors in the figures.
 ROWS = 5_000
 
 
@@ -31,10 +31,10 @@ def evaluation_page(
     """Returns the page with the results on tasks and figures before and after calibration.
 
     Args:
-        model: calibrations of the model.
+        model: model of the report.
         results: result of `flowjax.compare.compare` on the same tasks.
         tasks: tasks with vectors.
-        command: command that the user typed.
+        command: command line of the user.
         curves: training curves of the run.
     """
     text = (
@@ -53,7 +53,7 @@ def evaluation_page(
     sections += figures.neighbours_section(model, some, tasks)
     if curves is not None:
         caption = (
-            "Metrics of the fit over steps. Bits per dimension are negative for continuous "
+            "Metrics of the fit against steps. Bits per dimension are negative for continuous "
             "vectors with a high density."
         )
         plot = Plot("curves", curves, "Metrics of the fit over steps.", caption)

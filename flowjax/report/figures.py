@@ -18,11 +18,11 @@ QUERY_WORDS = range(5, 16)
 
 
 def geometry(model: ReportedModel, clouds: Sequence[np.ndarray], *, of: str) -> list[Plot]:
-    """Returns the projection, the spectrum and the cosines of random pairs of vectors.
+    """Returns plots of the projection, the spectrum and the cosines of random pairs of vectors.
 
     Args:
-        model: calibrations.
-        clouds: plain and calibrated vectors, each of shape `(n, d)`.
+        model: model of the report.
+        clouds: plain vectors and calibrated vectors, shape `(n, d)` each.
         of: description of the sentences, for the caption.
     """
     names = model.names
@@ -54,7 +54,10 @@ def geometry(model: ReportedModel, clouds: Sequence[np.ndarray], *, of: str) -> 
 
 
 def similarity(found: TaskVectors, model: ReportedModel) -> list[Plot]:
-    """Returns the cosines over the gold scores and the histogram of cosines of one task."""
+    """Returns plots of a task: cosines against gold scores, and the histogram of cosines.
+
+    A task without gold scores (QNLI) has only the histogram.
+    """
     task, pairs, names = found.task.name, found.pairs, model.names
     cosines = found.cosines(model).values()
     where = f"{len(pairs):,} pairs of {task}, {found.split}"
@@ -71,23 +74,26 @@ def similarity(found: TaskVectors, model: ReportedModel) -> list[Plot]:
     scatter = Plot(
         f"similarity_{found.slug}",
         plots.similarity_scatter(pairs.gold, *cosines, names=names),
-        f"Cosine similarity over gold scores, {where}: {names[0]} and {names[1]}.",
-        f"Cosine over gold scores, {where}. The line is the mean cosine in equal ranges of the "
+        f"Cosine similarity against gold scores, {where}: {names[0]} and {names[1]}.",
+        f"Cosine against gold scores, {where}. The line is the mean cosine in equal ranges of the "
         "score. A steep line with points close to it is best.",
     )
     return [scatter, histogram]
 
 
 def lexical(found: TaskVectors, model: ReportedModel) -> Plot:
-    """Returns gold scores and similarities over edit distance (figure 2 of the paper)."""
+    """Returns a plot of gold scores and similarities against edit distance.
+
+    This is figure 2 of BERT-flow (arXiv 2011.05864).
+    """
     pairs = found.pairs
     lowered = [[s.lower() for s in side] for side in (pairs.sentences1, pairs.sentences2)]
     distances = edit_distances(*lowered, unit="word")
     return Plot(
         "lexical",
         plots.lexical_scatter(distances, {"gold": pairs.gold, **found.cosines(model)}),
-        "Scatter plots of gold scores and of each similarity over edit distance.",
-        f"Gold scores and similarities over the edit distance in words, {found.task.name} "
+        "Scatter plots of gold scores and of each similarity against edit distance.",
+        f"Gold scores and similarities against the edit distance in words, {found.task.name} "
         f"{found.split}. A similarity that decreases faster than the gold scores depends on "
         "spelling.",
     )
@@ -96,15 +102,15 @@ def lexical(found: TaskVectors, model: ReportedModel) -> Plot:
 def neighbours_section(
     model: ReportedModel, some: RunVectors, tasks: Sequence[TaskVectors]
 ) -> list[Section]:
-    """Returns a section with the nearest sentences of a few random queries.
+    """Returns the section with the nearest sentences of a few random queries.
 
     Args:
-        model: calibrations.
-        some: vectors and their sentences.
-        tasks: the sentences of the first task are searched if `some` has none.
+        model: model of the report.
+        some: vectors and, if available, their sentences.
+        tasks: tasks; the sentences of the first task are searched if `some` has no sentences.
 
     Returns:
-        One section, or none if there are no sentences.
+        A list with one section, or an empty list if there are no sentences.
     """
     if some.sentences is not None:
         sentences, plain, of = some.sentences, some.vectors, "sentences"
@@ -124,7 +130,7 @@ def neighbours_section(
 
 
 def _random_cosines(vectors: np.ndarray) -> np.ndarray:
-    """Returns the cosines of random pairs of rows, the pairs of `evaluation.mean_cosine`."""
+    """Returns the cosines of the random pairs of rows that `evaluation.mean_cosine` uses."""
     rng, n = np.random.default_rng(0), len(vectors)
     first = rng.integers(0, n, size=RANDOM_PAIRS)
     second = (first + rng.integers(1, n, size=RANDOM_PAIRS)) % n

@@ -21,7 +21,7 @@ def check_folder(folder: str | Path, *, overwrite: bool, flag: str = "--out") ->
     """Checks that a report may be written to a folder, before the report is computed.
 
     Args:
-        folder: path of the folder, which is missing, empty, or holds a report.
+        folder: path of the folder, which must be missing, empty, or contain a report.
         overwrite: True allows an existing report to be replaced.
         flag: name of the command-line flag for error messages.
 
@@ -29,8 +29,8 @@ def check_folder(folder: str | Path, *, overwrite: bool, flag: str = "--out") ->
         The path of the folder.
 
     Raises:
-        FlowjaxError: the path is a file, or the folder holds a report and `overwrite` is False,
-            or it holds other files.
+        FlowjaxError: The path is a file, the folder contains a report and `overwrite` is False, or
+            the folder contains only other files.
     """
     folder = Path(folder)
     got = ""
@@ -38,9 +38,9 @@ def check_folder(folder: str | Path, *, overwrite: bool, flag: str = "--out") ->
         got = "a file"
     elif folder.exists() and any(folder.iterdir()):
         if _earlier(folder) is None:
-            got = "one with other files than a report"
+            got = "a folder with other files than a report"
         elif not overwrite:
-            got = "one that holds a report; use --overwrite to replace it"
+            got = "a folder with a report; use --overwrite to replace it"
     if got:
         raise FlowjaxError(f"{flag} {folder}: expected a new folder, got {got}")
     return folder
@@ -64,7 +64,7 @@ def write_report(
         The path of `index.html`.
 
     Raises:
-        FlowjaxError: see `check_folder`.
+        FlowjaxError: See `check_folder`.
     """
     folder = check_folder(folder, overwrite=overwrite, flag=flag)
     html, images = render(page)
@@ -103,7 +103,7 @@ def report_json(page: Page) -> dict[str, Any]:
 
 
 def table_csv(table: Table) -> str:
-    """Returns all values of a table's rows as CSV, not rounded; missing values are empty."""
+    """Returns the rows of a table as CSV, without rounding; missing values are empty."""
     out = io.StringIO()
     keys = list(dict.fromkeys(key for row in table.rows for key in row))
     writer = csv.DictWriter(out, keys, restval="", lineterminator="\n")
@@ -118,5 +118,5 @@ def _earlier(folder: Path) -> list[str] | None:
         named = json.loads((folder / DATA).read_text("utf-8"))["files"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    # Names without a path, so that a damaged file cannot make us remove files elsewhere.
+    # Names with a path are ignored, so that a damaged file cannot cause a deletion elsewhere.
     return [n for n in named if isinstance(n, str) and n == Path(n).name and n not in ("", "..")]

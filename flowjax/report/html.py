@@ -1,4 +1,4 @@
-"""Rendering of a report as one HTML page with inlined figures, which loads no other files."""
+"""Rendering of a report as a self-contained HTML page with inlined figures."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from flowjax._version import __version__
 from flowjax.report.blocks import Block, Column, Fact, Neighbours, Page, Plot, Section, Table
 
 DPI = 130
-# CSS pixels per inch of a figure. A figure of one panel shrinks to the width of a phone; a figure
-# of several panels scrolls in its box, because its text would be too small.
+# Limits of the CSS pixels per inch of a figure. A figure of one panel shrinks to the width of a
+# phone. A figure of several panels scrolls instead, because smaller text would be illegible.
 MIN_SCALE, MIN_SCALE_PANELS, MAX_SCALE = 50, 66, 100
 
 

@@ -1,6 +1,7 @@
-"""Inputs of the reports: vectors, labelled pairs and calibrations, without a model.
+"""Input data classes of the reports: vectors, labelled pairs and calibrated vectors.
 
-`commands/report_inputs.py` makes them from a fitted model.
+The reports need no model object; `commands/report_inputs.py` computes these inputs from a fitted
+model.
 """
 
 from __future__ import annotations
@@ -16,15 +17,15 @@ from flowjax.evaluation.baselines import Transform
 
 
 class ReportedModel(NamedTuple):
-    """Names, provenance and calibrations of a fitted model.
+    """Names, provenance and transformations of a fitted model.
 
     Attributes:
         encoder: name of the encoder.
         pooling: name of the pooling.
         flow: name of the flow, a key of `maps`.
-        maps: functions of plain vectors `(n, d)` by name: `plain` (the identity), calibrations
-            for comparison, and the fitted flow.
-        provenance: names and texts at the top of the page.
+        maps: dict from name to function of plain vectors `(n, d)`: `plain` (the identity),
+            standardization and whitening for comparison, and the fitted flow.
+        provenance: `(name, text)` entries at the top of the page.
         description: entry `model` of `report.json`.
     """
 
@@ -41,7 +42,7 @@ class ReportedModel(NamedTuple):
         return "plain", self.flow
 
     def calibrate(self, plain: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Returns plain vectors and their calibrated vectors."""
+        """Returns the plain vectors and the calibrated vectors."""
         return plain, self.maps[self.flow](plain)
 
 
@@ -59,7 +60,7 @@ class RunVectors(NamedTuple):
     description: str
 
     def take(self, rows: int, *, seed: int = 0) -> RunVectors:
-        """Returns at most `rows` vectors, a random subset in the original order."""
+        """Returns a random subset of at most `rows` vectors, in the original order."""
         n = len(self.vectors)
         if n <= rows:
             return self._replace(vectors=np.asarray(self.vectors))
@@ -90,12 +91,12 @@ class TaskVectors(NamedTuple):
 
     @property
     def split(self) -> str:
-        """Split that the figures show: the test split, or the last split."""
+        """Split that the figures show: the test split, or the last split if there is none."""
         return "test" if "test" in self.task.splits else list(self.task.splits)[-1]
 
     @property
     def slug(self) -> str:
-        """Name of the task for file names and anchors; characters such as spaces are replaced."""
+        """Name of the task for file names and anchors, with spaces and the like replaced."""
         return re.sub(r"[^\w-]+", "-", self.task.name)
 
     @property
@@ -106,15 +107,15 @@ class TaskVectors(NamedTuple):
     def cosines(
         self, model: ReportedModel, pairs: Pairs | None = None, names: Iterable[str] | None = None
     ) -> dict[str, np.ndarray]:
-        """Returns the cosines of pairs under each calibration.
+        """Returns the cosine similarities of pairs for each kind of vectors.
 
         Args:
-            model: calibrations.
-            pairs: n pairs of the task; None takes those of `split`.
-            names: names of calibrations; None takes plain and calibrated vectors.
+            model: model of the report.
+            pairs: n pairs of the task; None means the pairs of `split`.
+            names: keys of `model.maps`; None means plain and calibrated vectors.
 
         Returns:
-            Arrays of shape `(n,)` by name.
+            Dict from name to cosines, shape `(n,)`.
         """
         wanted = self.pairs if pairs is None else pairs
         return {

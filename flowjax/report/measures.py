@@ -42,8 +42,9 @@ def isotropy_table(
     Args:
         name: name of the table.
         caption: caption of the table.
-        clouds: vectors of shape `(n, d)` by name.
-        positives: for alignment, both sides of pairs with the same meaning, by the same names.
+        clouds: dict from name to vectors, shape `(n, d)`.
+        positives: dict from the same names to `(vectors1, vectors2)` of pairs with the same
+            meaning, for alignment; None omits alignment.
         notes: notes of the table.
     """
     rows = []
@@ -86,9 +87,9 @@ def word_table(words: RankedWords) -> Table:
 
 
 def lexical_table(tasks: Sequence[TaskVectors], model: ReportedModel) -> Table | None:
-    """Returns table 6 of the paper, correlations of similarities with edit distance and gold.
+    """Returns table 6 of the paper, or None if no task has gold scores.
 
-    Returns None if no task has gold scores.
+    The table contains the correlations of similarities with edit distance and with gold scores.
     """
     rows = []
     for found in tasks:
@@ -120,13 +121,13 @@ def lexical_table(tasks: Sequence[TaskVectors], model: ReportedModel) -> Table |
 def baseline_table(
     fitted: np.ndarray, tasks: Sequence[TaskVectors], name: str, flow: Transform
 ) -> Table:
-    """Returns table 5 of the paper, calibrations without a flow and the fitted flow.
+    """Returns table 5 of the paper: closed-form baselines and the fitted flow.
 
     Args:
-        fitted: plain vectors on which the calibrations are fitted, shape `(n, d)`.
-        tasks: tasks on which they are evaluated.
+        fitted: plain vectors on which the baselines are fitted, shape `(n, d)`.
+        tasks: tasks on which the baselines and the flow are evaluated.
         name: name of the flow.
-        flow: function of the fitted flow.
+        flow: function from plain vectors to vectors of the fitted flow.
     """
     k = max(1, fitted.shape[1] // 3)
     makers: dict[str, Any] = {

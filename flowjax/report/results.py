@@ -8,8 +8,9 @@ from typing import Any
 from flowjax.evaluation import flat_rows
 from flowjax.report.blocks import Column, Fact, Table
 
-# Keys that identify a row, and the tables: measure, caption, rows of subsets, folded.
+# Keys of a score that identify a row of a table.
 _KEYS = ("task", "split", "aggregation", "pairs")
+# Measure, caption, True for a table of subsets, and `Table.folded` of each table.
 _TABLES = (
     ("spearman", "Spearman x 100", False, False),
     ("auc", "QNLI: area under the ROC curve x 100", False, False),
@@ -19,7 +20,7 @@ _TABLES = (
 
 
 def result_tables(results: Mapping[str, Any]) -> list[Table]:
-    """Returns the non-empty tables of results, with a column for each calibration.
+    """Returns the non-empty tables of results, with one column per kind of vectors.
 
     Args:
         results: result of `flowjax.compare.compare`.
@@ -53,7 +54,8 @@ def result_tables(results: Mapping[str, Any]) -> list[Table]:
 def result_facts(results: Mapping[str, Any], names: tuple[str, str]) -> list[Fact]:
     """Returns the main score of each task before and after calibration.
 
-    The score is that of the test split, or of the last split, and `wmean` if the task has subsets.
+    The main score belongs to the test split, or to the last split if there is no test split. For a
+    task with subsets, it is `wmean`.
     """
     facts = []
     for task, splits in results["results"].items():

@@ -1,7 +1,7 @@
 """Data-parallel training: the loop, checkpoints, optimizers and learning-rate schedules.
 
-`loop.py` holds `train`, `dispatch.py` decides how many steps one call runs and reads their
-batches, `step.py` is the pure step of one device.
+`loop.py` defines `train`, `dispatch.py` chooses the number of steps of one call and reads the
+batches, and `step.py` defines the pure step of one device.
 """
 
 from flowjax.training.checkpoint import Checkpoints

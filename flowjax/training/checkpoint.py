@@ -52,9 +52,9 @@ class Checkpoints:
         Args:
             folder: path of the folder.
             keep: number of newest checkpoints to keep.
-            about: description of the model, such as a flow's layer summary. It is saved with
-                each checkpoint, and `restore` refuses checkpoints with another description:
-                another model may have arrays of the same shapes.
+            about: description of the model, such as the layer summary of a flow. It is saved with
+                each checkpoint. `restore` raises an error for another description, because another
+                model may have arrays of the same shapes.
             warn: function called with one line of text for each unusable checkpoint.
         """
         self.folder = Path(folder).absolute()
@@ -82,11 +82,11 @@ class Checkpoints:
             step: number of the checkpoint; an existing checkpoint is not replaced.
             state: pytree of replicated arrays, and of NumPy arrays that are equal on all
                 processes.
-            wait: if True, returns after the checkpoint is written.
+            wait: True returns after the checkpoint is written.
 
         Raises:
-            OSError: this save or an earlier one failed, for example because the disk is full.
-            LostProcess: a peer process died.
+            OSError: This save or an earlier save failed, for example because the disk is full.
+            LostProcess: A peer process died.
         """
         if step in self._manager.all_steps():
             return
@@ -107,8 +107,8 @@ class Checkpoints:
             `(step, state)` in host memory, or None if there is no usable checkpoint.
 
         Raises:
-            FlowjaxError: a checkpoint belongs to another model, optimizer or validation.
-            LostProcess: a peer process died.
+            FlowjaxError: A checkpoint belongs to another model, optimizer or validation.
+            LostProcess: A peer process died.
         """
         abstract = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), like)
         for step in reversed(self.steps):
@@ -163,8 +163,8 @@ class Checkpoints:
         """Waits for unfinished saves.
 
         Raises:
-            OSError: a save failed.
-            LostProcess: a peer process died.
+            OSError: A save failed.
+            LostProcess: A peer process died.
         """
         with self._saving():
             try:
@@ -187,7 +187,7 @@ class Checkpoints:
 
 
 def _reason(error: BaseException) -> str:
-    """Returns the operating system's reason, which ends tensorstore's chain of messages."""
+    """Returns the operating system's reason, the last part of tensorstore's message."""
     text = " ".join(str(error).split()) or type(error).__name__
     return re.sub(r"\s*\[os_error_code.*", "", text).rsplit(": ", 1)[-1][:200]
 

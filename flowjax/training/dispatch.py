@@ -12,13 +12,13 @@ from flowjax.data.shuffle import batches_rows
 from flowjax.parallel import devices
 
 MIN_STEPS, MAX_STEPS = 8, 256
-# The batches of one dispatch that are read from disk take about this many bytes.
+# Approximate size of the batches of one dispatch that are read from disk.
 DISPATCH_BYTES = 1 << 25
 DISPATCH_SECONDS = 0.5
 
 
 class ExampleSource(Protocol):
-    """Training examples, read by row number.
+    """Training examples, read by row index.
 
     Attributes:
         size: number of examples.
@@ -30,10 +30,10 @@ class ExampleSource(Protocol):
     resident: Any
 
     def read(self, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """Returns the examples with these row numbers, in this order.
+        """Returns the selected examples, in the order of `rows`.
 
         Args:
-            rows: row numbers, integers of shape `(n,)`.
+            rows: row indices, shape `(n,)`.
 
         Returns:
             Arrays of shape `(n, ...)` by name; empty if the examples are resident.
@@ -44,8 +44,8 @@ class ExampleSource(Protocol):
 class Plan(NamedTuple):
     """Lengths of the dispatches of a run.
 
-    A dispatch takes about half a second and never crosses a boundary, so that checkpoints and
-    validations see the state of exactly their step.
+    A dispatch takes about half a second and ends at every boundary, so that checkpoints and
+    validations get the state of exactly their step.
 
     Attributes:
         steps: last step of the run.
@@ -66,12 +66,22 @@ class Plan(NamedTuple):
     length: int
 
     def end(self, start: int, pace: int) -> int:
-        """Returns the step at which a dispatch from `start` of at most `pace` steps ends."""
+        """Returns the step at which a dispatch ends.
+
+        Args:
+            start: step at which the dispatch starts.
+            pace: largest number of steps of the dispatch.
+        """
         ends = [(start // b + 1) * b for b in self.boundaries if b]
         return min([start + min(pace, self.length), self.steps, *ends])
 
     def pace(self, done: int, seconds: float) -> int:
-        """Returns the number of steps for the next dispatch, from the duration of the last."""
+        """Returns the number of steps for the next dispatch, given the duration of the last.
+
+        Args:
+            done: number of steps of the last dispatch.
+            seconds: duration of the last dispatch.
+        """
         return max(1, min(self.length, int(DISPATCH_SECONDS * done / max(seconds, 1e-6))))
 
 
@@ -102,8 +112,9 @@ def batch_reader(
         mesh: from `devices.make_mesh`.
         plan: lengths of the dispatches. Every result has `plan.length` batches, so that one
             compiled function serves all dispatches.
-        batch_size: examples of a global batch.
-        seed: seed of the shuffle; the batch of a step depends on the seed and the step alone.
+        batch_size: number of examples of a global batch.
+        seed: integer seed of the shuffle; the batch of a step depends only on the seed and the
+            step.
 
     Returns:
         `read(start, pace)`, which returns the last step of the dispatch and arrays of shape

@@ -25,10 +25,11 @@ def evaluate(
     Args:
         loss: loss function, see `Loss`.
         params: parameters.
-        source: examples, read in order; the last batch may be smaller than `batch_size`.
-        batch_size: examples of a batch.
-        seed: seed of the keys passed to the loss.
-        batches: number of batches to read; 0 reads all.
+        source: source of the examples, read in order; the last batch may be smaller than
+            `batch_size`.
+        batch_size: number of examples per batch.
+        seed: integer seed of the keys passed to the loss.
+        batches: number of batches to read; 0 means all batches.
 
     Returns:
         `{"loss": ..., **metrics}`, means weighted by the number of examples of each batch.

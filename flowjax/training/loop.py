@@ -1,8 +1,9 @@
-"""The training loop of `fit`, `fit_array` and `pretrain`, which differ in loss and data only.
+"""Training loop of `fit`, `fit-array` and `pretrain`, which differ only in loss and data.
 
-The step (`step.py`) is a pure function of a `TrainState`. One call (a dispatch) runs many steps
-in a loop on the device, whose length is an argument. The same compiled function therefore serves
-any number of steps, and a resumed run gives the same bits.
+The step (`step.py`) is a pure function of a `TrainState`. One call (a dispatch) runs many steps in
+a loop on the device, and the number of steps is an argument. The same compiled function therefore
+serves any number of steps, and the results of a resumed run are bitwise equal to those of an
+uninterrupted run.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ from flowjax.training.step import Loss, Precision, TrainState, make_step
 
 
 class NonFinite(FloatingPointError):
-    """A loss or gradient that is not finite.
+    """Error raised when a loss or gradient is not finite.
 
     Attributes:
-        step: number of the batch.
+        step: number of finished steps, which is also the index of the failed batch.
     """
 
     def __init__(self, step: int, values: str) -> None:
@@ -48,9 +49,9 @@ class Chunk(NamedTuple):
 
     Attributes:
         start: step at which the dispatch began.
-        stop: step at which it ended.
-        metrics: arrays of shape `(stop - start,)` by name.
-        seconds: duration.
+        stop: step at which the dispatch ended.
+        metrics: dict from name to values, shape `(stop - start,)`.
+        seconds: duration in seconds.
     """
 
     start: int
@@ -88,15 +89,15 @@ def train(
         state: initial state, from `init_state` or restored from a checkpoint.
         source: training examples.
         steps: step at which the run ends.
-        batch_size: examples of a global batch, over all devices and processes.
-        seed: seed of the batches and of the keys passed to the loss.
+        batch_size: number of examples of a global batch, over all devices and processes.
+        seed: integer seed of the batches and of the keys passed to the loss.
         mesh: from `devices.make_mesh`; None uses all devices.
         mapping: `"shard_map"` or `"pmap"`.
-        accumulate: micro-batches per device over which gradients are accumulated.
-        steps_per_call: largest number of steps of a dispatch. None takes 256, or fewer (at least
+        accumulate: number of micro-batches per device over which gradients are accumulated.
+        steps_per_call: largest number of steps of a dispatch. None means 256, or fewer (at least
             8) if the batches of 256 steps are read from disk and larger than 32 MiB.
-        checkpoints: checkpoints to save to; None saves nothing.
-        checkpoint_every: steps between checkpoints; the last step is always saved.
+        checkpoints: checkpoints of the run; None saves no checkpoints.
+        checkpoint_every: number of steps between checkpoints; the last step is always saved.
         saved: function that returns the pytree of arrays to save for a state. It is called at
             each checkpoint, after the `on_chunk` of that step, and may add the caller's own state.
         on_chunk: function called after each dispatch with its metrics and the state; the run
@@ -110,7 +111,7 @@ def train(
         The last state, replicated over the mesh.
 
     Raises:
-        NonFinite: a loss or gradient is not finite; the last finite state is saved first.
+        NonFinite: A loss or gradient is not finite; the last finite state is saved first.
         Stopped: `stop` returned True; the state is saved first.
         FlowjaxError: `batch_size` is not a multiple of devices and micro-batches, or the
             processes start from different steps.
@@ -160,8 +161,8 @@ def train(
                 loss_, norm = (chunk.metrics[name][-1] for name in ("loss", "grad_norm"))
                 raise NonFinite(at, f"loss {loss_}, gradient norm {norm}")
             ended = bool(on_chunk(chunk, state)) if on_chunk else False
-            # The clocks and signals of the processes differ: all take the smallest pace and stop
-            # if one of them does.
+            # Clocks and signals differ between processes: all processes use the smallest pace, and
+            # all processes stop if one process stops.
             pace = plan.pace(at - chunk.start, chunk.seconds)
             votes = processes.gather([pace, ended, stop()])
             pace = int(votes[:, 0].min())
@@ -177,18 +178,18 @@ def train(
 
 
 def _common_step(state: TrainState) -> int:
-    """Returns the step of the state, which must be the same on all processes."""
+    """Returns the step of the state; raises FlowjaxError if it differs between processes."""
     step = int(devices.to_host(state.step))
     if len(starts := np.unique(processes.gather([step]))) > 1:
         raise FlowjaxError(
-            f"processes: expected the same step on all, got {starts.tolist()}; put the checkpoint "
-            "folder on a file system that all processes share"
+            f"processes: expected the same step on all processes, got {starts.tolist()}; put the "
+            "checkpoint folder on a file system that all processes share"
         )
     return step
 
 
 def _fetch(metrics: dict[str, jax.Array], start: int, began: float) -> Chunk:
-    """Waits for the metrics of a dispatch; they include those of a step that failed."""
+    """Waits for a dispatch and returns its metrics, including the metrics of a failed step."""
     host = devices.to_host(metrics)
     seconds = time.perf_counter() - began
     done, ran = int(host.pop("done")), int(host.pop("ran"))

@@ -1,4 +1,4 @@
-"""Optimizers of the training loop: Adam with clipping, frozen leaves, the rate in the state."""
+"""Optimizers of the training loop: Adam with clipping, frozen leaves and logged learning rate."""
 
 from __future__ import annotations
 
@@ -24,17 +24,18 @@ def global_norm(tree: Any) -> jax.Array:
         >>> float(global_norm({"a": jnp.array([3.0]), "b": jnp.array([[0.0, 4.0]])}))
         5.0
     """
-    exact = jax.lax.Precision.HIGHEST  # a TPU's default would round the factors
+    exact = jax.lax.Precision.HIGHEST  # the default of a TPU would round the factors
     return jnp.sqrt(sum(jnp.vdot(x, x, precision=exact) for x in jax.tree.leaves(tree)))
 
 
 def clip_by_global_norm(limit: float) -> optax.GradientTransformationExtraArgs:
-    """Returns `optax.clip_by_global_norm`, which reuses the norm that the loop computed.
+    """Returns `optax.clip_by_global_norm` that reuses the norm that the loop computed.
+
+    The transformation must be the first in a chain, because the `grad_norm` passed to `update` is
+    the norm of the unchanged gradients.
 
     Args:
-        limit: largest global norm; larger gradients are scaled down to it. Put this
-            transformation first in a chain: the `grad_norm` passed to `update` is the norm of
-            the unchanged gradients.
+        limit: largest global norm; larger gradients are scaled down to this norm.
 
     Returns:
         An optax gradient transformation without state.
@@ -61,7 +62,7 @@ def clip_by_global_norm(limit: float) -> optax.GradientTransformationExtraArgs:
 
 
 def scale_by_rate(learning_rate: optax.ScalarOrSchedule) -> optax.GradientTransformation:
-    """Returns `optax.scale_by_learning_rate` whose state holds the rate of the last step.
+    """Returns `optax.scale_by_learning_rate` whose state holds the last learning rate.
 
     The training loop reads the rate from any optimizer state that contains this transformation
     and adds it to the metrics.
@@ -94,8 +95,8 @@ def default_optimizer(
 
     Args:
         learning_rate: learning rate, a number or a schedule.
-        weight_decay: decoupled weight decay, not applied to leaves under `"frozen"`; 0 is Adam.
-        clip_norm: largest global norm of the gradients; None does not clip.
+        weight_decay: decoupled weight decay, not applied to leaves under `"frozen"`; 0 means Adam.
+        clip_norm: largest global norm of the gradients; None means no clipping.
 
     Returns:
         An optax gradient transformation; its state holds the learning rate for the metrics.

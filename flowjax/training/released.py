@@ -81,17 +81,17 @@ def adam_uncorrected(
         b2: decay rate of the second moment.
         eps: constant added to the square root.
         weight_decay: decoupled weight decay.
-        clip_norm: largest global norm of the scaled gradients; None does not clip.
+        clip_norm: largest global norm of the scaled gradients; None means no clipping.
         gradient_scale: factor of the gradients, applied before clipping, to optimize a loss in
             another unit. For a loss in nats per example, `1 / (dim ln 2)` gives bits per
             dimension, and `2 / (dim ln 2)` gives the loss of the released code, which adds the
             means over the two sides of a sentence pair. The unit matters for `clip_norm` and
             `eps`.
         mask: pytree of bools, or function of the params that returns one, such as
-            `flowjax.types.trainable_mask`: True for the leaves that decay. None decays all.
+            `flowjax.types.trainable_mask`: True for the leaves that decay. None means all leaves.
 
     Returns:
-        An optax gradient transformation; its `update` needs the params.
+        An optax gradient transformation; its `update` requires the params.
 
     References:
         BERT, https://arxiv.org/abs/1810.04805; BERT-flow, https://arxiv.org/abs/2011.05864.

@@ -34,7 +34,7 @@ class Loss(Protocol):
         Args:
             params: parameters.
             resident: arrays of the source that stay on the device, or None.
-            batch: arrays by name: `"rows"`, the row numbers of the examples, and the arrays that
+            batch: dict of arrays: `"rows"`, the row indices of the examples, and the arrays that
                 the source reads.
             key: JAX key of the step.
         """
@@ -79,12 +79,12 @@ def make_step(
         loss: loss function, see `Loss`.
         optimizer: optax transformation. If its `update` takes extra arguments, it is passed
             `grad_norm`, the global norm of the gradients.
-        seed: seed of the run; the key passed to the loss depends on the seed and the step alone
-            and is the same on all devices.
+        seed: integer seed of the run; the key passed to the loss depends only on the seed and the
+            step, and is the same on all devices.
         accumulate: number of micro-batches per device over which gradients are accumulated.
         precision: precision of the conditioners' matrix products, gradients included:
             `"float32"`, `"bfloat16"` (rounded factors, float32 sums) or `"tf32"` (float32 on
-            devices without it). Log-determinants, sums and linear bijectors stay float32. None
+            devices without TF32). Log-determinants, sums and linear bijectors stay float32. None
             keeps the setting of JAX.
 
     Returns:

@@ -162,7 +162,7 @@ def test_sentences_of_another_store_are_ignored(tiny_run):
 def test_an_existing_report_is_kept_without_overwrite(tiny_run, analyzed, capsys):
     before = (analyzed / "index.html").read_bytes()
     line = fails(capsys, "analyze", tiny_run[0], "--out", analyzed)
-    assert "holds a report" in line and "--overwrite" in line
+    assert "a folder with a report" in line and "--overwrite" in line
     assert (analyzed / "index.html").read_bytes() == before
 
 

@@ -136,13 +136,16 @@ QUERY = "bert.encoder.layer.1.attention.self.query.weight"
         ),
         ({QUERY: np.zeros((8, 9))}, r"query.weight: expected shape \(8, 8\) .*, got \(8, 9\)"),
         ({QUERY: np.zeros((8, 8), int)}, "query.weight: expected floating-point values, got int"),
-        ({QUERY: np.full((8, 8), np.nan)}, "query.weight: expected finite values, got 64 others"),
+        (
+            {QUERY: np.full((8, 8), np.nan)},
+            "query.weight: expected finite values, got 64 values that are NaN or infinite",
+        ),
         ({QUERY.replace(".1.", ".2."): np.zeros((8, 8))}, "got 1 more: first"),
         (
             {"bert.embeddings.adapter.weight": np.zeros(1)},
             "1 more: first 'embeddings.adapter.weight'",
         ),
-        ({"bert.pooler.dense.bias": None}, "expected pooler.dense.weight and .bias"),
+        ({"bert.pooler.dense.bias": None}, "expected pooler.dense.weight and pooler.dense.bias"),
         (
             {"bert.embeddings.LayerNorm.gamma": np.zeros(8)},
             "LayerNorm.weight, got two names",
@@ -188,7 +191,7 @@ def test_camembert_and_xlm_roberta_have_roberta_s_tensors(goldens, tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "expected a model folder with config.json, got none"),
+        (None, "expected a model folder with config.json, got no such file"),
         (b"", "config.json: Expecting value"),
         (b"[1]", "config.json: expected a JSON object, got list"),
         (b"\xff\xfe{}", "config.json: 'utf-8' codec"),

@@ -51,7 +51,7 @@ def test_a_truncated_tensorflow_data_file(formats, keep):
     file.write_bytes(raw[: int(keep * len(raw))])
     one_line_error(folder, folder / "bert_model.ckpt.index")
     file.unlink()
-    assert "expected its data in bert_model.ckpt.data-00000" in one_line_error(
+    assert "expected the data file bert_model.ckpt.data-00000" in one_line_error(
         folder, folder / "bert_model.ckpt.index"
     )
 

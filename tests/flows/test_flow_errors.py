@@ -84,7 +84,7 @@ def test_a_context_at_init_is_one_vector_per_example():
     assert flow.log_prob(params, x, jnp.ones(2)).shape == (10,)  # later one vector may do for all
     conditional = flows.realnvp(4, depth=2, base="conditional", **NET)
     params = conditional.init(key, x, jnp.ones((10, 2)))
-    with pytest.raises(FlowjaxError, match=r"context: expected \(50, width\)"):
+    with pytest.raises(FlowjaxError, match=r"context: expected shape \(50, width\)"):
         conditional.sample(params, key, 50, jnp.ones((7, 2)))
     with pytest.raises(FlowjaxError, match=r"context: expected .* width .* got \(10, 3\)"):
         conditional.log_prob(params, x, jnp.ones((10, 3)))

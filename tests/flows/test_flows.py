@@ -171,7 +171,7 @@ def test_context_conditions_flow_and_base():
     np.testing.assert_allclose(mass, entropy, atol=0.03)
     with pytest.raises(ValueError, match="context: expected"):
         flow.log_prob(params, x)
-    with pytest.raises(ValueError, match=r"context: expected \(50, width\) or \(width,\)"):
+    with pytest.raises(ValueError, match=r"context: expected shape \(50, width\) or \(width,\)"):
         flow.log_prob(params, x, context[:7])
 
 

@@ -81,7 +81,7 @@ def test_write_and_overwrite(tmp_path):
     names = {"index.html", "report.json", "numbers.csv", "dots.png"}
     assert {p.name for p in out.iterdir()} == names
     assert json.loads((out / "report.json").read_text("utf-8"))["title"] == NASTY
-    with pytest.raises(FlowjaxError, match="holds a report"):
+    with pytest.raises(FlowjaxError, match="a folder with a report"):
         write_report(small_page(), out)
     (out / "mine.txt").write_text("kept")
     write_report(small_page(sections=[]), out, overwrite=True)

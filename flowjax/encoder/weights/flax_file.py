@@ -12,7 +12,7 @@ import numpy as np
 
 from flowjax.errors import FlowjaxError
 
-# Flax's name of a leaf -> PyTorch's name.
+# Maps the Flax name of a leaf to the PyTorch name.
 _LEAVES = {"kernel": "weight", "embedding": "weight", "scale": "weight"}
 
 

@@ -24,12 +24,13 @@ def load_config(folder: str | Path) -> BertConfig:
     """Reads `config.json`, or Google's `bert_config.json`, of a model folder.
 
     Raises:
-        FlowjaxError: the folder has neither file, or the file is damaged or not of a BERT.
+        FlowjaxError: The folder contains neither file, or the file is damaged or describes a model
+            that is not supported.
     """
     folder = Path(folder)
     file = next((folder / name for name in CONFIGS if (folder / name).exists()), None)
     if file is None:
-        raise FlowjaxError(f"{folder}: expected a model folder with config.json, got none")
+        raise FlowjaxError(f"{folder}: expected a model folder with config.json, got no such file")
     try:
         values = json.loads(file.read_text("utf-8"))
         if not isinstance(values, dict):
@@ -50,7 +51,7 @@ def load_pretrained(folder: str | Path) -> tuple[dict[str, Any], BertConfig]:
         `(params, config)`: float32 parameters of `Bert(config, with_pooler="pooler" in params)`.
 
     Raises:
-        FlowjaxError: a file is missing or damaged, or a tensor is missing or has another shape.
+        FlowjaxError: A file is missing or damaged, or a tensor is missing or has another shape.
 
     Example:
         >>> import tempfile, jax, jax.numpy as jnp

@@ -12,8 +12,8 @@ import numpy as np
 
 from flowjax.errors import FlowjaxError
 
-# Hugging Face's formats in order of preference: memory-mapped first, pickle last. Each may be in
-# shards, with an index file of the same name plus `.index.json`.
+# Maps each weights file of Hugging Face to its reader, in order of preference: memory-mapped
+# first, pickle last. A file may be split into shards, listed in `FILE.index.json`.
 FORMATS = {
     "model.safetensors": "safetensors_file",
     "flax_model.msgpack": "flax_file",
@@ -25,8 +25,8 @@ TENSORFLOW = "bert_model.ckpt.index"
 def read_tensors(folder: str | Path) -> tuple[dict[str, np.ndarray], Path]:
     """Reads the weights of a model folder, from the first existing format of `FORMATS`.
 
-    Without any of them, it reads Google's TensorFlow checkpoint (`bert_model.ckpt.index` and its
-    data).
+    If there is no such file, the function reads Google's TensorFlow checkpoint
+    (`bert_model.ckpt.index` and its data).
 
     Args:
         folder: model folder.
@@ -36,7 +36,7 @@ def read_tensors(folder: str | Path) -> tuple[dict[str, np.ndarray], Path]:
         PyTorch weights, and their file or index of shards.
 
     Raises:
-        FlowjaxError: the folder has no weights, or a file is damaged, incomplete or unsafe.
+        FlowjaxError: The folder has no weights, or a file is damaged, incomplete or unsafe.
     """
     folder = Path(folder)
     for name, module in FORMATS.items():
@@ -61,7 +61,7 @@ def read_tensors(folder: str | Path) -> tuple[dict[str, np.ndarray], Path]:
 
 
 def little_endian(dtype: str) -> np.dtype:
-    """Returns the little-endian dtype of a name, `bfloat16` included."""
+    """Returns the little-endian dtype with a given name; supports `bfloat16`."""
     return np.dtype(dtype).newbyteorder("<")
 
 
@@ -69,7 +69,7 @@ def shard_names(index: Path) -> list[str]:
     """Returns the distinct file names in an index of shards, sorted.
 
     Raises:
-        FlowjaxError: the index is damaged or has a file outside its folder.
+        FlowjaxError: The index is damaged or lists a file outside of its folder.
     """
     try:
         names = sorted(set(json.loads(index.read_text("utf-8"))["weight_map"].values()))

@@ -14,7 +14,7 @@ class Place(NamedTuple):
     shape: tuple[int, ...]
 
 
-# Name of a part of a layer in the parameters -> its names in the files of BERT, MPNet, DistilBERT.
+# Maps each part of a layer in the parameters to its names in files of BERT, MPNet and DistilBERT.
 _LAYER = {
     "query": ("attention.self.query", "attention.attn.q", "attention.q_lin"),
     "key": ("attention.self.key", "attention.attn.k", "attention.k_lin"),
@@ -29,7 +29,7 @@ _COLUMNS = {"mpnet": 1, "distilbert": 2}  # other families have BERT's names
 
 
 def names(config: BertConfig) -> dict[str, Place]:
-    """Returns the place of every tensor of an encoder, the pooler included, by tensor name.
+    """Returns a dict from the name of every tensor of an encoder to its place in the parameters.
 
     A kernel has the shape (in, out) in the parameters and (out, in) in PyTorch's files.
 

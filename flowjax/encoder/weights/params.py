@@ -18,7 +18,7 @@ logger = logging.getLogger("flowjax")
 # Older files name the weight of a norm gamma and its bias beta.
 _OLD = {"gamma": "weight", "beta": "bias"}
 _WORDS = "embeddings.word_embeddings.weight"
-# First name components of the encoder's tensors; all other tensors belong to heads.
+# Tensor name prefixes of the encoder; all other tensors belong to task heads.
 _PARTS = ("embeddings", "encoder", "transformer", "pooler")
 # Constants that older versions of transformers stored with the weights.
 _BUFFERS = ("embeddings.position_ids", "embeddings.token_type_ids")
@@ -29,8 +29,8 @@ def to_params(
 ) -> dict[str, Any]:
     """Converts Hugging Face tensors to parameters.
 
-    The function removes the common prefix, such as `bert.`, and skips the tensors of heads; the
-    log has their number. The pooler may be missing.
+    The function removes the common prefix, such as `bert.`, and skips and logs the tensors of task
+    heads. The pooler may be missing.
 
     Args:
         tensors: arrays by name, in PyTorch's orientation, of any floating dtype.
@@ -41,7 +41,7 @@ def to_params(
         float32 parameters of `Bert(config, with_pooler="pooler" in params)`.
 
     Raises:
-        FlowjaxError: a tensor is missing, has another shape or dtype, or is not finite, or the
+        FlowjaxError: A tensor is missing, has another shape or dtype, or is not finite, or the
             encoder has further tensors (more layers, adapters).
     """
     found, heads = _strip(tensors, source)
@@ -69,7 +69,9 @@ def to_params(
             flat[path] = np.ascontiguousarray(value.T if kernel else value)
     params: dict[str, Any] = unflatten_dict(flat, sep="/")
     if len(params.get("pooler", ())) == 1:
-        raise FlowjaxError(f"{source}: expected pooler.dense.weight and .bias, got one of them")
+        raise FlowjaxError(
+            f"{source}: expected pooler.dense.weight and pooler.dense.bias, got one of them"
+        )
     return params
 
 
@@ -108,5 +110,7 @@ def _checked(value: np.ndarray, shape: tuple[int, ...], name: str) -> np.ndarray
     value = value.astype(np.float32)
     others = int((~np.isfinite(value)).sum())
     if others:
-        raise FlowjaxError(f"{name}: expected finite values, got {others} others")
+        raise FlowjaxError(
+            f"{name}: expected finite values, got {others} values that are NaN or infinite"
+        )
     return value

@@ -1,8 +1,8 @@
 """Reader of Google's TensorFlow checkpoints (`bert_model.ckpt.index` and its data).
 
-The index is a table in LevelDB's format: blocks of sorted keys, each key stored as its difference
-from the previous one. A key is the name of a variable; its value is a protocol buffer with the
-location of the variable in the data files. TensorFlow is not required.
+The index is a table in LevelDB's format: blocks of sorted keys, each stored as the difference from
+the previous key. A key is the name of a variable; its value is a protocol buffer with the location
+of the variable in the data files. TensorFlow is not required.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def read(file: Path) -> dict[str, np.ndarray]:
         if entry.shard not in data:
             path = Path(f"{stem}.data-{entry.shard:05d}-of-{shards:05d}")
             if not path.exists():
-                raise FlowjaxError(f"expected its data in {path.name}, got no such file")
+                raise FlowjaxError(f"expected the data file {path.name}, got no such file")
             data[entry.shard] = np.memmap(path, np.uint8, "r")
         raw = data[entry.shard][entry.offset : entry.offset + entry.size]
         dtype = little_endian(_DTYPES[entry.dtype])

@@ -1,10 +1,10 @@
 """Safe reader of `pytorch_model.bin`, without PyTorch.
 
-Unpickling can call any function that the file names. The unpickler of this module accepts only the
-functions that describe tensors, and raises an error at any other name before calling anything. The
-descriptions are converted to arrays afterwards, with all offsets checked.
+Unpickling can call any function that a file names. The unpickler of this module accepts only
+functions that describe tensors, and raises an error for any other name without a call. The
+descriptions are then converted to arrays, and all offsets are checked.
 
-There are two containers: the zip archive of torch >= 1.6, and the older sequence of pickles.
+Two file formats are supported: the zip archive of torch >= 1.6, and the older sequence of pickles.
 """
 
 from __future__ import annotations
@@ -71,10 +71,10 @@ _KNOWN: dict[tuple[str, str], Any] = {
 
 
 class _Unpickler(pickle._Unpickler):  # type: ignore[name-defined, misc]
-    """Unpickler of tensor descriptions; raises `FlowjaxError` at anything else.
+    """Unpickler of tensor descriptions; raises `FlowjaxError` for all other content.
 
-    It derives from the Python implementation, because the C implementation allocates gigabytes for
-    a large memo index in a damaged file.
+    The class derives from the Python implementation, because the C implementation allocates
+    gigabytes for a large memo index in a damaged file.
 
     Attributes:
         dtypes: dtypes of the storages read so far, by key.
