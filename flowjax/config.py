@@ -258,21 +258,21 @@ class PretrainConfig:
 
 
 def read_config(path: str | Path, kind: type[T]) -> T:
-    """Reads a TOML file into a config dataclass; fields that are left out keep their defaults.
+    """Reads a TOML file into a config dataclass; missing fields keep their defaults.
 
     Args:
         path: the file.
         kind: `FitConfig`, `PretrainConfig`, ...
 
     Raises:
-        FlowjaxError: no such file, not TOML, an unknown table or field, or a value of a wrong
+        FlowjaxError: No such file, not TOML, an unknown table or field, or a value of a wrong
             type.
     """
     path = Path(path)
     try:
         values = tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
-        raise FlowjaxError(f"{path}: expected a config in TOML, found no such file") from None
+        raise FlowjaxError(f"{path}: expected a config in TOML, got no such file") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise FlowjaxError(f"{path}: expected a config in TOML: {error}") from None
     return _fill(kind(), values, str(path), "")

@@ -104,7 +104,7 @@ def test_errors_name_table_and_field(tmp_path, text, message):
 
 def test_files_that_cannot_be_read(tmp_path):
     with pytest.raises(
-        FlowjaxError, match=r"none\.toml: expected a config in TOML, found no such file"
+        FlowjaxError, match=r"none\.toml: expected a config in TOML, got no such file"
     ):
         read_config(tmp_path / "none.toml", FitConfig)
     with pytest.raises(FlowjaxError, match="expected a config in TOML"):

@@ -31,7 +31,7 @@ class _Options(NamedTuple):
     floor: float = 1e-6
 
     def check(self) -> _Options:
-        """Returns the options; raises FlowjaxError if one is out of range."""
+        """Returns the options; raises FlowjaxError if an option is out of range."""
         components, beta, shrinkage, floor = self
         kept = components is None or (isinstance(components, int) and components >= 1)
         named = shrinkage in ("auto", "ledoit_wolf")

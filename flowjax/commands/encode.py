@@ -37,7 +37,7 @@ class Args:
     column: str | None = None
     """Column of the sentences in the input; sentence or text by default."""
     batch_size: int | None = None
-    """Sentences per batch; by default that of the encoder."""
+    """Sentences per batch; by default the batch size of the encoder."""
     normalize: bool = False
     """Scale each vector to unit length."""
     share: str = "0/1"
@@ -123,7 +123,7 @@ def parse_share(text: str) -> tuple[int, int]:
     """Returns the numbers of a shard: `(1, 4)` for `"1/4"`.
 
     Raises:
-        FlowjaxError: the text has another form.
+        FlowjaxError: The text has another form.
     """
     i, slash, k = text.partition("/")
     if slash and i.isdecimal() and k.isdecimal() and int(i) < int(k):

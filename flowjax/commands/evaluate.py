@@ -95,7 +95,7 @@ def load_tasks(names: str, data_dir: Path | None) -> list:
     """Reads the tasks of a comma-separated list of names and files.
 
     Raises:
-        FlowjaxError: an unknown or repeated task, or missing files.
+        FlowjaxError: An unknown or repeated task, or missing files.
     """
     from flowjax.data.sample import pairs_file
     from flowjax.evaluation import TASKS, load_pairs, load_task

@@ -45,7 +45,7 @@ def fit_run(config: FitConfig, out: Path, *, overwrite: bool = False) -> Any:
     """Fits the flow of a config in a run folder and returns the `BertFlow`.
 
     Raises:
-        FlowjaxError: a config, data or encoder that cannot be used.
+        FlowjaxError: A config, data or encoder that cannot be used.
         flowjax.training.Stopped: after a signal; the training state is saved.
     """
     from flowjax.model import BertFlow
@@ -64,7 +64,7 @@ def fit_run(config: FitConfig, out: Path, *, overwrite: bool = False) -> Any:
     if not source.is_stream:  # a first pass finds errors before the run folder exists
         count = sum(1 for sentence in source if sentence.strip())
         if not count:
-            raise FlowjaxError(f"{source.name}: expected sentences, found none")
+            raise FlowjaxError(f"{source.name}: expected sentences, got none")
         steps = step_count(train, count)
     options = fit_options(train, steps, model.encoder.dim)
     runs.open_run(out, config, command="fit", overwrite=overwrite)
@@ -109,7 +109,7 @@ def make_optimizer(train: TrainConfig, steps: int | None, dim: int) -> Any:
     """Returns the optax transformation of a `[train]` table for vectors of dimension `dim`.
 
     Raises:
-        FlowjaxError: an unknown optimizer or schedule, or a cosine schedule without `steps`.
+        FlowjaxError: An unknown optimizer or schedule, or a cosine schedule without `steps`.
     """
     from flowjax.training import adam_uncorrected, default_optimizer
     from flowjax.training.schedules import make_schedule

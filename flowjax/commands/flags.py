@@ -58,9 +58,9 @@ def parse_flags(kind: type[T], prog: str, argv: Sequence[str]) -> T:
         argv: arguments after the command.
 
     Raises:
-        FlowjaxError: an unknown flag, a value of another type, a missing argument or a config
+        FlowjaxError: An unknown flag, a value of another type, a missing argument or a config
             that cannot be read.
-        SystemExit: after `--help`.
+        SystemExit: After `--help`.
     """
     argv = [_dashed(word) for word in argv]
     parser = _Parser(

@@ -64,7 +64,7 @@ def describe_run(folder: Path) -> dict[str, Any]:
     """Returns the config of a model, or the checkpoints of an unfinished run.
 
     Raises:
-        FlowjaxError: the folder holds neither, or its config cannot be read.
+        FlowjaxError: The folder holds neither, or its config cannot be read.
     """
     from flowjax.saving.folder import read_config
 
@@ -74,7 +74,7 @@ def describe_run(folder: Path) -> dict[str, Any]:
         from flowjax.training.checkpoint import saved_steps
 
         return {"state": "unfinished", "checkpoints": saved_steps(folder / "checkpoints")}
-    raise FlowjaxError(f"{folder}: expected a run or model folder, found neither")
+    raise FlowjaxError(f"{folder}: expected a run or model folder, got neither")
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

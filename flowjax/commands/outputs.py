@@ -10,13 +10,13 @@ from flowjax.errors import FlowjaxError
 def check_output(
     path: Path, *, overwrite: bool, suffixes: tuple[str, ...], flag: str = "--out"
 ) -> None:
-    """Raises FlowjaxError unless a file of this name can be written.
+    """Raises FlowjaxError if the output file may not be written.
 
     Args:
         path: the output file.
         overwrite: True if an existing file may be replaced.
-        suffixes: known endings of the name.
-        flag: name of the flag, for the error.
+        suffixes: supported file suffixes.
+        flag: name of the flag, for error messages.
     """
     if path.suffix not in suffixes:
         raise FlowjaxError(f"{flag} {path}: expected a name ending in {', '.join(suffixes)}")
@@ -25,4 +25,6 @@ def check_output(
             f"{flag} {path}: expected a new name, got an existing file; use --overwrite"
         )
     if not path.parent.is_dir():
-        raise FlowjaxError(f"{flag} {path}: expected an existing folder {path.parent}, found none")
+        raise FlowjaxError(
+            f"{flag} {path}: expected an existing folder {path.parent}, got no such folder"
+        )

@@ -33,7 +33,7 @@ def curves(rows: list[dict[str, Any]]) -> Any:
     """Draws all metrics of the fit of a flow, or the losses of a pretraining in nats.
 
     Raises:
-        FlowjaxError: no row has a loss.
+        FlowjaxError: No row has a loss.
     """
     from flowjax import plots
 
@@ -44,14 +44,14 @@ def curves(rows: list[dict[str, Any]]) -> Any:
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """Returns the rows of `metrics.jsonl`; of steps that a resumed run repeated, the last rows.
+    """Returns the rows of `metrics.jsonl`, with only the last row of each repeated step.
 
     Raises:
-        FlowjaxError: no such file, or a line that is not JSON.
+        FlowjaxError: No such file, or a line that is not JSON.
     """
     file = folder / "metrics.jsonl"
     if not file.exists():
-        raise FlowjaxError(f"{file}: expected the metrics of a run, found no such file")
+        raise FlowjaxError(f"{file}: expected the metrics of a run, got no such file")
     rows: dict[int, dict[str, Any]] = {}
     lines = file.read_text("utf-8").splitlines()
     for number, line in enumerate(lines, 1):

@@ -42,15 +42,16 @@ def reported_model(model: BertFlow) -> ReportedModel:
 def run_vectors(
     model: BertFlow, folder: str | Path, fitted_on: Iterable[str] | None = None
 ) -> RunVectors:
-    """Returns the vectors in `RUN/embeddings`, or those of the embedded sample.
+    """Returns the vectors in `RUN/embeddings`, or the vectors of the embedded sample.
 
     Args:
         model: model of the run; encodes the sample if the run has no complete store.
         folder: path of the run.
-        fitted_on: sentences of the fit, if available; ignored if the vectors are of others.
+        fitted_on: sentences of the fit, if available; ignored if they differ from the sentences of
+            the vectors.
 
     Raises:
-        FlowjaxError: the store is damaged.
+        FlowjaxError: The store is damaged.
     """
     store = Path(folder) / "embeddings"
     found = EmbeddingStore.open(store) if (store / "manifest.json").exists() else None

@@ -22,7 +22,7 @@ def open_run(out: Path, config: Any, *, command: str, overwrite: bool) -> None:
     Process 0 does so, and the other processes wait for it.
 
     Raises:
-        FlowjaxError: the folder holds a finished run, a run of another config, or other files.
+        FlowjaxError: The folder holds a finished run, a run of another config, or other files.
     """
     from flowjax.parallel import processes
 

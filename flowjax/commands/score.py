@@ -55,7 +55,7 @@ def _score_sentences(args: Args) -> None:
                 print(f"{value:.4f}\t{sentence}")
         scored += len(block)
     if not scored:
-        raise FlowjaxError(f"{args.input}: expected sentences, found none")
+        raise FlowjaxError(f"{args.input}: expected sentences, got none")
 
 
 def _score_rows(args: Args) -> None:

@@ -52,7 +52,9 @@ def test_a_log_det_of_a_wrong_shape_raises():
 
 def test_dropped_components_need_latent_dim():
     flow = build(b.whitening(components=2), 4)
-    with pytest.raises(ValueError, match=r"latents \(40, 4\), got \(40, 2\); set `latent_dim`"):
+    with pytest.raises(
+        ValueError, match=r"latents of shape \(40, 4\), got \(40, 2\); set `latent_dim`"
+    ):
         flow.log_prob(flow.init(key(), X), X)
 
 
