@@ -16,7 +16,7 @@ from flowjax.model import BertFlow
 
 
 def calibrations(model: BertFlow) -> dict[str, Transform]:
-    """Returns the transformations that reports compare, functions of plain vectors `(n, dim)`.
+    """Returns the transformations of uncalibrated sentence vectors that reports compare.
 
     Args:
         model: fitted model. Standardization and whitening use the mean and covariance of the
@@ -47,12 +47,14 @@ def compare(
     show_progress_bar: bool | None = None,
     keep: MutableMapping[str, np.ndarray] | None = None,
 ) -> dict[str, Any]:
-    """Returns the scores of the functions of `calibrations` on tasks.
+    """Evaluates plain, standardized, whitened and calibrated vectors on tasks.
+
+    Plain vectors are the uncalibrated sentence vectors of the encoder.
 
     Args:
         model: fitted model; each distinct sentence of a task is encoded once.
         tasks: tasks from `evaluation.load_task` or `load_pairs`.
-        extra: further functions of plain vectors, by name.
+        extra: additional transformations of plain vectors, by name.
         show_progress_bar: True shows a progress bar; None shows the bar on a terminal only.
         keep: dict to which the plain vectors of each task's distinct sentences are added, under
             the name of the task.

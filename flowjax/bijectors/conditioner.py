@@ -105,7 +105,7 @@ def mlp(
     activation: Activation = "relu",
     start: Literal["zero", "spread"] = "zero",
 ) -> NetFactory:
-    """Returns a conditioner that builds multilayer perceptrons.
+    """Returns a factory of conditioner networks that are multilayer perceptrons.
 
     Kernels and biases of the hidden layers are initialised uniformly in ±1 / sqrt(fan_in).
 
@@ -118,7 +118,7 @@ def mlp(
             both.
 
     Returns:
-        A conditioner, `out_features -> flax.linen.Module`.
+        A function `out_features -> flax.linen.Module`.
 
     Raises:
         FlowjaxError: The activation or `start` is unknown.
@@ -138,7 +138,7 @@ def mlp(
 
 
 def residual(width: int = 64, blocks: int = 2, *, activation: Activation = "relu") -> NetFactory:
-    """Returns a conditioner that builds residual networks with two layers per block.
+    """Returns a factory of residual conditioner networks with two layers per block.
 
     The last layer is initialised to zero, so that a coupling starts as the identity.
 
@@ -148,7 +148,7 @@ def residual(width: int = 64, blocks: int = 2, *, activation: Activation = "relu
         activation: "relu", "gelu", "silu", "tanh" or a function.
 
     Returns:
-        A conditioner, `out_features -> flax.linen.Module`.
+        A function `out_features -> flax.linen.Module`.
 
     Raises:
         FlowjaxError: The activation is unknown.

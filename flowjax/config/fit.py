@@ -22,7 +22,7 @@ class EncoderConfig:
     batch_size: int = 64
     """Sentences per batch."""
     special_tokens: bool = True
-    """Include [CLS] and [SEP] in the means, as in the paper."""
+    """Include [CLS] and [SEP] in mean pooling, as in the paper."""
     dtype: str = "float32"
     """Data type of the matrix products: float32 or bfloat16."""
 
@@ -38,8 +38,9 @@ class DataConfig:
     """Sentences that the flow is fitted on."""
 
     fit: Annotated[str, "--data"] = "sample"
-    """Training data: a file (.txt, .jsonl, .csv, .tsv, .parquet), the sentences of tasks without
-    their labels (stsb,sickr), tfds:NAME[/SPLIT][:COLUMN], or sample (embedded sentences)."""
+    """Training data: a file (.txt, .jsonl, .csv, .tsv, .parquet); names of tasks (stsb,sickr), of
+    which the labels are not used; a TensorFlow dataset (tfds:NAME[/SPLIT][:COLUMN]); or sample,
+    the sentences in the package."""
     dir: Annotated[str, "--data-dir"] = ""
     """Folder of the tasks' files."""
     column: str | None = None
@@ -53,8 +54,8 @@ class TrainConfig:
     steps: int | None = None
     """Number of training steps; takes precedence over the epochs."""
     epochs: float | None = None
-    """Passes over the training data; fractions are allowed. 1 if neither this nor the number of
-    steps is given."""
+    """Passes over the training data; fractions are allowed. Default: 1, unless the number of steps
+    is set."""
     batch_size: int = 64
     """Examples per step, over all devices."""
     accumulate: int = 1
@@ -70,8 +71,8 @@ class TrainConfig:
     clip_norm: float | None = 1.0
     """Maximum global norm of the gradient; none disables clipping."""
     optimizer: str = "adam"
-    """Optimizer: adam, or adam_uncorrected (Adam without bias correction on the loss of the
-    released BERT-flow code, the bits per dimension summed over the two sentences of a pair)."""
+    """Optimizer: adam, or adam_uncorrected, which reproduces the released BERT-flow code: Adam
+    without bias correction, and a loss summed over the two sentences of a pair."""
     validation: float = 0.0
     """Fraction of the data held out for validation."""
     patience: int | None = None

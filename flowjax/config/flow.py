@@ -20,7 +20,7 @@ SIMPLE = (bool, int, float, str)
 
 @dataclasses.dataclass(frozen=True)
 class _FlowName:
-    """Settings of the flow; an option has the default of its recipe."""
+    """Settings of the flow. An option belongs to some recipes, which define its default."""
 
     name: Annotated[str, "--flow"] = "glow"
     """Recipe: glow, glow_as_released, realnvp, neural_spline, whitening, standardize,

@@ -28,7 +28,7 @@ class Done(NamedTuple):
     ends: list[dict[str, Any]]
 
     def progress(self, block: int) -> str:
-        """Returns a description of the progress, for error messages.
+        """Returns the number of blocks on disk as text, for error messages.
 
         Args:
             block: number of sentences per block.

@@ -81,7 +81,11 @@ class RelativeBias(nn.Module):
 
     @nn.compact
     def __call__(self, positions: Array) -> Array:
-        """Returns the bias `(batch, heads, length, length)` of positions `(batch, length)`."""
+        """Returns the bias of the attention logits, shape (batch, heads, length, length).
+
+        Args:
+            positions: token positions, shape (batch, length).
+        """
         c = self.config
         buckets = c.relative_attention_num_buckets
         distance = positions[:, None, :] - positions[:, :, None]

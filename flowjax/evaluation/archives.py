@@ -16,11 +16,11 @@ SICK_FILES = {
 
 
 def split_sick(folder: Path) -> None:
-    """Writes the three files of SemEval 2014 next to the archive's SICK.txt.
+    """Splits SICK.txt into the train, trial and test files of SemEval 2014, in the same folder.
 
     Args:
-        folder: folder of the unpacked archive. The column `SemEval_set` of SICK.txt contains the
-            set of each pair.
+        folder: folder of the unpacked archive. The column `SemEval_set` of SICK.txt names the
+            split of each pair.
     """
     for path in find_files(folder, "SICK.txt"):
         header, *lines = read_lines(path)

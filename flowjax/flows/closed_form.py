@@ -87,8 +87,8 @@ def whitening(
         dim: dimension of the data vectors.
         components: number of leading components to keep; None keeps all.
         beta: exponent of the eigenvalues: 1 whitens, 0 only rotates.
-        shrinkage: weight of the spherical covariance: a number in [0, 1], "auto" or
-            "ledoit_wolf". Use "auto" or "ledoit_wolf" for fewer examples than dimensions.
+        shrinkage: shrinkage of the covariance towards a multiple of the identity: a number in
+            [0, 1], "auto" or "ledoit_wolf". Use a name if examples are fewer than dimensions.
         eigenvalue_floor: smallest eigenvalue, relative to the largest eigenvalue.
         moments: moments of the data; None means the moments of the batch given to `init`.
         base: "normal", "student_t" or a `Base`.
@@ -175,7 +175,7 @@ def whitening_glow(
     Args:
         dim: dimension of the data vectors.
         components: number of leading components to keep; None keeps all.
-        shrinkage: weight of the spherical covariance, see `whitening`.
+        shrinkage: shrinkage of the covariance, see `whitening`.
         eigenvalue_floor: smallest eigenvalue, relative to the largest eigenvalue.
         moments: moments of the data; None means the moments of the batch given to `init`.
         **glow_options: keyword arguments of `glow` except `init` and `whiten_latents`.

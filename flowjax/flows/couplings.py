@@ -45,7 +45,7 @@ def realnvp(
         checkpoint: True recomputes activations in the backward pass, see `bijectors.repeat`.
 
     Returns:
-        A `Flow`. A context (n, width), given to `init`, conditions every coupling.
+        A `Flow`. A context (n, context_dim), given to `init`, is an input of every conditioner.
 
     Raises:
         FlowjaxError: An option is out of range, or the depth is odd.
@@ -104,7 +104,7 @@ def neural_spline(
         checkpoint: True recomputes activations in the backward pass, see `bijectors.repeat`.
 
     Returns:
-        A `Flow`. A context (n, width), given to `init`, conditions every coupling.
+        A `Flow`. A context (n, context_dim), given to `init`, is an input of every conditioner.
 
     Raises:
         FlowjaxError: An option is out of range.

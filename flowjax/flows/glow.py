@@ -72,12 +72,13 @@ def glow(
     unroll: int | None = None,
     checkpoint: bool = False,
 ) -> Flow:
-    """Returns Glow for vectors: levels of depth x [actnorm, permutation, coupling].
+    """Returns a Glow flow for vectors.
 
-    After each level but the last, `split` factors out half of the dimensions. The defaults are the
-    values of the BERT-flow paper (additive couplings, fixed random permutations, 2 levels of depth
-    3, width 32), except for `whiten_latents`, which is not in the paper. The initial flow
-    standardizes and permutes the first batch.
+    Each level has `depth` steps; a step is an actnorm, a permutation and a coupling. After
+    each level but the last, `split` factors out half of the dimensions. The defaults are those of
+    the BERT-flow paper (additive couplings, fixed random permutations, 2 levels of depth 3, width
+    32), except for `whiten_latents`, which is not in the paper. The initial flow standardizes and
+    permutes the first batch.
 
     Args:
         dim: dimension of the data vectors.
@@ -85,24 +86,24 @@ def glow(
         depth: number of steps per level.
         width: width of the hidden layers of the conditioners.
         hidden_layers: number of hidden layers of the conditioners.
-        coupling: "additive", "affine" or "spline".
-        permutation: "random" (fixed by `seed`, equal in all steps of a level), "reverse", "lu" (a
-            learned linear layer, the 1x1 convolution of Glow) or "none".
-        mask: "half" or "checkerboard", the coordinates that a coupling transforms.
+        coupling: kind of the couplings: "additive", "affine" or "spline".
+        permutation: mixing between the couplings: "random" (fixed by `seed`, equal in all steps of
+            a level), "reverse", "lu" (learned linear layer, the 1x1 convolution of Glow), "none".
+        mask: pattern of the coordinates that a coupling transforms, "half" or "checkerboard".
         conditional_split: True gives factored-out dimensions a learned prior that depends on the
             remaining dimensions, see `bijectors.split`.
         conditioner: factory of conditioner nets; None means `mlp(width, hidden_layers)`.
-        base: "normal", "student_t", "conditional" or a `Base`.
+        base: base density: "normal", "student_t", "conditional", or a `Base` (in Python).
         init: initialisation of the actnorms: "data" standardizes the first batch, "identity"
             starts with scale 1 and shift 0.
         whiten_latents: True makes `fit` whiten the latents in closed form after the training.
-            False is the flow of the paper. The option is ignored if the base is not the normal.
+            False reproduces the paper. The option is ignored if the base is not the normal.
         seed: integer seed of the permutations.
         unroll: number of steps per iteration of `lax.scan`, see `bijectors.repeat`.
         checkpoint: True recomputes activations in the backward pass, see `bijectors.repeat`.
 
     Returns:
-        A `Flow`. A context (n, width), given to `init`, conditions every coupling.
+        A `Flow`. A context (n, context_dim), given to `init`, is an input of every conditioner.
 
     Raises:
         FlowjaxError: An option is out of range, or `levels` is too large for `dim`.
@@ -158,7 +159,8 @@ def glow_as_released(
         levels: number of levels; 3 in the default config of the code, 2 in the paper.
         depth: number of steps per level.
         width: width of the two hidden layers of the conditioners.
-        data_dependent_init: True initialises all actnorms from the first batch.
+        data_dependent_init: True initialises all actnorms from the first batch; only for
+            `glow_as_released`.
         unroll: number of steps per iteration of `lax.scan`, see `bijectors.repeat`.
 
     Returns:

@@ -90,7 +90,7 @@ def initialize() -> None:
         ) from None
     except jax.errors.JaxRuntimeError as error:
         raise LostProcess(f"several processes: no connection: {first_line(error)}") from None
-    # Gloo connects in the first collective, with a timeout of 30 s; later timeouts are far longer.
+    # Connects Gloo now, so that a missing process fails after 30 s; later timeouts are far longer.
     gather([0])
 
 

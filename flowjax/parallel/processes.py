@@ -16,9 +16,8 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-# Patterns of errors about a process that does not respond: words in the errors of collectives and
-# of JAX's coordinator, and first words of JAX's own errors. File names may contain these words and
-# are removed first.
+# Patterns of errors that an unresponsive process causes: messages of collectives and of the JAX
+# coordinator, and JAX status codes. File names may contain these words and are removed first.
 _COLLECTIVE = re.compile(r"\b(gloo|nccl|barrier|coordination|heartbeat)", re.IGNORECASE)
 _NO_ANSWER = re.compile("UNAVAILABLE|ABORTED|CANCELLED|DEADLINE_EXCEEDED")
 _FILE_NAMES = re.compile(r"'[^']*'|/\S+")
@@ -127,8 +126,8 @@ def gather_arrays(tree: Any) -> list[Any]:
 def together() -> Iterator[None]:
     """Context manager for collective work; raises `LostProcess` if a peer process died.
 
-    For a failed collective, JAX raises `JaxRuntimeError`, or `ValueError` if the collective fails
-    before the call returns. Orbax passes on the error of its barrier.
+    The context manager converts the errors of a failed collective, which are `JaxRuntimeError` or,
+    before the call has returned, `ValueError`, and the errors of Orbax's barriers.
 
     Raises:
         LostProcess: A peer process died. Other errors, and all errors in a job of one process,

@@ -94,7 +94,7 @@ def prepare_tokenizer(config: PretrainConfig, paths: list[Path], folder: Path) -
 
 
 def bert_config(config: PretrainConfig, vocab_size: int) -> BertConfig:
-    """Returns the sizes of the encoder."""
+    """Returns the `BertConfig` of the encoder to pretrain."""
     m = config.model
     return BertConfig(
         vocab_size=vocab_size,

@@ -42,7 +42,7 @@ class ExampleSource(Protocol):
 
 
 class Plan(NamedTuple):
-    """Lengths of the dispatches of a run.
+    """Numbers of steps per call of the compiled loop (per dispatch).
 
     A dispatch takes about half a second and ends at every boundary, so that checkpoints and
     validations get the state of exactly their step.

@@ -1,4 +1,4 @@
-"""Base class of the TFDS builders, with manual folders and unshuffled examples."""
+"""Base class of the TFDS builders: manual download folders, examples in the order of the files."""
 
 from __future__ import annotations
 

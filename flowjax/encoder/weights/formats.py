@@ -82,7 +82,7 @@ def shard_names(index: Path) -> list[str]:
 
 
 def _guarded(module: str, file: Path) -> dict[str, np.ndarray]:
-    """Reads one file by the module of its format, which is imported on first use."""
+    """Reads one weight file with the module of its format; all errors become FlowjaxError."""
     reader = importlib.import_module(f"flowjax.encoder.weights.{module}")
     try:
         tensors: dict[str, np.ndarray] = reader.read(file)

@@ -35,9 +35,9 @@ class _Entry(NamedTuple):
 
 
 def read(file: Path) -> dict[str, np.ndarray]:
-    """Reads a checkpoint by its `.index`, with the names and the orientation of PyTorch.
+    """Returns the arrays of a TensorFlow checkpoint by name, given its `.index` file.
 
-    The arrays are memory-mapped.
+    Names and axis order are those of PyTorch. The arrays are memory-mapped.
     """
     entries = dict(_table(file.read_bytes()))
     shards = _fields(entries.pop(b"", b"")).get(1, 1)  # the key of the header is empty

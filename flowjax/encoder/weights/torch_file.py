@@ -148,7 +148,7 @@ def _read_legacy(opened: IO[bytes]) -> dict[str, np.ndarray]:
     for key in _Unpickler(opened).load():
         (count,) = struct.unpack("<Q", opened.read(8))
         if key not in dtypes:
-            raise FlowjaxError(f"storage {key!r}: expected a tensor that uses it, got none")
+            raise FlowjaxError(f"storage {key!r}: expected a tensor that refers to it, got none")
         size = count * dtypes[key].itemsize
         if size > os.fstat(opened.fileno()).st_size - opened.tell():
             raise FlowjaxError(f"storage {key!r}: expected {size} bytes, got a truncated file")
@@ -171,7 +171,7 @@ def _tensors(state: Any) -> dict[str, _Tensor]:
 
 
 def _array(name: str, tensor: _Tensor, raw: bytes) -> np.ndarray:
-    """Returns the array of a tensor, a view into `raw`, after checking its description."""
+    """Returns a tensor as an array, a view into `raw`, after a check of its shape and strides."""
     storage, offset, shape, strides = tensor
     if type(storage) is not _Storage or len(shape) != len(strides):
         raise FlowjaxError(f"tensor {name}: expected a description of a tensor, got {tensor!r}")
