@@ -20,7 +20,7 @@ SIMPLE = (bool, int, float, str)
 
 @dataclasses.dataclass(frozen=True)
 class _FlowName:
-    """Settings of the flow. An option belongs to some recipes, which define its default."""
+    """Settings of the flow; an option has the default of the recipes that use it."""
 
     name: Annotated[str, "--flow"] = "glow"
     """Recipe: glow, glow_as_released, realnvp, neural_spline, whitening, standardize,

@@ -128,7 +128,7 @@ def read_flow(folder: Path, config: Mapping[str, Any], flow: Flow | None) -> tup
         >>> read_flow(Path("nowhere"), {}, None)
         Traceback (most recent call last):
             ...
-        flowjax.errors.FlowjaxError: nowhere/config.json: expected a saved flow; reading it failed: KeyError('flow')
+        flowjax.errors.FlowjaxError: nowhere/config.json: cannot be read: KeyError('flow')
     """
     file = folder / CONFIG
     try:
@@ -142,9 +142,7 @@ def read_flow(folder: Path, config: Mapping[str, Any], flow: Flow | None) -> tup
             )
         flow = flows.make(name, dim, **options) if flow is None else flow
     except (KeyError, TypeError, AttributeError) as error:
-        raise FlowjaxError(
-            f"{file}: expected a saved flow; reading it failed: {error!r}"
-        ) from None
+        raise FlowjaxError(f"{file}: cannot be read: {error!r}") from None
     if flow.dim != dim or digest(flow) != wanted:
         raise FlowjaxError(
             f"{file}: expected the flow that was saved (dim {dim}), {' | '.join(layers)}; got a "

@@ -136,8 +136,8 @@ def test_other_folders_are_refused(tmp_path):
         # The formats before this one: a flow of arrays and a sentence model.
         '{"array_flow": "glow", "format": 2, "options": {}}': "got 2; fit the model again",
         '{"encoder": {}, "flow": {"name": "glow"}, "format": 2}': "got 2; fit the model again",
-        '{"format": 3, "flow": {"recipe": "glow"}}': "reading it failed: KeyError",
-        '{"format": 3, "flow": 5}': "reading it failed: TypeError",
+        '{"format": 3, "flow": {"recipe": "glow"}}': "cannot be read: KeyError",
+        '{"format": 3, "flow": 5}': "cannot be read: TypeError",
         '{"format": 3, "flow": {}, "encoder": {}}': "got a model with an encoder",
     }
     for content, text in contents.items():
