@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 
 from flowjax.config import NONE, read_config
+from flowjax.config.files import is_literal
 from flowjax.errors import FlowjaxError
 
 T = TypeVar("T")
@@ -148,12 +149,12 @@ def _add_flag(
             parser.add_argument(*names, action="store_true", **options),
             parser.add_argument(f"--{off}", action="store_false", dest=path, help=off_help),
         ]
-    kinds = (hint,) if _is_literal(hint) else typing.get_args(hint) or (hint,)
+    kinds = (hint,) if is_literal(hint) else typing.get_args(hint) or (hint,)
     if typing.get_origin(hint) is tuple:
         kinds, options["nargs"] = kinds[:1], "*"
     words = [_words(kind) for kind in kinds]
     shown = [
-        word if _is_literal(kind) else word.upper()
+        word if is_literal(kind) else word.upper()
         for kind, word in zip(kinds, words, strict=True)
         if word != NONE
     ]
@@ -163,9 +164,7 @@ def _add_flag(
         options |= {} if required else {"nargs": "?", "default": default}
 
     def read(text: str) -> Any:
-        literals = [
-            value for kind in kinds if _is_literal(kind) for value in typing.get_args(kind)
-        ]
+        literals = [value for kind in kinds if is_literal(kind) for value in typing.get_args(kind)]
         if text in literals:
             return text
         for kind, (_, reader) in READERS.items():
@@ -178,12 +177,8 @@ def _add_flag(
     return [parser.add_argument(*names, type=read, **options)]
 
 
-def _is_literal(kind: Any) -> bool:
-    return typing.get_origin(kind) is typing.Literal
-
-
 def _words(kind: Any) -> str:
-    return "|".join(typing.get_args(kind)) if _is_literal(kind) else READERS[kind][0]
+    return "|".join(typing.get_args(kind)) if is_literal(kind) else READERS[kind][0]
 
 
 def field_docs(kind: type) -> dict[str, str]:

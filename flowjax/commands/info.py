@@ -69,7 +69,10 @@ def describe_run(folder: Path) -> dict[str, Any]:
     from flowjax.saving.folder import read_config
 
     if (config := read_config(folder)) is not None:
-        return config
+        flow = {name: config["flow"].get(name) for name in ("recipe", "dim", "context_width")}
+        options = config["flow"].get("options") or {}
+        flow["options"] = {name: value for name, value in options.items() if value is not None}
+        return {**config, "flow": flow}
     if (folder / "config.toml").exists():
         from flowjax.training.checkpoint import saved_steps
 

@@ -92,6 +92,8 @@ def load_model(folder: str | Path, flow: Flow | None = None) -> SavedModel:
     found, config = find_folder(folder), read_config(folder)
     if config is None:
         raise FlowjaxError(f"{folder}: expected a model folder with {CONFIG}, got no such file")
+    if "encoder" not in config:
+        raise FlowjaxError(f"{folder}: expected a model of sentences, got a flow of arrays")
     try:
         spec = dict(config["encoder"])
         dim, name = spec.pop("dim"), spec.pop("encoder")

@@ -87,3 +87,12 @@ def test_rows_of_another_width_raise(run, tmp_path, capsys):
     np.save(tmp_path / "w.npy", np.ones((4, 3)))
     assert main(["score", str(run), str(tmp_path / "w.npy")]) == 2
     assert "w.npy: expected (n, 2), got (n, 3)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["evaluate", "encode"])
+def test_a_run_of_arrays_is_no_model_of_sentences(command, run, tmp_path, capsys):
+    (tmp_path / "a.txt").write_text("One.\n")
+    more = {"evaluate": [], "encode": [str(tmp_path / "a.txt"), "--out", str(tmp_path / "v.npy")]}
+    assert main([command, str(run), *more[command]]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "expected a model of sentences, got a flow of arrays" in line
