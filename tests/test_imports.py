@@ -21,16 +21,16 @@ ALLOWED = {
     "bijectors": {"types"},
     "flows": {"types", "bijectors"},
     "data": {"types", "parallel", "files", "evaluation"},
-    "encoder": {"types", "parallel", "data", "progress"},
+    "encoder": {"types", "parallel", "files", "data", "progress"},
     "training": {"types", "parallel", "data"},
     "fitting": {*CORE, "bijectors", "flows"},
     "config": {"types", "flows"},
     "pretraining": {*CORE, "files", "encoder", "config"},
-    "saving": {"types", "bijectors", "flows", "encoder", "_version"},
+    "saving": {"types", "files", "bijectors", "flows", "encoder", "_version"},
     "model": {*CORE, "bijectors", "flows", "encoder", "fitting", "saving"},
     "compare": {"types", "evaluation", "flows", "model"},
     "plots": {"types", "evaluation"},
-    "report": {"evaluation", "plots", "_version"},
+    "report": {"files", "evaluation", "plots", "_version"},
 }
 
 

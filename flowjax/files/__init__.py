@@ -1,1 +1,1 @@
-"""Readers of text files: lines, CSV and TSV tables, JSON lines."""
+"""Readers of text files: lines, CSV and TSV tables, JSON lines, JSON metadata."""
