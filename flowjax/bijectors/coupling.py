@@ -2,33 +2,20 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from functools import partial
 from typing import Literal, get_args
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
-from flowjax.bijectors.common import as_float, bounded, check_batch, constant_log_det, total
+from flowjax.bijectors.common import as_float, check_batch, constant_log_det, total
 from flowjax.bijectors.conditioner import Conditioner, apply_net, init_net, mlp, name_of
 from flowjax.bijectors.permutation import take_columns
+from flowjax.bijectors.scalar import Elementwise, affine_map
 from flowjax.errors import check_choice
 from flowjax.types import Array, Bijector, Params, PRNGKey
 
 Mask = Literal["half", "checkerboard"]
-
-# Function (raw network output, transformed half) -> (result, log-derivative or None for 0).
-Elementwise = Callable[[Array, Array], tuple[Array, Array | None]]
-
-
-def _sigmoid(raw: Array) -> Array:
-    # log(e^-3 + (1 - e^-3) sigmoid(raw + 2)); a plain sigmoid tends to 0, which has no inverse.
-    return jnp.logaddexp(-3.0, math.log1p(-math.exp(-3)) + jax.nn.log_sigmoid(raw + 2))
-
-
-LOG_SCALES: dict[str, Callable[[Array], Array]] = {"tanh": bounded, "sigmoid": _sigmoid}
 
 
 def half(dim: int) -> int:
@@ -198,23 +185,14 @@ def affine_coupling(
         >>> z.shape, log_det.shape
         ((5, 3), (5,))
     """
-    check_choice("scale", scale, LOG_SCALES)
-    log_scale_of = LOG_SCALES[scale]
-
-    def shift_and_log_scale(raw: Array) -> tuple[Array, Array]:
-        # The gradient of slices would pad and add; jnp.unstack avoids this.
-        shift, raw_scale = jnp.unstack(raw, axis=-2)
-        return shift, log_scale_of(raw_scale)
-
-    def forward_map(raw: Array, x: Array) -> tuple[Array, Array]:
-        shift, log_scale = shift_and_log_scale(raw)
-        return x * jnp.exp(log_scale) + shift, log_scale
-
-    def inverse_map(raw: Array, z: Array) -> tuple[Array, Array]:
-        shift, log_scale = shift_and_log_scale(raw)
-        return (z - shift) * jnp.exp(-log_scale), -log_scale
-
-    name = "affine_coupling" if scale == "tanh" else f"affine_coupling[{scale}]"
+    part = affine_map(scale)
+    name = part.name.replace("affine", "affine_coupling")
     return coupling(
-        name, 2, forward_map, inverse_map, conditioner=conditioner, mask=mask, swap=swap
+        name,
+        part.outputs,
+        part.forward,
+        part.inverse,
+        conditioner=conditioner,
+        mask=mask,
+        swap=swap,
     )

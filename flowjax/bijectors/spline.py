@@ -10,12 +10,13 @@ import jax.numpy as jnp
 
 from flowjax.bijectors.conditioner import Conditioner
 from flowjax.bijectors.coupling import Mask, coupling
+from flowjax.bijectors.scalar import ScalarMap
 from flowjax.errors import check_that
 from flowjax.types import Array, Bijector
 
 MIN_WIDTH = 1e-3  # width (and height) of a bin as a fraction of the interval
 MIN_SLOPE = 1e-3
-# Bound of the raw parameters of a coupling: RAW_BOUND tanh(raw / RAW_BOUND). Without the bound,
+# Bound of the raw parameters of `spline_map`: RAW_BOUND tanh(raw / RAW_BOUND). Without the bound,
 # slopes can be as small as e^-16, which float32 cannot invert; zuko has a similar bound.
 RAW_BOUND = 3.0
 UNIT_SLOPE = log(expm1(1 - MIN_SLOPE))  # softplus(UNIT_SLOPE) + MIN_SLOPE = 1
@@ -114,6 +115,41 @@ def rational_quadratic_spline(
     return jnp.where(inside, out, x), jnp.where(inside, log_slope, 0)
 
 
+def spline_map(bins: int = 8, bound: float = 5.0) -> ScalarMap:
+    """Returns the rational-quadratic spline with bounded raw parameters.
+
+    The raw parameters are all widths, then all heights, then all inner slopes; they are bounded to
+    (-3, 3), and zeros define the identity.
+
+    Args:
+        bins: number of bins, 2 to 500.
+        bound: half width of the interval [-bound, bound].
+
+    Raises:
+        FlowjaxError: `bins` or `bound` is out of range.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> part = spline_map(4)
+        >>> z, _ = part.forward(jnp.zeros((part.outputs, 1)), jnp.array([1.5]))
+        >>> round(float(z[0]), 4)
+        1.5
+    """
+    valid = isinstance(bins, int) and 2 <= bins <= 500
+    check_that(valid, "bins", "an integer from 2 to 500", bins)
+    check_that(bound > 0, "bound", "a positive number", bound)
+
+    def spline(raw: Array, x: Array, inverse: bool = False) -> tuple[Array, Array]:
+        raw = RAW_BOUND * jnp.tanh(raw / RAW_BOUND)
+        widths, heights = raw[..., :bins, :], raw[..., bins : 2 * bins, :]
+        slopes = raw[..., 2 * bins :, :] + UNIT_SLOPE
+        return rational_quadratic_spline(x, widths, heights, slopes, bound=bound, inverse=inverse)
+
+    return ScalarMap(
+        f"spline[{bins} bins on ±{bound:g}]", 3 * bins - 1, spline, partial(spline, inverse=True)
+    )
+
+
 def spline_coupling(
     *,
     conditioner: Conditioner | None = None,
@@ -153,17 +189,14 @@ def spline_coupling(
         >>> bool(jnp.allclose(z, x, atol=1e-5)), log_det.shape
         (True, (5,))
     """
-    valid = isinstance(bins, int) and 2 <= bins <= 500
-    check_that(valid, "bins", "an integer from 2 to 500", bins)
-    check_that(bound > 0, "bound", "a positive number", bound)
-
-    def spline(raw: Array, x: Array, inverse: bool = False) -> tuple[Array, Array]:
-        raw = RAW_BOUND * jnp.tanh(raw / RAW_BOUND)
-        widths, heights = raw[..., :bins, :], raw[..., bins : 2 * bins, :]
-        slopes = raw[..., 2 * bins :, :] + UNIT_SLOPE
-        return rational_quadratic_spline(x, widths, heights, slopes, bound=bound, inverse=inverse)
-
-    name, inverted = f"spline_coupling[{bins} bins on ±{bound:g}]", partial(spline, inverse=True)
+    part = spline_map(bins, bound)
+    name = part.name.replace("spline", "spline_coupling")
     return coupling(
-        name, 3 * bins - 1, spline, inverted, conditioner=conditioner, mask=mask, swap=swap
+        name,
+        part.outputs,
+        part.forward,
+        part.inverse,
+        conditioner=conditioner,
+        mask=mask,
+        swap=swap,
     )
