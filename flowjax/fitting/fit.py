@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import math
 import operator
+import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 import optax
 
 from flowjax import training
+from flowjax.fitting import advice
+from flowjax.fitting.length import training_steps
+from flowjax.fitting.likelihood import finished_nll, measure
 from flowjax.fitting.passes import finish_params, init_params, trained_part
 from flowjax.fitting.rows import held_out, rows_of
 from flowjax.fitting.validation import Record
 from flowjax.parallel import devices as machines
+from flowjax.parallel import processes
 from flowjax.training.checkpoint import saved_steps
 from flowjax.types import Array, Flow, FlowjaxError, Params, PRNGKey, trainable_mask
 
@@ -31,13 +37,18 @@ class FitResult(NamedTuple):
             `step`, `nll_nats`, `bits_per_dim`, `log_det` and `log_base` (the two terms of the
             log-likelihood, in nats per example), `grad_norm`, `learning_rate` (of this step),
             `rows_per_s` (examples per second), and, after a validation, `validation_nll_nats` and
-            `validation_bits_per_dim`.
+            `validation_bits_per_dim`. The means are those of the mini-batches and of the flow in
+            training, without a closed form that comes last, such as the whitening of the latents
+            of `glow`. The validation values include it.
         steps: number of training steps.
+        likelihood: negative log-likelihood of the returned parameters and of a Gaussian on the
+            same examples, see `likelihood.measure`; empty if `measured` was False.
     """
 
     params: Params
     metrics: list[dict[str, float]]
     steps: int
+    likelihood: dict[str, float]
 
 
 def nll_loss(flow: Flow) -> training.Loss:
@@ -91,10 +102,17 @@ def fit(
     checkpoint_every: int = 1000,
     keep: int = 3,
     resume: bool = True,
+    measured: bool = True,
     on_step: Callable[[dict[str, float]], bool | None] | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> FitResult:
     """Fits a flow by maximum likelihood.
+
+    A flow can be a worse density than a Gaussian: the default `glow` starts as a standardization
+    and needs many steps to learn correlations. `flows.whitening_glow` with `validation` starts as
+    the Gaussian and returns the parameters with the best validation, which includes the initial
+    ones, so it is at least as good on the held-out examples. `patience` then ends the fit early.
+    `FitResult.likelihood` has the likelihoods of the flow and of the Gaussian.
 
     Args:
         flow: flow from `flowjax.flows`, or a hand-written `Flow`.
@@ -102,7 +120,8 @@ def fit(
             `ArraySource`. Small arrays are kept on the devices; a large `.npy` is memory-mapped.
         key: JAX random key or an integer seed, for the parameters and the batches.
         batch_size: number of examples per step, over all devices.
-        steps: number of steps. Give either `steps` or `epochs`.
+        steps: number of steps. Give `steps` or `epochs` or neither: then the fit is one pass over
+            the data long, but at least 1,000 steps, see `length.training_steps`.
         epochs: number of passes over the data; can be a fraction.
         optimizer: any optax transformation; None means `flowjax.training.default_optimizer()`.
         context: conditioning vectors, shape (n, c), for a conditional flow.
@@ -122,6 +141,8 @@ def fit(
         checkpoint_every: number of steps between checkpoints.
         keep: number of checkpoints to keep.
         resume: False raises an error if the folder has checkpoints.
+        measured: False skips the measurement of `FitResult.likelihood` and the warning that
+            depends on it.
         on_step: function called with each dict of metrics; the run ends if it returns True.
         stop: function called after each dispatch; if it returns True, the state is saved and
             `training.Stopped` is raised.
@@ -130,12 +151,16 @@ def fit(
         A `FitResult`. It has 0 steps for a flow without trainable parameters, such as whitening.
 
     Raises:
-        FlowjaxError: The data has a wrong shape or is not finite, both or neither of `steps` and
-            `epochs` are given, a number is out of range, `patience` is given without `validation`,
+        FlowjaxError: The data has a wrong shape or is not finite, both `steps` and `epochs` are
+            given, a number is out of range, `patience` is given without `validation`,
             the batch size is not a multiple of the number of devices, or the checkpoints belong to
             another flow, optimizer or validation.
         flowjax.training.NonFinite: A loss or gradient is not finite. The last finite state was
             saved before.
+
+    Warns:
+        UserWarning: The examples are too few or all equal, or the fitted flow is a worse density
+            than a Gaussian.
 
     Example:
         >>> import jax, flowjax
@@ -160,18 +185,19 @@ def fit(
     init_key, seed_key = jax.random.split(key)
     seed = int(jax.random.bits(seed_key))
     source, held = held_out(source, validation, validation_context, seed)
-    if steps is None:
-        steps = max(1, round(float(epochs or 0) * source.size / batch_size))
+    steps = training_steps(source.size, batch_size, steps=steps, epochs=epochs)
+    _warn(advice.about_data(source))
     trained = trained_part(flow)
     params = init_params(trained, init_key, source)
     if not any(jax.tree.leaves(trainable_mask(params))):
-        return FitResult(finish_params(flow, params, source), [], 0)
+        params = finish_params(flow, params, source)
+        return FitResult(params, [], 0, measure(flow, params, source, held) if measured else {})
     record = Record(
         trained,
         params,
         steps=steps,
         batch_size=batch_size,
-        held=held,
+        held_nll=None if held is None else finished_nll(flow, source, held),
         every=validate_every or max(1, steps // 20),
         patience=patience,
         on_step=on_step,
@@ -184,6 +210,8 @@ def fit(
             state = record.restored(found[1])
             if record.ended:  # a run that stopped early stays stopped when `fit` is called again
                 steps = int(state.step)
+        else:
+            record.validate(jax.tree.map(np.asarray, params))
         state = training.train(
             nll_loss(trained),
             optimizer,
@@ -205,7 +233,16 @@ def fit(
         )
     last = machines.to_host(state)
     params = finish_params(flow, record.chosen(last.params), source)
-    return FitResult(params, record.metrics, int(last.step))
+    likelihood = measure(flow, params, source, held) if measured else {}
+    if likelihood and source.size > source.dim:  # fewer examples are warned about above
+        _warn(advice.about_likelihood(flow.name, likelihood))
+    return FitResult(params, record.metrics, int(last.step), likelihood)
+
+
+def _warn(text: str | None) -> None:
+    """Warns the caller of `fit`, once in a job of several processes."""
+    if text and processes.is_first():
+        warnings.warn(text, UserWarning, stacklevel=3)
 
 
 def _open(
@@ -243,8 +280,8 @@ def check_options(
     Example:
         >>> check_options(steps=10, epochs=None, batch_size=64)
     """
-    if (steps is None) == (epochs is None):
-        raise FlowjaxError("fit: expected either steps or epochs, got both or neither")
+    if steps is not None and epochs is not None:
+        raise FlowjaxError("fit: expected either steps or epochs, got both")
     if epochs is not None and not 0 < epochs < math.inf:
         raise FlowjaxError(f"epochs: expected a positive number, got {epochs}")
     for name, value in {"steps": steps, **numbers}.items():

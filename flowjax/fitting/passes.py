@@ -20,6 +20,8 @@ from flowjax.data.arrays import ArraySource, bounds
 from flowjax.parallel import processes
 from flowjax.types import Flow, Params, PRNGKey
 
+# Function `(params, x, context) -> z`.
+Latents = Callable[..., Any]
 # Examples per block.
 ROWS = 8192
 # Largest size (rows x columns) of the array that `flow.init` gets, for a resident source and for
@@ -38,8 +40,29 @@ def moments_of_rows(source: ArraySource, rows: int = ROWS) -> Moments:
     return _together(moments_of(source.blocks(rows, processes.shard()), source.dim))
 
 
-def moments_of_latents(flow: Flow, params: Params, source: ArraySource) -> Moments:
-    """Returns the moments of the latents of all examples of a source.
+def latents_of(flow: Flow) -> Latents:
+    """Returns the compiled function `(params, x, context) -> z` of `trained_part(flow)`.
+
+    Example:
+        >>> from flowjax import flows
+        >>> flow, x = flows.standardize(1), np.array([[1.0], [5.0]])
+        >>> latents_of(flow)(flow.init(jax.random.key(0), x), x, None).tolist()
+        [[-1.0], [1.0]]
+    """
+    inner = trained_part(flow)
+    return jax.jit(lambda params, x, context: inner.forward(params, x, context)[0])
+
+
+def moments_of_latents(
+    flow: Flow, params: Params, source: ArraySource, latents: Latents | None = None
+) -> Moments:
+    """Returns the moments of the latents of all examples of a source, before any final whitening.
+
+    Args:
+        flow: any flow.
+        params: trained parameters of `trained_part(flow)`.
+        source: source of the examples.
+        latents: result of `latents_of(flow)`; None compiles it.
 
     Example:
         >>> from flowjax import flows
@@ -48,9 +71,10 @@ def moments_of_latents(flow: Flow, params: Params, source: ArraySource) -> Momen
         >>> found.count, found.m2.tolist()
         (2, [[2.0]])
     """
-    forward = jax.jit(lambda x, c: flow.forward(params, x, c)[0])
-    latents = (np.asarray(forward(b["x"], b.get("context"))) for b in _share(source))
-    return _together(moments_of(latents, flow.latent_dim or flow.dim))
+    call = latents or latents_of(flow)
+    blocks = (np.asarray(call(params, b["x"], b.get("context"))) for b in _share(source))
+    inner = trained_part(flow)
+    return _together(moments_of(blocks, inner.latent_dim or inner.dim))
 
 
 def mean_nll(mean_log_prob: Callable[..., Any], params: Params, source: ArraySource) -> float:
@@ -124,7 +148,9 @@ def trained_part(flow: Flow) -> Flow:
     return flow if inner is None else inner
 
 
-def finish_params(flow: Flow, params: Params, source: ArraySource) -> Params:
+def finish_params(
+    flow: Flow, params: Params, source: ArraySource, latents: Latents | None = None
+) -> Params:
     """Returns the parameters of a flow, given the trained parameters of `trained_part(flow)`.
 
     If the flow has a closed form that comes last, such as the whitening of the latents of `glow`,
@@ -134,6 +160,7 @@ def finish_params(flow: Flow, params: Params, source: ArraySource) -> Params:
         flow: any flow.
         params: trained parameters of `trained_part(flow)`.
         source: source of the examples.
+        latents: result of `latents_of(flow)`; None compiles it.
 
     Example:
         >>> from flowjax import flows
@@ -147,7 +174,7 @@ def finish_params(flow: Flow, params: Params, source: ArraySource) -> Params:
     inner = trained_part(flow)
     if flow.closed_form is None or inner is flow:
         return params
-    found = moments_of_latents(inner, params, source)
+    found = moments_of_latents(flow, params, source, latents)
     return jax.tree.map(np.asarray, flow.closed_form.set(params, found))
 
 

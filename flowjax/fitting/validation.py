@@ -9,8 +9,6 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from flowjax.data.arrays import ArraySource
-from flowjax.fitting.passes import mean_nll
 from flowjax.parallel import devices
 from flowjax.training import Chunk
 from flowjax.training.step import TrainState
@@ -75,7 +73,7 @@ class Record:
         *,
         steps: int,
         batch_size: int,
-        held: ArraySource | None,
+        held_nll: Callable[[Params], float] | None,
         every: int,
         patience: int | None,
         on_step: Callable[[dict[str, float]], bool | None] | None,
@@ -87,19 +85,19 @@ class Record:
             params: initial parameters.
             steps: number of steps.
             batch_size: number of examples per step.
-            held: validation source, or None.
-            every: number of steps between validations; ignored if `held` is None.
+            held_nll: validation loss of trained parameters, see `likelihood.finished_nll`; or
+                None.
+            every: number of steps between validations; ignored if `held_nll` is None.
             patience: see `fit`.
             on_step: see `fit`.
         """
         self.metrics: list[dict[str, float]] = []
-        self.every = every if held is not None else None
-        self.best: Any = no_best(params) if held is not None else None
-        self._flow, self._held, self._batch_size = flow, held, batch_size
+        self.every = every if held_nll is not None else None
+        self.best: Any = no_best(params) if held_nll is not None else None
+        self._flow, self._held_nll, self._batch_size = flow, held_nll, batch_size
         self._steps, self._log_every = steps, max(1, steps // 100)
         self._patience, self._on_step = patience, on_step
         self._since: list[dict[str, float]] = []
-        self._mean_log_prob = jax.jit(lambda params, x, c: flow.log_prob(params, x, c).mean())
 
     @property
     def ended(self) -> bool:
@@ -136,7 +134,7 @@ class Record:
                 continue
             row = self._row(step, speed)
             if validates:  # dispatches end at these steps, so `state` is the state of this step
-                held = self._validate(devices.to_host(state.params))
+                held = self.validate(devices.to_host(state.params))
                 bits = held / (math.log(2) * self._flow.dim)
                 row |= {"validation_nll_nats": held, "validation_bits_per_dim": bits}
                 enough |= self.ended
@@ -156,8 +154,14 @@ class Record:
         self._since = []
         return row | {"rows_per_s": speed}
 
-    def _validate(self, params: Params) -> float:
-        held: Any = self._held
-        nll = mean_nll(self._mean_log_prob, params, held)
+    def validate(self, params: Params) -> float:
+        """Updates the best validation with these parameters and returns their validation NLL.
+
+        Returns NaN without validation examples. The caller validates the initial parameters, so
+        that the result of a fit is at least as good.
+        """
+        if self._held_nll is None:
+            return math.nan
+        nll = self._held_nll(params)
         self.best = judge(self.best, nll, params)
         return nll
