@@ -30,8 +30,9 @@ class Args:
     run: Positional[str]
     """Run or model folder; or the name or folder of an encoder, for plain vectors."""
     input: Positional[str]
-    """Sentences: .txt, .jsonl, .csv, .tsv, .parquet (also .gz, .xz, .bz2),
-    tfds:NAME[/SPLIT][:COLUMN], or - for standard input."""
+    """Sentences: files (.txt, .jsonl, .json, .csv, .tsv, .parquet; also .gz, .xz, .bz2, .zst), as
+    a path, as several paths separated by commas, or as a pattern in quotes ('parts/*.txt', sorted
+    by name); tfds:NAME[/SPLIT][:COLUMN]; or - for standard input."""
     out: Path
     """Output file: .npy, .parquet or .safetensors."""
     column: str | None = None

@@ -25,7 +25,14 @@ class Args:
     """Run or model folder."""
     tasks: str = "stsb"
     """Tasks, separated by commas: stsb, sickr, sts12 to sts16, qnli; sample (embedded pairs); or
-    files of labelled pairs (.tsv, .csv or .jsonl with the columns score, sentence1, sentence2)."""
+    files of labelled pairs (.tsv, .txt, .csv or .jsonl, also .gz, .xz, .bz2 or .zst)."""
+    columns: str | None = None
+    """Columns of the files in --tasks with the score and the two sentences, such as label,a,b;
+    positions such as 3,1,2 for a file without a header. By default score (or label), sentence1,
+    sentence2."""
+    delimiter: str | None = None
+    """Text between the cells of the files in --tasks, such as ';' or '||'; by default a tab for
+    .tsv and .txt, and a comma for .csv."""
     data_dir: Path | None = None
     """Folder of the tasks' files."""
     json: Path | None = None
@@ -53,7 +60,7 @@ def run(args: Args) -> None:
 
         check_folder(args.report, overwrite=args.overwrite, flag="--report")
     model = BertFlow.load(args.run)
-    tasks = load_tasks(args.tasks, args.data_dir)
+    tasks = load_tasks(args.tasks, args.data_dir, args.columns, args.delimiter)
     plain: dict[str, Any] = {}
     report = compare(model, tasks, keep=plain)
     for task, notes in report["notes"].items():
@@ -91,16 +98,28 @@ def write_page(
     return write_report(page, args.report, overwrite=args.overwrite, flag="--report")  # type: ignore[arg-type]
 
 
-def load_tasks(names: str, data_dir: Path | None) -> list:
+def load_tasks(
+    names: str, data_dir: Path | None, columns: str | None = None, delimiter: str | None = None
+) -> list:
     """Reads the tasks of a comma-separated list of names and files.
 
+    Args:
+        names: value of `--tasks`.
+        data_dir: folder of the tasks' files.
+        columns: value of `--columns`, see `evaluation.load_pairs`.
+        delimiter: value of `--delimiter`; `tab` is a tab.
+
     Raises:
-        FlowjaxError: An unknown or repeated task, or missing files.
+        FlowjaxError: An unknown or repeated task, missing files, or options without effect.
     """
     from flowjax.data.sample import pairs_file
     from flowjax.evaluation import TASKS, load_pairs, load_task
 
-    tasks = []
+    chosen = None if columns is None else [name.strip() for name in columns.split(",")]
+    if chosen and all(name.isdecimal() for name in chosen):
+        chosen = [int(name) for name in chosen]  # type: ignore[misc]
+    cells = {"tab": "\t", "\\t": "\t"}.get(delimiter or "", delimiter)
+    tasks, files = [], 0
     for name in filter(None, names.split(",")):
         if name == "sample":
             tasks.append(load_pairs(pairs_file(), name="sample"))
@@ -109,11 +128,14 @@ def load_tasks(names: str, data_dir: Path | None) -> list:
                 raise FlowjaxError(f"--tasks {name}: expected --data-dir, the folder of its files")
             tasks.append(load_task(name, data_dir))
         elif Path(name).exists():
-            tasks.append(load_pairs(name))
+            tasks.append(load_pairs(name, columns=chosen, delimiter=cells))
+            files += 1
         else:
             raise FlowjaxError(f"--tasks {name}: expected {', '.join(TASKS)}, sample or a file")
     if not tasks:
         raise FlowjaxError(f"--tasks: expected at least one task, got {names!r}")
+    if not files and (columns is not None or delimiter is not None):
+        raise FlowjaxError(f"--columns, --delimiter: expected a file in --tasks, got {names}")
     known = [task.name for task in tasks]
     if twice := sorted({name for name in known if known.count(name) > 1}):
         raise FlowjaxError(f"--tasks {names}: expected different names, got {twice} twice")

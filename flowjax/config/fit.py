@@ -38,9 +38,10 @@ class DataConfig:
     """Sentences that the flow is fitted on."""
 
     fit: Annotated[str, "--data"] = "sample"
-    """Training data: a file (.txt, .jsonl, .csv, .tsv, .parquet); names of tasks (stsb,sickr), of
-    which the labels are not used; a TensorFlow dataset (tfds:NAME[/SPLIT][:COLUMN]); or sample,
-    the sentences in the package."""
+    """Training data: files (.txt, .jsonl, .json, .csv, .tsv, .parquet), as a path, as several
+    paths separated by commas, or as a pattern in quotes ('parts/*.txt', sorted by name); names of
+    tasks (stsb,sickr), of which the labels are not used; a TensorFlow dataset
+    (tfds:NAME[/SPLIT][:COLUMN]); or sample, the sentences in the package."""
     dir: Annotated[str, "--data-dir"] = ""
     """Folder of the tasks' files."""
     column: str | None = None

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from flowjax.data.npy import load_npy
 from flowjax.data.rowfile import RowFile
 from flowjax.errors import FlowjaxError
 from flowjax.parallel import processes
@@ -123,8 +124,14 @@ def open_rows(data: Any, name: str = "data", columns: str | None = None) -> np.n
         columns: names of the columns of a Parquet file; see `parquet.read_rows`.
 
     Raises:
-        FlowjaxError: The file does not exist or is not an array, or the store is incomplete.
+        FlowjaxError: The file does not exist or is not an array, the store is incomplete, or
+            `columns` has no effect.
     """
+    if columns is not None and (
+        not isinstance(data, (str, Path)) or Path(data).suffix != ".parquet"
+    ):
+        got = data if isinstance(data, (str, Path)) else "an array"
+        raise FlowjaxError(f"columns: expected a .parquet file with {columns}, got {got}")
     if not isinstance(data, (str, Path)):
         try:
             return np.asarray(data)
@@ -144,14 +151,7 @@ def open_rows(data: Any, name: str = "data", columns: str | None = None) -> np.n
         from flowjax.data.parquet import read_rows
 
         return read_rows(path, columns, in_memory=RESIDENT_BYTES)
-    if columns is not None:
-        raise FlowjaxError(f"columns: expected a .parquet file with {columns}, got {path}")
-    try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        # NumPy treats a file without the magic bytes as a pickle and advises to allow pickles.
-        reason = "another kind of file" if "pickled" in str(error) else error
-        raise FlowjaxError(f"{path}: expected a .npy array, got: {reason}") from None
+    return load_npy(path)
 
 
 def check_rows(rows: Any, name: str = "data") -> np.ndarray:

@@ -1,17 +1,22 @@
-"""Text columns of JSON lines, CSV, TSV and Parquet files."""
+"""Text columns of JSON, CSV, TSV and Parquet files."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from flowjax.errors import FlowjaxError
+from flowjax.files.json import parse_json
 from flowjax.files.tables import json_text, read_json, read_table
+from flowjax.parallel.processes import first_line
 
 # Default columns, in order of preference.
 COLUMNS = ("sentence", "text")
+# Rows per decoded block of a text column. Equal texts are stored once, but decoded for each row.
+_ROWS = 1024
 
 
 def read_jsonl(lines: Iterable[str], name: str, column: str | None = None) -> Iterator[str]:
@@ -22,7 +27,8 @@ def read_jsonl(lines: Iterable[str], name: str, column: str | None = None) -> It
     Args:
         lines: lines without their line ends.
         name: name of the file in error messages.
-        column: name of the field with the text; `sentence` or `text` by default.
+        column: name of the field with the text; `sentence` or `text` by default. `a.b` is the
+            field b of the object a, unless there is a field of the name `a.b`.
 
     Raises:
         FlowjaxError: A line is not JSON, lacks the field, or its field is not text.
@@ -32,19 +38,57 @@ def read_jsonl(lines: Iterable[str], name: str, column: str | None = None) -> It
         ['One.', 'Two.']
     """
     for number, row in read_json(lines, name):
-        if isinstance(row, dict):
-            chosen = pick_column(row, f"{name}: line {number}", column)
-            yield json_text(row[chosen], name, number, repr(chosen))
-        elif isinstance(row, str):
-            yield json_text(row, name, number)
-        else:
-            raise FlowjaxError(
-                f"{name}: line {number}: expected an object or a string, got {type(row).__name__}"
-            )
+        yield _json_sentence(row, f"{name}: line {number}", column)
+
+
+def read_json_file(lines: Iterable[str], name: str, column: str | None = None) -> Iterator[str]:
+    """Yields the text of a `.json` file: JSON lines, or an array of such values.
+
+    An array is read into memory.
+
+    Args:
+        lines: lines without their line ends.
+        name: name of the file in error messages.
+        column: name of the field with the text; see `read_jsonl`.
+
+    Raises:
+        FlowjaxError: The file is not JSON, or a value lacks the field, or its field is not text.
+
+    Example:
+        >>> list(read_json_file(["[", '{"text": "One."},', '"Two."', "]"], "a.json"))
+        ['One.', 'Two.']
+    """
+    lines = iter(lines)
+    start = next(lines, "")
+    lines = chain([start], lines)
+    if not start.lstrip().startswith("["):
+        yield from read_jsonl(lines, name, column)
+        return
+    for i, value in enumerate(parse_json("\n".join(lines), name)):
+        yield _json_sentence(value, f"{name}: item {i}", column)
+
+
+def _json_sentence(value: Any, where: str, column: str | None) -> str:
+    if isinstance(value, dict):
+        table, column = _holder(value, column)
+        chosen = pick_column(table, where, column)
+        return json_text(table[chosen], where, repr(chosen))
+    if not isinstance(value, str):
+        got = type(value).__name__
+        raise FlowjaxError(f"{where}: expected an object or a string, got {got}")
+    return json_text(value, where)
+
+
+def _holder(table: dict[str, Any], column: str | None) -> tuple[dict[str, Any], str | None]:
+    """Returns the object that holds the field `a.b`, and the name of the field in it."""
+    head, _, rest = (column or "").partition(".")
+    if rest and column not in table and isinstance(table.get(head), dict):
+        return _holder(table[head], rest)
+    return table, column
 
 
 def read_csv(
-    lines: Iterable[str], name: str, column: str | None = None, *, tabs: bool = False
+    lines: Iterable[str], name: str, column: str | None = None, *, delimiter: str = ","
 ) -> Iterator[str]:
     """Yields the text column of a table with a header; see `read_table`.
 
@@ -52,7 +96,7 @@ def read_csv(
         lines: lines without their line ends.
         name: name of the file in error messages.
         column: name of the column in the header; `sentence` or `text` by default.
-        tabs: True for TSV, False for CSV.
+        delimiter: separator of the cells; see `read_cells`.
 
     Raises:
         FlowjaxError: The header or the column is missing, or a row is malformed.
@@ -61,7 +105,7 @@ def read_csv(
         >>> list(read_csv(["id,text", '1,"One, two."'], "a.csv"))
         ['One, two.']
     """
-    header, rows = read_table(lines, name, tabs=tabs)
+    header, rows = read_table(lines, name, delimiter=delimiter)
     place = header.index(pick_column(header, name, column))
     yield from (cells[place] for _, cells in rows)
 
@@ -76,18 +120,49 @@ def read_parquet(path: str | Path, column: str | None = None) -> Iterator[str]:
         column: name of the column; `sentence` or `text` by default.
 
     Raises:
-        FlowjaxError: The file is not Parquet, the column is missing or is not text, or pyarrow is
-            not installed.
+        FlowjaxError: The file is not Parquet or is damaged, the column is missing or is not text,
+            or pyarrow is not installed.
     """
     with open_parquet(path) as (arrow, file):
         schema = file.schema_arrow
         column = pick_column(schema.names, str(path), column)
-        kind = schema.field(column).type
+        kind = schema.field(schema.names.index(column)).type
         value = kind.value_type if arrow.types.is_dictionary(kind) else kind
-        if not (arrow.types.is_string(value) or arrow.types.is_large_string(value)):
+        if str(value) not in ("string", "large_string", "string_view"):
             raise FlowjaxError(f"{path}: expected text in {column!r}, got {kind}")
-        for batch in file.iter_batches(columns=[column]):
+        batches = file.iter_batches(batch_size=_ROWS, columns=[column])
+        for batch in counted(batches, file.metadata.num_rows, path):
             yield from (text or "" for text in batch.column(0).to_pylist())
+
+
+Batch = TypeVar("Batch", bound=Sized)
+
+
+def counted(batches: Iterable[Batch], rows: int, path: str | Path) -> Iterator[Batch]:
+    """Yields batches of rows and checks that their number is the number in the file's footer.
+
+    Args:
+        batches: batches that a Parquet file holds.
+        rows: number of rows in the footer. A reader that reserves memory for them would otherwise
+            return uninitialised memory.
+        path: name of the file in error messages.
+
+    Raises:
+        FlowjaxError: The batches have more or fewer rows.
+
+    Example:
+        >>> list(counted([[1, 2], [3]], 3, "a.parquet"))
+        [[1, 2], [3]]
+    """
+    found = 0
+    for batch in batches:
+        found += len(batch)
+        if found > rows:
+            break
+        yield batch
+    if found != rows:
+        got = f"{found}{' or more' if found > rows else ''}; the file is damaged"
+        raise FlowjaxError(f"{path}: expected the {rows} rows of the footer, got {got}")
 
 
 @contextmanager
@@ -98,13 +173,15 @@ def open_parquet(path: str | Path) -> Iterator[tuple[Any, Any]]:
         path: path of the file.
 
     Raises:
-        FlowjaxError: The file is not Parquet or is damaged (also within the `with` block), or
-            pyarrow is not installed.
+        FlowjaxError: The file is not Parquet, is damaged, or needs more memory than there is (also
+            within the `with` block), or pyarrow is not installed.
     """
     arrow, parquet = need_pyarrow("reading")
     try:
         with parquet.ParquetFile(path) as file:
             yield arrow, file
+    except MemoryError:  # some bytes can describe gigabytes of equal values
+        raise FlowjaxError(f"{path}: expected rows that fit into the memory, got more") from None
     except (OSError, arrow.ArrowException) as error:
         raise FlowjaxError(f"{path}: expected a Parquet file, got: {first_line(error)}") from None
 
@@ -152,8 +229,3 @@ def need_pyarrow(doing: str) -> tuple[Any, Any]:
             f"{doing} Parquet: expected an installed pyarrow, got none; {advice}"
         ) from None
     return pyarrow, pyarrow.parquet
-
-
-def first_line(error: Exception) -> str:
-    """Returns the first line of an error's message, or the class name for an empty message."""
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

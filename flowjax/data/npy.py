@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from flowjax.errors import FlowjaxError
+from flowjax.parallel.processes import first_line
 
 # One page: rows start on a page boundary, so processes on different machines share no page.
 HEADER_BYTES = 4096
@@ -25,6 +26,27 @@ def npy_header(rows: int, dim: int) -> bytes:
     spec = f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({rows}, {dim}), }}"
     magic = b"\x93NUMPY\x01\x00" + (HEADER_BYTES - 10).to_bytes(2, "little")
     return magic + spec.encode().ljust(HEADER_BYTES - 11) + b"\n"
+
+
+def load_npy(path: str | Path) -> np.ndarray:
+    """Returns the array of a `.npy` file, memory-mapped and read-only.
+
+    Raises:
+        FlowjaxError: The file is not a `.npy` array, or is damaged.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "x.npy"
+        >>> np.save(path, np.ones(2))
+        >>> load_npy(path).tolist()
+        [1.0, 1.0]
+    """
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except Exception as error:  # NumPy parses the header as Python: any error, also SyntaxError
+        # NumPy treats a file without the magic bytes as a pickle and advises to allow pickles.
+        reason = "another kind of file" if "pickled" in str(error) else first_line(error)
+        raise FlowjaxError(f"{path}: expected a .npy array, got: {reason}") from None
 
 
 def float32_bytes(vectors: np.ndarray) -> bytes:
@@ -79,12 +101,16 @@ class NpyFile:
         """Returns the rows of a finished file, memory-mapped and read-only.
 
         Raises:
-            FlowjaxError: The file size does not match `rows`.
+            FlowjaxError: The file size or the header does not match `rows`.
         """
         self.check_size(rows)
         if rows == 0:  # an empty file cannot be mapped
             return np.zeros((0, self._dim), np.float32)
-        return np.load(self.path, mmap_mode="r", allow_pickle=False)
+        found, wanted = load_npy(self.path), (rows, self._dim)
+        if found.shape != wanted or found.dtype != np.dtype("<f4"):
+            got = f"{found.dtype} {found.shape}"
+            raise FlowjaxError(f"{self.path}: expected float32 {wanted}, got {got}")
+        return found
 
     def _write(self, place: int, data: bytes) -> None:
         # A full disk raises an error here; a write to a memory map would kill the process.

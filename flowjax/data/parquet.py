@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 import weakref
 from collections.abc import Iterable, Iterator
@@ -12,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from flowjax.data.formats import open_parquet
+from flowjax.data.formats import counted, open_parquet
 from flowjax.data.npy import float32_bytes, npy_header
 from flowjax.errors import FlowjaxError
 
@@ -40,8 +41,9 @@ def read_rows(
         Array in memory or memory-mapped, shape (n, d), float32.
 
     Raises:
-        FlowjaxError: The file is not Parquet, a column is missing or not numeric, a value is null
-            or a list has another length (the message names the row), or pyarrow is not installed.
+        FlowjaxError: The file is not Parquet or is damaged, a column is missing or not numeric, a
+            value is null or a list has another length (the message names the row), the temporary
+            folder is too small, or pyarrow is not installed.
 
     Example:
         >>> from flowjax.data.vectors import write_vectors
@@ -56,10 +58,11 @@ def read_rows(
         first = next(blocks, None)
         if first is None:
             raise FlowjaxError(f"{path}: expected rows of shape (n, d), got none")
-        shape, blocks = (file.metadata.num_rows, first.shape[1]), chain([first], blocks)
+        shape = (file.metadata.num_rows, first.shape[1])
+        blocks = counted(chain([first], blocks), shape[0], path)
         if shape[0] * shape[1] * 4 > in_memory:
-            return _on_disk(blocks, shape)
-        rows, at = np.empty(shape, np.float32), 0
+            return _on_disk(blocks, shape, path)
+        rows, at = np.empty((max(0, shape[0]), shape[1]), np.float32), 0
         for block in blocks:
             rows[at : at + len(block)] = block
             at += len(block)
@@ -129,9 +132,17 @@ def _refuse_null(column: Any, path: str | Path, name: str, at: int | None) -> No
         raise FlowjaxError(f"{path}: expected numbers in {name!r}, got null {where}")
 
 
-def _on_disk(blocks: Iterable[np.ndarray], shape: tuple[int, int]) -> np.ndarray:
+def _on_disk(
+    blocks: Iterable[np.ndarray], shape: tuple[int, int], source: str | Path
+) -> np.ndarray:
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="flowjax-"))
+        size, free = shape[0] * shape[1] * 4, shutil.disk_usage(folder).free
+        if size > free:
+            raise FlowjaxError(
+                f"{source}: expected {size:,} free bytes for its rows in {tempfile.gettempdir()}, "
+                f"got {free:,}; set TMPDIR to another folder"
+            )
         path = Path(folder) / "rows.npy"
         with path.open("wb") as file:
             file.write(npy_header(*shape))

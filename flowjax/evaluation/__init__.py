@@ -24,8 +24,8 @@ from flowjax.evaluation.isotropy import (
 )
 from flowjax.evaluation.lexical import edit_distances, lexical_correlations
 from flowjax.evaluation.locate import load_task
+from flowjax.evaluation.pair_files import load_pairs
 from flowjax.evaluation.qnli import roc_auc, score_qnli
-from flowjax.evaluation.readers import load_pairs
 from flowjax.evaluation.registry import STS_YEARS, TASKS, TaskSpec
 from flowjax.evaluation.sts import (
     Lookup,

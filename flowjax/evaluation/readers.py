@@ -1,4 +1,4 @@
-"""Readers of labelled sentence pairs: STS benchmark, SICK-R, STS12 to STS16, QNLI, user files."""
+"""Readers of the benchmark files: STS benchmark, SICK-R, STS12 to STS16, QNLI."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from flowjax.errors import FlowjaxError
-from flowjax.evaluation.tasks import Pairs, PairTask
-from flowjax.files.tables import Row, json_text, read_cells, read_json, read_table
+from flowjax.evaluation.tasks import Pairs
+from flowjax.files.tables import Row, read_cells, read_table
 from flowjax.files.text import read_lines
 
 QNLI_LABELS = {"entailment": 1.0, "1": 1.0, "not_entailment": 0.0, "0": 0.0}
-_COLUMNS = ("score", "sentence1", "sentence2")
 
 
 def read_stsb(path: Path) -> Pairs:
@@ -23,12 +22,13 @@ def read_stsb(path: Path) -> Pairs:
     The columns are genre, file, year, id, score, sentence1, sentence2 [, licence fields]. The file
     is tab-separated in spite of its suffix .csv, and cells are never quoted.
     """
-    return _pairs(((n, row[4:7]) for n, row in read_cells(_lines(path), path, tabs=True)), path)
+    rows = read_cells(lines_of(path), path, delimiter="\t", literal=True)
+    return pairs_of(((n, row[4:7]) for n, row in rows), path)
 
 
 def read_sick(path: Path) -> Pairs:
     """Returns the pairs of a SICK file: TSV with a header, scores 1 to 5 for relatedness."""
-    return _pairs(_table(path, ("relatedness_score", "sentence_A", "sentence_B")), path)
+    return pairs_of(_table(path, ("relatedness_score", "sentence_A", "sentence_B")), path)
 
 
 def read_qnli(path: Path) -> Pairs:
@@ -39,7 +39,7 @@ def read_qnli(path: Path) -> Pairs:
             wanted = "the label entailment or not_entailment"
             raise FlowjaxError(f"{path}: line {number}: expected {wanted}, got {label!r}")
         rows.append((number, [str(QNLI_LABELS[label]), *texts]))
-    return _pairs(rows, path)
+    return pairs_of(rows, path)
 
 
 def read_sts_year(folder: Path) -> tuple[dict[str, Pairs], list[str]]:
@@ -70,13 +70,17 @@ def read_sts_year(folder: Path) -> tuple[dict[str, Pairs], list[str]]:
         gold = golds.get(name)
         if gold is None:
             raise FlowjaxError(f"{path}: expected gold scores in STS.gs.{name}.txt, got no file")
-        lines, scores = _lines(path), _lines(gold)
+        lines, scores = lines_of(path), lines_of(gold)
+        while lines and not lines[-1].strip():  # a blank line at the end is no pair
+            lines.pop()
+            if len(scores) > len(lines) and not scores[-1].strip():
+                scores.pop()
         n, m = len(lines), len(scores)
         if n != m:
             raise FlowjaxError(f"{gold}: expected {n} gold scores for {path}, got {m}")
         # STS16 has two further columns, the sources of the sentences.
         cells = ([x, *line.split("\t")[:2]] for x, line in zip(scores, lines, strict=True))
-        pairs = _pairs(enumerate(cells, 1), path, gold)
+        pairs = pairs_of(enumerate(cells, 1), path, gold)
         if pairs.skipped:
             notes.append(
                 f"{name}: {pairs.skipped} of {n} pairs have no gold score and are skipped"
@@ -88,42 +92,8 @@ def read_sts_year(folder: Path) -> tuple[dict[str, Pairs], list[str]]:
     return subsets, notes
 
 
-def load_pairs(path: str | Path, *, name: str | None = None, split: str = "test") -> PairTask:
-    r"""Returns the labelled pairs of a user's file as a task with one split and one subset.
-
-    Args:
-        path: `.tsv` (cells are never quoted) or `.csv` with a header that has the columns `score`,
-            `sentence1` and `sentence2`, or `.jsonl` with these keys. Scores may have any scale. A
-            row with an empty or null score is skipped and counted.
-        name: name of the task; the file name without its suffix by default.
-        split: name of the split.
-
-    Raises:
-        FlowjaxError: A column, a score or a sentence is missing or malformed; the message names
-            the file and the line.
-
-    Example:
-        >>> import pathlib, tempfile
-        >>> path = pathlib.Path(tempfile.mkdtemp()) / "mine.tsv"
-        >>> _ = path.write_text("score\tsentence1\tsentence2\n4.5\tHello.\tHi.\n")
-        >>> load_pairs(path).pairs("test").gold
-        array([4.5])
-    """
-    path = Path(path)
-    suffix = path.suffix.lower()
-    if suffix not in (".tsv", ".txt", ".csv", ".jsonl"):
-        raise FlowjaxError(f"{path}: expected a .tsv, .csv or .jsonl file, got {path.suffix!r}")
-    lines = suffix == ".jsonl"
-    rows = _json_rows(path) if lines else _table(path, _COLUMNS, tabs=suffix != ".csv")
-    pairs = _pairs(rows, path)
-    if not len(pairs):
-        raise FlowjaxError(f"{path}: expected scored pairs, got none")
-    name = name or path.stem
-    notes = [f"{pairs.skipped} pairs have no gold score and are skipped"] if pairs.skipped else []
-    return PairTask(name, {split: {name: pairs}}, notes=tuple(notes), source=str(path))
-
-
-def _lines(path: Path) -> list[str]:
+def lines_of(path: Path) -> list[str]:
+    """Returns the lines of a text file that is not empty."""
     lines = list(read_lines(path))
     if not lines:
         raise FlowjaxError(f"{path}: expected lines of text, got an empty file")
@@ -136,8 +106,8 @@ def _named(folder: Path, prefix: str) -> dict[str, Path]:
     return found
 
 
-def _table(path: Path, wanted: tuple[str, ...], *, tabs: bool = True) -> Iterator[Row]:
-    header, rows = read_table(_lines(path), path, tabs=tabs)
+def _table(path: Path, wanted: tuple[str, ...]) -> Iterator[Row]:
+    header, rows = read_table(lines_of(path), path, delimiter="\t", literal=True)
     names = [name.strip() for name in header]
     if not set(wanted) <= set(names):
         raise FlowjaxError(f"{path}: line 1: expected columns {', '.join(wanted)}, got {header}")
@@ -146,16 +116,20 @@ def _table(path: Path, wanted: tuple[str, ...], *, tabs: bool = True) -> Iterato
         yield number, [cells[place] for place in places]
 
 
-def _json_rows(path: Path) -> Iterator[Row]:
-    for number, row in read_json(_lines(path), path):
-        if not isinstance(row, dict) or not set(_COLUMNS) <= set(row):
-            got = str(row)[:80]
-            raise FlowjaxError(f"{path}: line {number}: expected keys {_COLUMNS}, got {got}")
-        score = "" if row["score"] is None else str(row["score"])
-        yield number, [score, *(json_text(row[k], path, number, repr(k)) for k in _COLUMNS[1:])]
+def pairs_of(rows: Iterable[Row], path: Path, gold_path: Path | None = None) -> Pairs:
+    """Returns the pairs of rows with the cells score, first sentence and second sentence.
 
+    A row without a score is an unscored pair.
 
-def _pairs(rows: Iterable[Row], path: Path, gold_path: Path | None = None) -> Pairs:
+    Args:
+        rows: line numbers and cells.
+        path: name of the file in error messages.
+        gold_path: name of the file with the scores, if it is another file.
+
+    Raises:
+        FlowjaxError: A row has fewer than three cells, a score is not a finite number, or a
+            sentence is empty; the message names the line.
+    """
     scored, gold, unscored = [], [], []
     for number, cells in rows:
         where = f"{path}: line {number}: expected"

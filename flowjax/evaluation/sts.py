@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 
 from flowjax.errors import FlowjaxError
+from flowjax.evaluation.binary import is_binary, score_binary
 from flowjax.evaluation.correlation import check_vectors, cosine, pearson, spearman
 from flowjax.evaluation.qnli import score_auc
 from flowjax.evaluation.tasks import Pairs, PairTask
@@ -74,7 +75,8 @@ def evaluate_task(
     Returns:
         `{split: {"pairs", "spearman", "pearson"}}`; for a grouped task (STS12 to STS16)
         `{split: {"all", "mean", "wmean", "subsets": {name: ...}}}`, each with these three values;
-        for QNLI `{split: {"pairs", "auc"}}`. All values except `pairs` are multiplied by 100.
+        for QNLI `{split: {"pairs", "auc"}}`. Pairs with the labels 0 and 1 also get the values of
+        `score_binary`. All values except `pairs` and `threshold` are multiplied by 100.
 
     Example:
         >>> pairs = Pairs(("a", "b", "c"), ("b", "c", "d"), [1, 2, 3])
@@ -114,12 +116,17 @@ def evaluate_vectors(
         subsets = task.splits[split]
         try:
             if task.grouped:
-                cosines = {name: lookup.cosines(pairs) for name, pairs in subsets.items()}
-                results[split] = _grouped(cosines, subsets)
+                each = {name: lookup.cosines(pairs) for name, pairs in subsets.items()}
+                results[split] = _grouped(each, subsets)
             else:
                 pairs = task.pairs(split)
-                score = score_auc if task.metric == "auc" else score_similarities
-                results[split] = score(lookup.cosines(pairs), pairs.gold)
+                cosines = lookup.cosines(pairs)
+                if task.metric == "auc":
+                    results[split] = score_auc(cosines, pairs.gold)
+                    continue
+                results[split] = score_similarities(cosines, pairs.gold)
+                if is_binary(pairs.gold):
+                    results[split] |= score_binary(cosines, pairs.gold)
         except FlowjaxError as error:
             raise FlowjaxError(f"{task.name} {split}: {error}") from error
     return results

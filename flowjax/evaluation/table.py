@@ -2,8 +2,9 @@
 
 All functions read the layout that `flowjax evaluate --json` writes:
 `{"results": {TASK: {SPLIT: {VECTORS: scores}}}}`. The scores hold `pairs`, `spearman` and
-`pearson` (QNLI: `pairs` and `auc`); a grouped task has such scores under `all`, `mean`, `wmean`
-and `subsets`. Every row of a table contains the name of its aggregation.
+`pearson` (QNLI: `pairs` and `auc`; labels 0 and 1: also `auc`, `accuracy` and `threshold`); a
+grouped task has such scores under `all`, `mean`, `wmean` and `subsets`. Every row of a table
+contains the name of its aggregation.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rich.table import Table
 
-MEASURES = ("spearman", "pearson", "auc")
+MEASURES = ("spearman", "pearson", "auc", "accuracy", "threshold")
 AGGREGATIONS = ("all", "mean", "wmean")
+# Measures of pairs with the labels 0 and 1, and their prefix in a cell.
+_OF_LABELS = {"auc": "AUC ", "accuracy": "accuracy "}
 SINGLE = "-"  # aggregation of a task without subsets
 _KEYS = ("task", "split", "aggregation", "pairs")
 
@@ -153,7 +156,9 @@ def _grid(
         places.setdefault(place, {})[row["vectors"]] = _cell(row, measures)
     legend = " / ".join(measure.capitalize() for measure in measures) + ", x 100"
     if any("auc" in row for row in flat):
-        legend += "; QNLI: area under the ROC curve (AUC), x 100"
+        legend += "; labels 0 and 1: area under the ROC curve (AUC), x 100"
+    if any("accuracy" in row for row in flat):
+        legend += "; accuracy x 100 at the threshold that is best for the same pairs"
     seeds = sorted({row["seeds"] for row in flat if "seeds" in row})
     if seeds:
         legend += f"; mean ± standard deviation over {', '.join(map(str, seeds))} seeds"
@@ -163,7 +168,8 @@ def _grid(
 
 def _cell(row: Mapping[str, Any], measures: Sequence[str]) -> str:
     shown = []
-    for measure in ("auc",) if "auc" in row else measures:
-        spread = f" ± {row[f'{measure}_std']:.2f}" if f"{measure}_std" in row else ""
-        shown.append(f"{'AUC ' if measure == 'auc' else ''}{row[measure]:.2f}{spread}")
+    for measure in dict.fromkeys((*measures, *_OF_LABELS)):
+        if measure in row:
+            spread = f" ± {row[f'{measure}_std']:.2f}" if f"{measure}_std" in row else ""
+            shown.append(f"{_OF_LABELS.get(measure, '')}{row[measure]:.2f}{spread}")
     return " / ".join(shown)

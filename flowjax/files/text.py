@@ -4,35 +4,75 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import io
 import lzma
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 from flowjax.errors import FlowjaxError
 
-# Function that opens a compressed file, by file suffix.
-OPENERS = {".gz": gzip.open, ".xz": lzma.open, ".bz2": bz2.open}
+# Largest line in bytes. A small compressed file can hold a line that fills the memory.
+MAX_LINE = 64 << 20
 # Exceptions that damaged compressed files raise.
 _DAMAGE = (EOFError, OSError, lzma.LZMAError, zlib.error)
 _BOM = b"\xef\xbb\xbf"
 
 
+def _open_zstd(path: str | Path, mode: str) -> IO[bytes]:
+    try:
+        import pyarrow
+    except ImportError:
+        raise FlowjaxError(
+            f"{path}: expected an installed pyarrow to read .zst, got none; "
+            "pip install 'bert-flowjax[parquet]'"
+        ) from None
+    return io.BufferedReader(
+        pyarrow.CompressedInputStream(pyarrow.OSFile(str(path), mode), "zstd")
+    )
+
+
+# Function that opens a compressed file, by file suffix.
+OPENERS: dict[str, Callable[..., Any]] = {
+    ".gz": gzip.open,
+    ".xz": lzma.open,
+    ".bz2": bz2.open,
+    ".zst": _open_zstd,
+}
+
+
+def split_suffix(path: str | Path) -> tuple[str, str, str]:
+    """Returns the file name without suffixes, the suffix of the format, and of the compression.
+
+    Suffixes are returned in lower case.
+
+    Example:
+        >>> split_suffix("data/pairs.v2.TSV.gz"), split_suffix("notes")
+        (('pairs.v2', '.tsv', '.gz'), ('notes', '', ''))
+    """
+    name, packed = Path(path), ""
+    if name.suffix.lower() in OPENERS:
+        name, packed = name.with_suffix(""), name.suffix.lower()
+    return name.stem, name.suffix.lower(), packed
+
+
 def open_binary(path: str | Path) -> IO[bytes]:
-    """Opens a file for reading bytes and decompresses `.gz`, `.xz` and `.bz2`.
+    """Opens a file for reading bytes and decompresses `.gz`, `.xz`, `.bz2` and `.zst`.
 
     Args:
         path: path of an existing file.
 
     Raises:
-        FlowjaxError: The file is missing, is a folder, or cannot be opened.
+        FlowjaxError: The file is missing, is a folder, or cannot be opened, or pyarrow is missing
+            for `.zst`.
     """
-    opener: Any = OPENERS.get(Path(path).suffix.lower(), open)
     try:
-        return opener(path, "rb")
+        return OPENERS.get(Path(path).suffix.lower(), open)(path, "rb")
     except OSError as error:
-        raise FlowjaxError(f"{path}: expected a readable file, got: {error.strerror}") from None
+        got = error.strerror or str(error)
+        raise FlowjaxError(f"{path}: expected a readable file, got: {got}") from None
 
 
 def read_lines(path: str | Path) -> Iterator[str]:
@@ -42,11 +82,11 @@ def read_lines(path: str | Path) -> Iterator[str]:
     U+2028 occur inside of sentences.
 
     Args:
-        path: UTF-8 text, plain or compressed (`.gz`, `.xz`, `.bz2`).
+        path: UTF-8 text, plain or compressed (`.gz`, `.xz`, `.bz2`, `.zst`).
 
     Raises:
-        FlowjaxError: The file cannot be opened, is damaged, or is not UTF-8 (the message names the
-            line and the byte).
+        FlowjaxError: The file cannot be opened, is damaged, is not UTF-8 (the message names the
+            line and the byte), or has a line of more than `MAX_LINE` bytes.
 
     Example:
         >>> import tempfile, pathlib
@@ -67,7 +107,7 @@ def decode_lines(file: Iterable[bytes], name: str) -> Iterator[str]:
         name: name of the stream in error messages.
 
     Raises:
-        FlowjaxError: The stream cannot be read, or is not UTF-8.
+        FlowjaxError: The stream cannot be read, is not UTF-8, or has a line that is too long.
 
     Example:
         >>> list(decode_lines([b"caf\xe9"], "menu"))
@@ -75,8 +115,15 @@ def decode_lines(file: Iterable[bytes], name: str) -> Iterator[str]:
         flowjax.errors.FlowjaxError: menu: line 1: expected UTF-8 text, got byte 0xe9 at position 4
     """
     number, skipped = 0, 0
+    if isinstance(file, io.IOBase):
+        file = iter(partial(file.readline, MAX_LINE + 1), b"")
     try:
         for number, line in enumerate(file, 1):
+            if len(line) > MAX_LINE:
+                raise FlowjaxError(
+                    f"{name}: line {number}: expected at most {MAX_LINE >> 20} MiB, got a longer "
+                    "line"
+                )
             # The codec "utf-8-sig" would omit the byte order mark from the error position.
             skipped = len(_BOM) if number == 1 and line.startswith(_BOM) else 0
             yield line[skipped:].removesuffix(b"\n").removesuffix(b"\r").decode("utf-8")

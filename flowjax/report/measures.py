@@ -167,4 +167,5 @@ def _scores(tasks: Sequence[TaskVectors], map_: Transform) -> Iterable[tuple[str
         results = {found.task.name: {split: {"": each} for split, each in scores.items()}}
         for row in flat_rows(results, subsets=False):
             parts = [row[key] for key in ("task", "split", "aggregation") if row[key] != "-"]
-            yield "_".join(parts), " ".join(parts), row["auc"] if "auc" in row else row["spearman"]
+            main = "spearman" if "spearman" in row else "auc"
+            yield "_".join(parts), " ".join(parts), row[main]

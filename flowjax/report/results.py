@@ -1,4 +1,4 @@
-"""Tables of `flowjax evaluate`: Spearman, Pearson, AUC, and the subsets of STS12 to STS16."""
+"""Tables of `flowjax evaluate`: correlations, AUC, accuracy, and subsets of STS12 to STS16."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ _KEYS = ("task", "split", "aggregation", "pairs")
 # Measure, caption, True for a table of subsets, and `Table.folded` of each table.
 _TABLES = (
     ("spearman", "Spearman x 100", False, False),
-    ("auc", "QNLI: area under the ROC curve x 100", False, False),
+    ("auc", "Area under the ROC curve x 100 (labels 0 and 1)", False, False),
+    ("accuracy", "Accuracy x 100 at the threshold that is best for the same pairs", False, False),
     ("pearson", "Pearson x 100", False, True),
     ("spearman", "Spearman x 100 of each subset", True, True),
 )
@@ -64,7 +65,8 @@ def result_facts(results: Mapping[str, Any], names: tuple[str, str]) -> list[Fac
         where = f"{task} {split}"
         if "wmean" in scores[0]:
             scores, where = [each["wmean"] for each in scores], f"{where} wmean"
-        measure, label = ("auc", "AUC") if "auc" in scores[0] else ("spearman", "Spearman")
+        both = {"spearman": "Spearman", "auc": "AUC"}
+        measure, label = next((m, label) for m, label in both.items() if m in scores[0])
         before, after = (f"{each[measure]:z.2f}" for each in scores)
         facts.append(Fact(f"{label}, {where}", before, after, f"{scores[0]['pairs']:,} pairs"))
     return facts

@@ -2,12 +2,15 @@
 
 import gc
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from flowjax.data.arrays import ArraySource, open_rows
+from flowjax.data.formats import read_parquet
 from flowjax.data.parquet import read_rows
+from flowjax.errors import FlowjaxError
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
@@ -96,3 +99,48 @@ def test_errors_of_files(tmp_path):
     np.save(tmp_path / "a.npy", ROWS)
     with pytest.raises(ValueError, match=r"columns: expected a \.parquet file"):
         open_rows(tmp_path / "a.npy", columns="a")
+
+
+def with_rows(path, rows):
+    """Changes the number of rows in the footer of a Parquet file of fewer than 8192 rows."""
+    raw = bytearray(path.read_bytes())
+    start = len(raw) - 8 - int.from_bytes(raw[-8:-4], "little")
+
+    def varint(n):  # zigzag, two bytes of seven bits
+        n = 2 * n
+        return bytes([n & 127 | 128, n >> 7])
+
+    old = pq.ParquetFile(path).metadata.num_rows
+    place = raw.index(b"\x16" + varint(old), start) + 1  # field 3 of the footer: i64
+    raw[place : place + 2] = varint(rows)
+    path.write_bytes(raw)
+    assert pq.ParquetFile(path).metadata.num_rows == rows
+    return path
+
+
+@pytest.mark.parametrize("rows", [501, 8000, 499, 200])
+@pytest.mark.parametrize("in_memory", [0, 1 << 30])
+def test_a_wrong_number_of_rows_in_the_footer_is_refused(tmp_path, rows, in_memory):
+    """The array must never contain memory that no row was written to, nor lack rows."""
+    texts = [str(i) for i in range(500)]
+    path = write(tmp_path / "a.parquet", text=texts, x=LISTS["fixed"]())
+    with_rows(path, rows)
+    for read in (
+        lambda: read_rows(path, "x", in_memory=in_memory),
+        lambda: list(read_parquet(path)),
+    ):
+        with pytest.raises(FlowjaxError, match=rf"a.parquet: expected the {rows} rows"):
+            read()
+
+
+def test_rows_that_exceed_the_disk_are_refused_before_they_are_written(tmp_path, monkeypatch):
+    path = write(tmp_path / "a.parquet", x=LISTS["fixed"]())
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=10))
+    with pytest.raises(FlowjaxError, match=r"expected 6,000 free bytes for its rows .* got 10"):
+        read_rows(path, in_memory=0)
+
+
+@pytest.mark.parametrize("data", [ROWS, "a.npy", "store"])
+def test_columns_without_effect_are_refused(data):
+    with pytest.raises(FlowjaxError, match=r"columns: expected a \.parquet file with x, got"):
+        open_rows(data, columns="x")

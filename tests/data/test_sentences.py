@@ -5,6 +5,7 @@ import gzip
 import io
 import json
 import lzma
+from collections import UserDict
 
 import pytest
 from hypothesis import given
@@ -12,16 +13,24 @@ from hypothesis import strategies as st
 
 from flowjax.data.fingerprint import fingerprint
 from flowjax.data.formats import read_csv, read_jsonl
-from flowjax.data.sentences import SentenceFile, read_sentences
+from flowjax.data.sentences import SentenceFile, checked, open_source, read_sentences
+from flowjax.errors import FlowjaxError
 
 ROWS = ["One, two.", 'She said "no".', "", "na\u00efve \u4e2d\u6587 \U0001f600", "  spaced  "]
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\r"), max_size=20)
 
 
+def open_zstd(path, mode, **options):
+    pa = pytest.importorskip("pyarrow")
+    return io.TextIOWrapper(
+        pa.CompressedOutputStream(pa.OSFile(str(path), "w"), "zstd"), **options
+    )
+
+
 def write(path, rows, column="text"):
     """Writes the rows in the format of the suffix, after a column `id`."""
-    kind = next(s for s in reversed(path.suffixes) if s not in (".gz", ".xz"))
-    opener = {".gz": gzip.open, ".xz": lzma.open}.get(path.suffix, open)
+    kind = next(s for s in reversed(path.suffixes) if s not in (".gz", ".xz", ".zst"))
+    opener = {".gz": gzip.open, ".xz": lzma.open, ".zst": open_zstd}.get(path.suffix, open)
     if kind == ".parquet":
         pa = pytest.importorskip("pyarrow")
         import pyarrow.parquet as pq
@@ -31,7 +40,9 @@ def write(path, rows, column="text"):
     with opener(path, "wt", encoding="utf-8", newline="") as file:
         if kind == ".txt":
             file.write("".join(r + "\n" for r in rows))
-        elif kind == ".jsonl":
+        elif kind == ".json":
+            json.dump([{"id": i, column: r} for i, r in enumerate(rows)], file, indent=1)
+        elif kind in (".jsonl", ".ndjson"):
             file.writelines(json.dumps({"id": i, column: r}) + "\n" for i, r in enumerate(rows))
         elif kind == ".tsv":
             file.write(f"id\t{column}\n" + "".join(f"{i}\t{r}\n" for i, r in enumerate(rows)))
@@ -166,10 +177,11 @@ def test_refused_names(tmp_path):
         SentenceFile(tmp_path / "none.txt")
     with pytest.raises(ValueError, match="got a folder"):
         SentenceFile(tmp_path)
-    for name in ("a.docx", "a.parquet.gz"):
+    for name in ("a.docx", "a.parquet.gz", "a.csv.zip", "a.tar.gz"):
         (tmp_path / name).touch()
-        with pytest.raises(ValueError, match=r"expected \.txt, \.jsonl, .* got"):
+        with pytest.raises(ValueError, match=r"expected \.txt, \.jsonl, .* got") as caught:
             SentenceFile(tmp_path / name)
+        assert ("unpack the archive" in str(caught.value)) == (name in ("a.csv.zip", "a.tar.gz"))
     (tmp_path / "v1.2.txt").write_text("dots in a name\n")
     assert list(SentenceFile(tmp_path / "v1.2.txt")) == ["dots in a name"]
 
@@ -197,3 +209,139 @@ def test_lists():
 @given(st.lists(TEXT), st.lists(TEXT))
 def test_fingerprint_tells_lists_apart(a, b):
     assert (fingerprint(a) == fingerprint(b)) == (a == b)
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json"])
+def test_nested_fields_of_json(tmp_path, name):
+    path = tmp_path / name
+    rows = [{"data": {"body": {"en": "One."}}}, {"data.body.en": "Two."}]
+    text = json.dumps(rows) if name == "a.json" else "\n".join(map(json.dumps, rows))
+    path.write_text(text)
+    assert list(SentenceFile(path, "data.body.en")) == ["One.", "Two."]
+    for column, message in [
+        ("data.body", "expected text in 'body', got dict"),
+        ("data.nope", "expected a column 'nope', got 'body'"),
+        ("nope.body", r"expected a column 'nope\.body', got 'data'"),
+    ]:
+        with pytest.raises(FlowjaxError, match=rf"{name}: .* [01]: {message}"):
+            list(SentenceFile(path, column))
+
+
+def test_json_that_is_no_array_of_texts(tmp_path):
+    path = tmp_path / "a.json"
+    for text, message in [
+        ('{\n"text": "pretty-printed"\n}', "line 1: expected JSON"),
+        ("[" * 100_000, "nested too deeply"),
+        ("[[1]]", "item 0: expected an object or a string, got list"),
+        ('["a", {"text": 3}]', "item 1: expected text in 'text', got int"),
+    ]:
+        path.write_text(text)
+        with pytest.raises(FlowjaxError, match=rf"a\.json: .*{message}"):
+            list(SentenceFile(path))
+
+
+def test_every_kind_of_text_in_parquet(tmp_path):
+    pa = pytest.importorskip("pyarrow")
+    import pyarrow.parquet as pq
+
+    kinds = [pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string())]
+    for kind in [*kinds, *([pa.string_view()] if hasattr(pa, "string_view") else [])]:
+        pq.write_table(
+            pa.table({"text": pa.array(["a", None]).cast(kind)}), tmp_path / "a.parquet"
+        )
+        assert list(SentenceFile(tmp_path / "a.parquet")) == ["a", ""], kind
+    for kind, value in [(pa.binary(), b"a"), (pa.struct([("x", pa.string())]), {"x": "a"})]:
+        pq.write_table(pa.table({"text": pa.array([value], kind)}), tmp_path / "a.parquet")
+        with pytest.raises(FlowjaxError, match=r"expected text in 'text', got (binary|struct)"):
+            list(SentenceFile(tmp_path / "a.parquet"))
+
+
+class Frame:
+    """A DataFrame of pandas in small: its iteration yields the names of its columns."""
+
+    def __init__(self, **columns):
+        self.data, self.columns = columns, list(columns)
+
+    def __iter__(self):
+        return iter(self.columns)
+
+    def __getitem__(self, name):
+        return self.data[name]
+
+
+class Stream:
+    """A `datasets.IterableDataset` in small: yields dicts, and may have unknown columns."""
+
+    def __init__(self, rows, names=None):
+        self.rows, self.column_names = rows, names
+
+    def __iter__(self):
+        return iter(self.rows)
+
+
+def test_tables_need_a_column():
+    pa = pytest.importorskip("pyarrow")
+    data = {"text": ["One.", "Two."], "label": [0, 1]}
+    rows = [dict(zip(data, row, strict=True)) for row in zip(*data.values(), strict=True)]
+    for table in (Frame(**data), pa.table(data), Stream(rows), Stream(rows, list(data))):
+        assert list(open_source(table, "text")) == data["text"]
+        with pytest.raises(FlowjaxError, match=r"column: expected one of the columns.*, got none"):
+            open_source(table)
+        with pytest.raises(FlowjaxError, match=r"sentences: expected strings, got .* columns"):
+            list(checked(table))
+        for column, got in [
+            ("label", "got int at index 0"),
+            ("nope", "'label' of the .* got 'nope'"),
+        ]:
+            with pytest.raises(FlowjaxError, match=got):
+                list(open_source(table, column))
+    assert not open_source(Frame(**data), "text").is_stream
+    assert open_source(Stream(rows), "text").is_stream
+    with pytest.raises(FlowjaxError, match="got 'text' several times"):
+        open_source(Stream(rows, ["text", "text"]), "text")
+
+
+@pytest.mark.parametrize("value", [{"text": ["a"]}, {}, UserDict(train=["a"])])
+def test_mappings_are_refused(value):
+    for call in (
+        lambda: open_source(value),
+        lambda: open_source(value, "text"),
+        lambda: list(checked(value)),
+    ):
+        with pytest.raises(
+            FlowjaxError, match=r"^sentences: expected strings, got (dict|UserDict)"
+        ):
+            call()
+
+
+def test_a_column_without_effect_is_refused(tmp_path):
+    (tmp_path / "a.txt").write_text("x")
+    for source in (["a"], iter(["a"]), tmp_path / "a.txt", "-", SentenceFile(tmp_path / "a.txt")):
+        with pytest.raises(FlowjaxError, match=r"^column: expected none for .*, got 'text'$"):
+            open_source(source, "text")
+
+
+def test_several_files_are_one_source(tmp_path):
+    for name, rows in {"b.csv": ["2", "3"], "a.csv": ["1"], "c.jsonl.gz": ["4", ""]}.items():
+        write(tmp_path / name, rows, column="body")
+    listed = f"{tmp_path}/b.csv, {tmp_path}/a.csv,{tmp_path}/c.jsonl.gz"
+    assert list(open_source(listed, "body")) == ["2", "3", "1", "4", ""]
+    pattern = open_source(f"{tmp_path}/*.csv,{tmp_path}/c*", "body")
+    assert list(pattern) == list(pattern) == ["1", "2", "3", "4", ""]  # sorted within a pattern
+    assert (
+        not pattern.is_stream
+        and pattern.fingerprint() != open_source(listed, "body").fingerprint()
+    )
+    assert list(open_source([tmp_path / "a.csv", tmp_path / "b.csv"], "body")) == ["1", "2", "3"]
+    for name in ("odd,name[1].txt", "star*.txt"):  # an existing file is no list and no pattern
+        (tmp_path / name).write_text("x")
+        assert list(open_source(f"{tmp_path}/{name}")) == ["x"]
+    for text, message in [
+        (f"{tmp_path}/*.tsv", r"\*\.tsv: expected a pattern of files, got no matching file"),
+        (f"{tmp_path}/a.csv,{tmp_path}/no.csv", r"no\.csv: .*no such file"),
+        (f"{tmp_path}/a.csv,-", "expected files only"),
+        (str(tmp_path), r"got a folder; for its files, use a pattern such as '.*/\*\.txt'"),
+        (",", "no such file"),
+    ]:
+        with pytest.raises(FlowjaxError, match=message):
+            open_source(text)

@@ -124,7 +124,8 @@ def test_each_distinct_sentence_is_encoded_once(rng):
 def test_layouts_of_single_and_auc_tasks():
     pairs = Pairs(("a", "b", "c"), ("b", "c", "d"), [1.0, 0.0, 1.0])
     vectors = np.array([[1, 0], [1, 1], [0, 1], [1, 3]], float)
-    single = PairTask("stsb", {"dev": {"stsb": pairs}, "test": {"stsb": pairs}})
+    graded = Pairs(pairs.sentences1, pairs.sentences2, [5.0, 0.0, 1.0])
+    single = PairTask("stsb", {"dev": {"stsb": graded}, "test": {"stsb": graded}})
     result = evaluate_task(single, lambda s: vectors, splits=["dev"])
     assert list(result) == ["dev"]
     assert set(result["dev"]) == {"pairs", "spearman", "pearson"}

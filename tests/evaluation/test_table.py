@@ -58,7 +58,7 @@ def test_markdown(results):
     assert "| stsb | test | - | 10 | 40.00 / 39.00 | 70.00 / 69.00 |" in lines
     assert "| sts12 | test | wmean | 30 | 22.00 / 21.00 | 32.00 / 31.00 |" in lines
     assert "| qnli | dev | - | 9 | AUC 70.30 | AUC 76.00 |" in lines
-    assert lines[-1].startswith("Spearman / Pearson, x 100; QNLI: area under")
+    assert lines[-1].startswith("Spearman / Pearson, x 100; labels 0 and 1: area under")
     assert not any("subset" in line for line in lines)
     assert "| sts12 | test | subset OnWN | 20 |" in markdown_table(results, subsets=True)
     assert "| stsb | test | - | 10 | 40.00 | 70.00 |" in markdown_table(

@@ -1,5 +1,8 @@
 """CSV, TSV and JSON lines: cells, line numbers, and errors of malformed rows."""
 
+import csv
+import io
+
 import pytest
 
 from flowjax.errors import FlowjaxError
@@ -12,15 +15,42 @@ def test_csv_quotes_and_line_numbers():
     assert (header, list(rows)) == (["a", "b"], [(4, ["1", "x\ny"]), (5, ["2", "z"])])
 
 
-def test_tsv_has_no_quotes():
-    header, rows = read_table(['"a\tb', '"1\t2\r3', ""], "t.tsv", tabs=True)
+def test_a_quotation_mark_in_tsv_is_text():
+    header, rows = read_table(['"a\tb', '"1\t2\r3', ""], "t.tsv", delimiter="\t")
     assert (header, list(rows)) == (['"a', "b"], [(2, ['"1', "2\r3"])])
-    assert list(read_cells(["a", "b\tc"], "t.tsv", tabs=True)) == [(1, ["a"]), (2, ["b", "c"])]
+    assert list(read_cells(["a", "b\tc"], "t.tsv", delimiter="\t")) == [
+        (1, ["a"]),
+        (2, ["b", "c"]),
+    ]
 
 
-@pytest.mark.parametrize("tabs", [False, True])
-def test_empty_table(tabs):
-    header, rows = read_table([], "t", tabs=tabs)
+PLAIN = ["it", "", 'He said "hi" to me', '"Quoted."', '"half', 'no" end', "a, b; c", '""', '"']
+
+
+@pytest.mark.parametrize("delimiter", ["\t", ",", ";"])
+@pytest.mark.parametrize("quoting", [csv.QUOTE_MINIMAL, csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC])
+@pytest.mark.parametrize("columns", [1, 2])
+def test_tables_as_pandas_writes_them(delimiter, quoting, columns):
+    """`DataFrame.to_csv` writes with the csv module; every cell returns unchanged."""
+    out = io.StringIO()
+    writer = csv.writer(out, delimiter=delimiter, quoting=quoting, lineterminator="\n")
+    table = [["text", "label"][:columns], *([cell, "x"][:columns] for cell in PLAIN)]
+    writer.writerows(table)
+    header, rows = read_table(out.getvalue().splitlines(), "t", delimiter=delimiter)
+    assert [header, *(cells for _, cells in rows)] == table
+
+
+def test_literal_cells_and_long_delimiters():
+    lines = ['"a ""b"""\t"c"', 'x||"y, z"||']
+    assert list(read_cells(lines[:1], "t", delimiter="\t", literal=True)) == [
+        (1, ['"a ""b"""', '"c"'])
+    ]
+    assert list(read_cells(lines[1:], "t", delimiter="||")) == [(1, ["x", '"y, z"', ""])]
+
+
+@pytest.mark.parametrize("delimiter", [",", "\t", "||"])
+def test_empty_table(delimiter):
+    header, rows = read_table([], "t", delimiter=delimiter)
     assert (header, list(rows)) == ([], [])
 
 
@@ -37,8 +67,8 @@ def test_json_lines():
     assert list(read_json(["1", " ", '"x"'], "t")) == [(1, 1), (3, "x")]
     with pytest.raises(FlowjaxError, match=r"^t: line 2: expected JSON, got '{'$"):
         list(read_json(["1", "{"], "t"))
-    assert json_text("x", "t", 1) == "x"
+    assert json_text("x", "t: line 1") == "x"
     with pytest.raises(FlowjaxError, match="t: line 1: expected text in a string, got int"):
-        json_text(1, "t", 1)
+        json_text(1, "t: line 1")
     with pytest.raises(FlowjaxError, match="got the unpaired surrogate"):
-        json_text("\ud83d", "t", 1)
+        json_text("\ud83d", "t: line 1")

@@ -47,6 +47,8 @@ class TfdsSource:
         tfds = need_tfds()
         self.name = name
         wanted = parse_name(name)
+        if column and wanted.column and column != wanted.column:
+            raise FlowjaxError(f"column: expected {wanted.column!r} as in {name}, got {column!r}")
         root = data_dir or os.environ.get("TFDS_DATA_DIR") or Path.home() / "tensorflow_datasets"
         self._folder, split = find_prepared(Path(root), wanted, name)
         self._builder = tfds.builder_from_directory(str(self._folder))
