@@ -51,6 +51,7 @@ def fit_run(config: FitConfig, out: Path, *, overwrite: bool = False) -> Any:
     from flowjax.model import BertFlow
     from flowjax.parallel import processes
 
+    runs.check_run(out, config, command="fit", overwrite=overwrite)  # before all other work
     train = config.train
     model = BertFlow(
         config.encoder.name,
@@ -67,11 +68,11 @@ def fit_run(config: FitConfig, out: Path, *, overwrite: bool = False) -> Any:
             raise FlowjaxError(f"{source.name}: expected sentences, got none")
         steps = step_count(train, count)
     options = fit_options(train, steps, model.encoder.dim)
-    runs.open_run(out, config, command="fit", overwrite=overwrite)
-    with runs.recorded(out, "fitting", steps, runs.fit_note) as on_step:
-        model.fit(source, name=name, out=out, on_step=on_step, stop=stop_requested, **options)
-    if processes.is_first():
-        model.save(out / "model")
+    with runs.open_run(out, config, command="fit", overwrite=overwrite):
+        with runs.recorded(out, "fitting", steps, runs.fit_note) as on_step:
+            model.fit(source, name=name, out=out, on_step=on_step, stop=stop_requested, **options)
+        if processes.is_first():
+            model.save(out / "model")
     return model
 
 
@@ -137,17 +138,21 @@ def load_sentences(config: FitConfig) -> tuple[SentenceSource, str]:
     from flowjax.data.sentences import open_source
     from flowjax.evaluation import TASKS, load_task
 
-    wanted = config.data.fit
+    wanted, column = config.data.fit, config.data.column
+    names = wanted.split(",")
+    tasks_given = all(name in TASKS for name in names)  # also if a file has the name of a task
+    if column is not None and (wanted == "sample" or tasks_given):
+        raise FlowjaxError(f"data.column: expected none for {wanted}, got {column!r}")
     if wanted == "sample":
         from flowjax.data.sample import sentences_file
 
         return open_source(sentences_file()), "the embedded sample"
-    names = wanted.split(",")
-    if not Path(wanted).exists() and all(name in TASKS for name in names):
+    if tasks_given:
         if not config.data.dir:
             raise FlowjaxError(f"data.fit {wanted}: expected --data-dir, the folder of its files")
         tasks = [load_task(name, config.data.dir) for name in names]
         texts = [s for task in tasks for s in task.sentences()]
         return open_source(texts), f"{wanted}, all splits, labels unseen"
-    source = open_source(wanted, config.data.column)
-    return source, wanted if wanted.startswith("tfds:") else Path(source.name).name
+    source = open_source(wanted, column)
+    one = not wanted.startswith("tfds:") and Path(source.name).exists()
+    return source, Path(source.name).name if one else wanted

@@ -38,25 +38,25 @@ def run(args: Args) -> None:
     from flowjax.parallel import processes
     from flowjax.saving.flow import save_flow
 
-    train = args.train
+    train, config = args.train, FitArrayConfig(args.flow, args.train)
+    runs.check_run(args.out, config, command="fit-array", overwrite=args.overwrite)
     rows = open_rows(args.data, str(args.data), args.columns)
     source = ArraySource(rows, name=str(args.data))
     flow = flows.make(args.flow.name, source.dim, **args.flow.options())
-    config = FitArrayConfig(args.flow, train)
     steps = step_count(train, source.size - round(train.validation * source.size))
     options = fit_options(train, steps, source.dim)
-    runs.open_run(args.out, config, command=f"fit-array {args.data}", overwrite=args.overwrite)
-    with runs.recorded(args.out, "fitting", steps, runs.fit_note) as on_step:
-        result = fit(
-            flow,
-            source,
-            key=train.seed,
-            checkpoint_dir=args.out / "checkpoints",
-            on_step=on_step,
-            stop=stop_requested,
-            **options,
-        )
-    if not processes.is_first():
-        return
-    folder = save_flow(args.out / "model", flow, result.params)
-    print(f"fitted {args.flow.name} on {source.size} x {source.dim}: {folder}")
+    command = f"fit-array {args.data}"
+    with runs.open_run(args.out, config, command=command, overwrite=args.overwrite):
+        with runs.recorded(args.out, "fitting", steps, runs.fit_note) as on_step:
+            result = fit(
+                flow,
+                source,
+                key=train.seed,
+                checkpoint_dir=args.out / "checkpoints",
+                on_step=on_step,
+                stop=stop_requested,
+                **options,
+            )
+        if processes.is_first():
+            folder = save_flow(args.out / "model", flow, result.params)
+            print(f"fitted {args.flow.name} on {source.size} x {source.dim}: {folder}")

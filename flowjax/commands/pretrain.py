@@ -38,11 +38,13 @@ def run(args: Args) -> None:
     if not args.text:
         raise FlowjaxError("--text: expected files to train on, got none")
     config = PretrainConfig(args.data, args.model, args.train)
-    runs.open_run(args.out, config, command="pretrain", overwrite=args.overwrite)
     steps = config.train.steps
-    with runs.recorded(
-        args.out, "pretraining", steps, lambda row: f"loss {row['loss']:.3f}"
-    ) as log:
+    with (
+        runs.open_run(args.out, config, command="pretrain", overwrite=args.overwrite),
+        runs.recorded(
+            args.out, "pretraining", steps, lambda row: f"loss {row['loss']:.3f}"
+        ) as log,
+    ):
         report = pretrain(config, args.text, args.heldout, args.out, log=log, stop=stop_requested)
     if processes.is_first():
         print(json.dumps(report, indent=2))

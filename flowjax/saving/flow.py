@@ -12,7 +12,14 @@ import jax
 import numpy as np
 
 from flowjax import flows
-from flowjax.saving.folder import CONFIG, find_folder, new_folder, read_config
+from flowjax.saving.folder import (
+    CONFIG,
+    check_files,
+    find_folder,
+    new_folder,
+    no_config,
+    read_config,
+)
 from flowjax.saving.params import load_params, save_params
 from flowjax.types import Flow, FlowjaxError, Params
 
@@ -26,14 +33,14 @@ def save_flow(folder: str | Path, flow: Flow, params: Params, *, overwrite: bool
         folder: path of a new folder.
         flow: flow of a recipe, or a composed flow, which must also be passed to `load_flow`.
         params: parameters from `fit` or `flow.init`.
-        overwrite: True replaces an existing folder that this function wrote.
+        overwrite: True replaces a folder of an earlier save, unless it contains other files.
 
     Returns:
         The path of the folder.
 
     Raises:
-        FlowjaxError: The folder exists and `overwrite` is False, or the parameters do not belong
-            to this flow.
+        FlowjaxError: The folder is not empty, and `overwrite` is False or the folder contains
+            files that were not saved with it; or the parameters do not belong to this flow.
 
     Example:
         >>> import tempfile
@@ -67,11 +74,11 @@ def load_flow(folder: str | Path, flow: Flow | None = None) -> tuple[Flow, Param
         >>> load_flow("nowhere")
         Traceback (most recent call last):
             ...
-        flowjax.errors.FlowjaxError: nowhere: expected a saved flow, got no config.json
+        flowjax.errors.FlowjaxError: nowhere: expected a saved flow, got no such folder
     """
     found, config = find_folder(folder), read_config(folder)
     if config is None:
-        raise FlowjaxError(f"{folder}: expected a saved flow, got no {CONFIG}")
+        raise no_config(folder, "a saved flow")
     if "encoder" in config:
         raise FlowjaxError(f"{folder}: expected a saved flow, got a model with an encoder")
     return read_flow(found, config, flow)
@@ -148,6 +155,7 @@ def read_flow(folder: Path, config: Mapping[str, Any], flow: Flow | None) -> tup
             f"{file}: expected the flow that was saved (dim {dim}), {' | '.join(layers)}; got a "
             f"flow of dim {flow.dim}, {' | '.join(flow.layers)}"
         )
+    check_files(folder, config)
     return flow, load_params(folder / FILE, _shapes(flow, width))
 
 

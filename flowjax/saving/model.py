@@ -10,14 +10,26 @@ import numpy as np
 
 from flowjax._version import __version__
 from flowjax.bijectors.moments import Moments
+from flowjax.encoder.adapter import EncoderAdapter
 from flowjax.encoder.embed import SentenceEncoder
-from flowjax.encoder.resolve import EMBEDDED
+from flowjax.files.json import field
 from flowjax.saving.flow import FILE, describe_flow, read_flow
-from flowjax.saving.folder import CONFIG, find_folder, new_folder, read_config
+from flowjax.saving.folder import CONFIG, find_folder, new_folder, no_config, read_config
 from flowjax.saving.params import load_params, save_params
 from flowjax.types import Flow, FlowjaxError, Params
 
 MOMENTS_FILE = "moments.safetensors"
+# Key of the subfolder with the encoder.
+FILES = "files"
+# Types of the options of `SentenceEncoder.from_pretrained` in `config.json`.
+OPTIONS: dict[str, type] = {
+    "pooling": str,
+    "max_length": int,
+    "special_tokens": bool,
+    "normalize": bool,
+    "dtype": str,
+}
+Encoder = SentenceEncoder | EncoderAdapter
 
 
 class SavedModel(NamedTuple):
@@ -33,7 +45,7 @@ class SavedModel(NamedTuple):
         fitted_on: facts about the fit, for the model card.
     """
 
-    encoder: SentenceEncoder
+    encoder: Encoder
     flow: Flow
     params: Params
     moments: Moments | None
@@ -45,7 +57,9 @@ def save_model(folder: str | Path, model: SavedModel, *, overwrite: bool = False
     """Writes a model folder atomically. Reading it does not require orbax.
 
     The folder contains `config.json`, `flow.safetensors`, `moments.safetensors`, the tokenizer, a
-    model card `README.md`, and `encoder/` if the encoder came from a local folder.
+    model card `README.md`, and `encoder/` with the encoder. An embedded encoder and a revision on
+    the Hugging Face hub are saved by their names instead. An encoder of another package is not
+    saved.
 
     Args:
         folder: path of a new folder; missing parents are created.
@@ -59,8 +73,7 @@ def save_model(folder: str | Path, model: SavedModel, *, overwrite: bool = False
         FlowjaxError: The folder exists and `overwrite` is False.
     """
     encoder, flow = model.encoder, describe_flow(model.flow, model.params)
-    local = Path(encoder.name).is_dir() and encoder.name not in EMBEDDED
-    about = {**encoder.describe(), "dim": encoder.dim, **({"files": "encoder"} if local else {})}
+    about = {**encoder.describe(), "dim": encoder.dim, **_where(encoder)}
     config = {
         "flow": flow,
         "encoder": about,
@@ -71,19 +84,23 @@ def save_model(folder: str | Path, model: SavedModel, *, overwrite: bool = False
         save_params(model.params, partial / FILE)
         if model.moments is not None:
             save_params(model.moments._asdict(), partial / MOMENTS_FILE)
-        encoder.tokenizer.save(str(partial / "tokenizer.json"))
-        if local:
-            encoder.save(partial / "encoder")
+        if isinstance(encoder, SentenceEncoder):
+            encoder.tokenizer.save(str(partial / "tokenizer.json"))
+            if FILES in about:
+                encoder.save(partial / about[FILES])
         (partial / "README.md").write_text(_card(model, about), "utf-8")
     return Path(folder)
 
 
-def load_model(folder: str | Path, flow: Flow | None = None) -> SavedModel:
+def load_model(
+    folder: str | Path, flow: Flow | None = None, encoder: EncoderAdapter | None = None
+) -> SavedModel:
     """Returns the content of a model folder, or of the subfolder `model` of a run folder.
 
     Args:
         folder: folder of `save_model`, or a run folder.
         flow: the saved flow if it is a composed flow.
+        encoder: the encoder of a model whose encoder is of another package.
 
     Raises:
         FlowjaxError: The folder contains no model, has another format or is damaged, or the
@@ -91,22 +108,16 @@ def load_model(folder: str | Path, flow: Flow | None = None) -> SavedModel:
     """
     found, config = find_folder(folder), read_config(folder)
     if config is None:
-        raise FlowjaxError(f"{folder}: expected a model folder with {CONFIG}, got no such file")
+        raise no_config(folder, "a model folder")
     if "encoder" not in config:
         raise FlowjaxError(f"{folder}: expected a model of sentences, got a flow of arrays")
-    try:
-        spec = dict(config["encoder"])
-        dim, name = spec.pop("dim"), spec.pop("encoder")
-        seed, fitted_on = config["seed"], dict(config["fitted_on"])
-    except (ValueError, KeyError, TypeError) as error:
-        file = found / CONFIG
-        raise FlowjaxError(f"{file}: expected the config of a model, got {error!r}") from None
-    files = spec.pop("files", None)
-    encoder = SentenceEncoder.from_pretrained(found / files if files else name, **spec)
-    if files:
-        encoder.name = name
-    if encoder.dim != dim:
-        got = f"{encoder.dim} of {name}"
+    file = found / CONFIG
+    spec = field(config, "encoder", dict, file)
+    dim, name = field(spec, "dim", int, file), field(spec, "encoder", str, file)
+    seed, fitted_on = field(config, "seed", int, file), field(config, "fitted_on", dict, file)
+    loaded = _load_encoder(found, spec, name, encoder)
+    if loaded.dim != dim:
+        got = f"{loaded.dim} of {name}"
         raise FlowjaxError(f"{folder}: expected an encoder of dim {dim}, got dim {got}")
     flow, params = read_flow(found, config, flow)
     moments = None
@@ -114,7 +125,54 @@ def load_model(folder: str | Path, flow: Flow | None = None) -> SavedModel:
         like = {"count": np.zeros(()), "mean": np.zeros(dim), "m2": np.zeros((dim, dim))}
         arrays = load_params(found / MOMENTS_FILE, like)
         moments = Moments(int(arrays["count"]), arrays["mean"], arrays["m2"])
-    return SavedModel(encoder, flow, params, moments, seed, fitted_on)
+    return SavedModel(loaded, flow, params, moments, seed, fitted_on)
+
+
+def _where(encoder: Encoder) -> dict[str, Any]:
+    """Returns the entries of `config.json` from which an encoder is loaded again."""
+    if isinstance(encoder, EncoderAdapter):
+        return {}
+    found = encoder.location
+    if found is None or not found.by_name:
+        return {FILES: "encoder"}
+    if found.revision is not None:
+        return {"revision": found.revision}
+    return {"weights": encoder.weights_hash}  # an embedded encoder may change with a release
+
+
+def _load_encoder(
+    folder: Path, spec: Mapping[str, Any], name: str, given: EncoderAdapter | None
+) -> Encoder:
+    file = folder / CONFIG
+    if "class" in spec:
+        if given is None:
+            raise FlowjaxError(
+                f"{folder}: expected the encoder {name} of {spec['class']}, got none; give it as "
+                "BertFlow.load(folder, encoder=...)"
+            )
+        return given
+    if given is not None:
+        raise FlowjaxError(f"encoder: expected None for the saved encoder {name}, got an encoder")
+    options: dict[str, Any] = {
+        key: field(spec, key, kind, file) for key, kind in OPTIONS.items() if key in spec
+    }
+    if FILES in spec:
+        inside = field(spec, FILES, str, file)
+        if Path(inside).name != inside:
+            raise FlowjaxError(f"{file}: files: expected a folder beside it, got {inside!r}")
+        encoder = SentenceEncoder.from_pretrained(folder / inside, **options)
+        encoder.name = name
+        return encoder
+    revision = field(spec, "revision", str, file, None)
+    encoder = SentenceEncoder.from_pretrained(name, revision=revision, **options)
+    wanted = field(spec, "weights", str, file, None)
+    if wanted is not None and encoder.weights_hash != wanted:
+        raise FlowjaxError(
+            f"{folder}: expected the encoder {name} with the weights {wanted}, got "
+            f"{encoder.weights_hash}; install the bert-flowjax that saved the model "
+            "(config.json has its version), or fit the model again"
+        )
+    return encoder
 
 
 def _card(model: SavedModel, encoder: Mapping[str, Any]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import jax
 import numpy as np
 
 from flowjax.errors import FlowjaxError
+from flowjax.files.replace import replacing
 
 
 def save_params(params: Any, path: str | Path) -> None:
@@ -39,12 +39,9 @@ def save_params(params: Any, path: str | Path) -> None:
         if name in tensors:
             raise FlowjaxError(f"params: expected distinct leaf names, got {name!r} twice")
         tensors[name] = np.asarray(leaf, order="C")  # `ascontiguousarray` gives scalars shape (1,)
-    partial = Path(path).with_name(f".{Path(path).name}.partial")
-    try:
-        partial.write_bytes(save(tensors))  # `save_file` would ignore the umask
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    content = save(tensors)
+    with replacing(path) as new:
+        new.write_bytes(content)  # `save_file` of safetensors would ignore the umask
 
 
 def load_params(path: str | Path, like: Any) -> Any:
