@@ -219,6 +219,7 @@ def describe(flow: Flow, params: Params = None) -> str:
         >>> from flowjax import flows
         >>> print(flows.glow(8, levels=1, depth=2, width=4).describe())
         glow: dim 8
+          standardize
           repeat x2
             actnorm
             permutation(seed=0)

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from flowjax.bijectors.common import check_batch, check_dim, constant_log_det, total
+from flowjax.bijectors.moments import centred, root_mean_square, varies
 from flowjax.errors import check_choice, check_that
 from flowjax.types import Array, Bijector, InitFn, Params, PRNGKey
 
@@ -18,10 +19,8 @@ Init = Literal["data", "identity", "glorot"]
 def mean_and_std(x: Array) -> tuple[Array, Array]:
     """Returns the mean and the standard deviation of each column, with 1 for constant columns.
 
-    A column counts as constant if its standard deviation is at most the rounding error of its
-    mean; in a batch of one example, all columns are constant. The deviations are centred twice and
-    divided by the largest deviation. The result is therefore accurate for columns such as 1e6 +
-    noise and for magnitudes such as 1e-20 and 1e20.
+    A column counts as constant if it varies too little to be scaled, see `moments.varies`; in a
+    batch of one example, all columns are constant. Outside of jit, the computation is in float64.
 
     Args:
         x: data, shape (n, dim), floating point.
@@ -35,15 +34,10 @@ def mean_and_std(x: Array) -> tuple[Array, Array]:
         >>> mean.tolist(), std.tolist()
         ([2.0, 7.0], [1.0, 1.0])
     """
-    mean = x.mean(axis=0)
-    deviation = x - mean
-    correction = deviation.mean(axis=0)
-    mean, deviation = mean + correction, deviation - correction
-    largest = jnp.abs(deviation).max(axis=0)
-    safe = jnp.where(largest > 0, largest, 1)
-    std = largest * jnp.sqrt(jnp.square(deviation / safe).mean(axis=0))
-    constant = std <= jnp.finfo(x.dtype).eps * jnp.abs(mean)
-    return mean, jnp.where(constant, 1, std)
+    xp, mean, rows = centred(x)
+    std = root_mean_square(xp, rows)
+    std = xp.where(varies(mean, std, x.dtype), std, 1)
+    return jnp.asarray(mean, x.dtype), jnp.asarray(std, x.dtype)
 
 
 def initial(init: Init, key: PRNGKey, x: Array, factor: float) -> tuple[Array, Array]:

@@ -120,25 +120,24 @@ def moments_of(batches: Iterable[Any], dim: int) -> Moments:
     return reduce(update, batches, no_moments(dim))
 
 
-def deviations(x: Array) -> tuple[ModuleType, Any, Any, Any]:
-    """Decomposes a batch as `x = mean + unit * rows`.
+def centred(x: Array) -> tuple[ModuleType, Any, Any]:
+    """Decomposes a batch as `x = mean + rows`; the rows of constant columns are exactly 0.
 
-    `rows` are the scaled deviations from the mean, and `unit` is the largest deviation. The
-    division by `unit` prevents overflow and underflow of squares in float32. Columns of `rows`
-    are zero if the deviations are below the rounding error of the mean.
+    The deviations are centred twice. The result is therefore accurate for columns such as
+    1e6 + noise.
 
     Args:
         x: data, shape (n, dim), floating point.
 
     Returns:
-        `(xp, mean, rows, unit)`. `xp` is the array module: inside of jit, `jax.numpy` in the dtype
-        of the batch; otherwise NumPy in float64.
+        `(xp, mean, rows)`. `xp` is the array module: inside of jit, `jax.numpy` in the dtype of
+        the batch; otherwise NumPy in float64.
 
     Example:
         >>> import jax.numpy as jnp
-        >>> _, mean, rows, unit = deviations(jnp.array([[1.0, 7.0], [5.0, 7.0]]))
-        >>> mean.tolist(), rows.tolist(), float(unit)
-        ([3.0, 7.0], [[-1.0, 0.0], [1.0, 0.0]], 2.0)
+        >>> _, mean, rows = centred(jnp.array([[1.0, 7.0], [5.0, 7.0]]))
+        >>> mean.tolist(), rows.tolist()
+        ([3.0, 7.0], [[-2.0, 0.0], [2.0, 0.0]])
     """
     traced = isinstance(x, jax.core.Tracer)
     xp: ModuleType = jnp if traced else np
@@ -147,8 +146,59 @@ def deviations(x: Array) -> tuple[ModuleType, Any, Any, Any]:
     rows = wide - mean
     again = rows.mean(axis=0)
     mean, rows = mean + again, rows - again
+    # The mean of equal numbers can have a rounding error.
+    constant = (wide == wide[0]).all(axis=0)
+    return xp, xp.where(constant, wide[0], mean), xp.where(constant, 0, rows)
+
+
+def root_mean_square(xp: ModuleType, rows: Any) -> Any:
+    """Returns the root mean square of each column; squares neither overflow nor underflow."""
     largest = xp.abs(rows).max(axis=0)
-    rows = xp.where(largest > xp.finfo(wide.dtype).eps * xp.abs(mean), rows, 0)
+    safe = xp.where(largest > 0, largest, 1)
+    return largest * xp.sqrt(xp.square(rows / safe).mean(axis=0))
+
+
+def varies(mean: Any, std: Any, dtype: Any) -> Any:
+    """Returns a mask, shape (dim,): False for columns that standardization cannot scale.
+
+    These columns are constant, vary by less than the rounding error of their mean, vary 1e25 times
+    less than another column, or so little that `1 / std^2` overflows.
+
+    Args:
+        mean: mean of each column, shape (dim,).
+        std: standard deviation of each column, shape (dim,).
+        dtype: dtype of the data and of the parameters.
+
+    Example:
+        >>> varies(np.array([0.0, 0.0, 1e9]), np.array([1.0, 1e-32, 1.0]), np.float32).tolist()
+        [True, False, False]
+    """
+    limits = jnp.finfo(dtype)
+    smallest = (float(limits.tiny) ** 0.5, float(limits.eps) * abs(mean), 1e-25 * std.max())
+    return (std > smallest[0]) & (std > smallest[1]) & (std > smallest[2])
+
+
+def deviations(x: Array) -> tuple[ModuleType, Any, Any, Any]:
+    """Decomposes a batch as `x = mean + unit * rows`.
+
+    `rows` are the scaled deviations from the mean, and `unit` is the largest deviation. The
+    division by `unit` prevents overflow and underflow of squares in float32. Columns of `rows`
+    are zero if they are constant, see `varies`.
+
+    Args:
+        x: data, shape (n, dim), floating point.
+
+    Returns:
+        `(xp, mean, rows, unit)`; see `centred` for the array module `xp`.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> _, mean, rows, unit = deviations(jnp.array([[1.0, 7.0], [5.0, 7.0]]))
+        >>> mean.tolist(), rows.tolist(), float(unit)
+        ([3.0, 7.0], [[-1.0, 0.0], [1.0, 0.0]], 2.0)
+    """
+    xp, mean, rows = centred(x)
+    rows = xp.where(varies(mean, root_mean_square(xp, rows), x.dtype), rows, 0)
     unit = xp.abs(rows).max()
     unit = xp.where(unit > 0, unit, 1)
     return xp, mean, rows / unit, unit

@@ -7,7 +7,7 @@ import numpy as np
 
 from flowjax.bijectors.actnorm import diagonal, mean_and_std
 from flowjax.bijectors.common import check_batch, check_dim, frozen
-from flowjax.bijectors.moments import Moments, covariance
+from flowjax.bijectors.moments import Moments, covariance, varies
 from flowjax.bijectors.whitening import freeze
 from flowjax.types import Array, Bijector, Params, PRNGKey
 
@@ -45,8 +45,8 @@ def standardize(*, moments: Moments | None = None) -> Bijector:
         else:
             check_dim("x", x, len(moments.mean))
             wide = np.sqrt(np.diag(covariance(moments)))
-            tiny = np.finfo(np.float32).eps * np.abs(moments.mean)
-            mean, std = jnp.asarray(moments.mean), jnp.asarray(np.where(wide <= tiny, 1, wide))
+            wide = np.where(varies(moments.mean, wide, x.dtype), wide, 1)
+            mean, std = jnp.asarray(moments.mean), jnp.asarray(wide)
         return freeze({"mean": mean, "log_std": jnp.log(std)}, x.dtype)
 
     def parts(params: Params) -> tuple[Array, Array]:

@@ -11,6 +11,8 @@ import jax
 import jax.export
 import jax.numpy as jnp
 
+from flowjax.bijectors import chain
+from flowjax.bijectors import standardize as standardize_bijector
 from flowjax.bijectors.common import as_float, check_batch, check_dim, init_part
 from flowjax.flows.base import base_from
 from flowjax.flows.blocks import in_blocks
@@ -129,6 +131,23 @@ def build(
         density,
         Recipe(name),
     )
+
+
+def standardized(bijector: Bijector) -> Bijector:
+    """Returns a frozen standardization of the data, followed by the bijector.
+
+    All trainable recipes use it. Adam changes each parameter by about the learning rate per step,
+    so a fit of data in other units would have other results without it.
+
+    Args:
+        bijector: the trainable bijector of a recipe.
+
+    Example:
+        >>> from flowjax import bijectors
+        >>> standardized(bijectors.linear_lu(init="identity")).layers
+        ('standardize', "linear_lu(init='identity')")
+    """
+    return chain(standardize_bijector(), bijector)
 
 
 def check_count(n: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flowjax.bijectors import Conditioner, actnorm, chain, mlp, repeat, spline_coupling
-from flowjax.flows.build import build
+from flowjax.flows.build import build, standardized
 from flowjax.flows.choices import BaseName, Coupling, Mask, Mixing, coupling_named, mixing
 from flowjax.flows.recipe import recipe
 from flowjax.types import Base, Flow, FlowjaxError
@@ -28,6 +28,9 @@ def realnvp(
 ) -> Flow:
     """Returns RealNVP for vectors: affine couplings that transform the two halves alternately.
 
+    A frozen standardization of each coordinate comes first, so that the fit does not depend on
+    the units of the data.
+
     Args:
         dim: dimension of the data vectors, at least 2.
         depth: number of couplings, an even number.
@@ -35,7 +38,7 @@ def realnvp(
         hidden_layers: number of hidden layers of the conditioners.
         coupling: "affine", "additive" or "spline".
         normalize: True puts an actnorm before each pair of couplings; the original RealNVP uses
-            batch norm.
+            batch norm. The standardization of the data does not depend on this option.
         permutation: "none", "random", "reverse" or "lu", after each pair; see `glow`.
         mask: "half" or "checkerboard", the coordinates that a coupling transforms.
         conditioner: factory of conditioner nets; None means `mlp(width, hidden_layers)`.
@@ -65,7 +68,7 @@ def realnvp(
     layers = [coupling_named(coupling)(conditioner=net, mask=mask, swap=s) for s in (False, True)]
     pair = chain(*([actnorm()] if normalize else []), *layers, *mixing(permutation, seed))
     bijector = repeat(pair, depth // 2, unroll=unroll, checkpoint=checkpoint)
-    return build(bijector, dim, base=base, name="realnvp")
+    return build(standardized(bijector), dim, base=base, name="realnvp")
 
 
 @recipe
@@ -86,6 +89,9 @@ def neural_spline(
     checkpoint: bool = False,
 ) -> Flow:
     """Returns a neural spline flow: depth x [actnorm, LU linear, rational-quadratic coupling].
+
+    A frozen standardization of each coordinate comes first, so that the fit does not depend on
+    the units of the data.
 
     Args:
         dim: dimension of the data vectors, at least 2.
@@ -122,4 +128,4 @@ def neural_spline(
     layer = spline_coupling(conditioner=net, bins=bins, bound=bound, mask=mask)
     step = chain(actnorm(), *mixing(permutation, seed), layer)
     bijector = repeat(step, depth, unroll=unroll, checkpoint=checkpoint)
-    return build(bijector, dim, base=base, name="neural_spline")
+    return build(standardized(bijector), dim, base=base, name="neural_spline")

@@ -17,7 +17,7 @@ from flowjax.bijectors import (
     split,
 )
 from flowjax.flows.base import NORMAL
-from flowjax.flows.build import build
+from flowjax.flows.build import build, standardized
 from flowjax.flows.choices import BaseName, Coupling, Mask, Mixing, coupling_named, mixing
 from flowjax.flows.recipe import recipe
 from flowjax.flows.white_latents import with_white_latents
@@ -77,8 +77,9 @@ def glow(
     Each level has `depth` steps; a step is an actnorm, a permutation and a coupling. After
     each level but the last, `split` factors out half of the dimensions. The defaults are those of
     the BERT-flow paper (additive couplings, fixed random permutations, 2 levels of depth 3, width
-    32), except for `whiten_latents`, which is not in the paper. The initial flow standardizes and
-    permutes the first batch.
+    32), except for `whiten_latents` and for the frozen standardization of each coordinate that
+    comes first. With this standardization, the fit does not depend on the units of the data. The
+    initial flow standardizes and permutes the first batch.
 
     Args:
         dim: dimension of the data vectors.
@@ -94,8 +95,9 @@ def glow(
             remaining dimensions, see `bijectors.split`.
         conditioner: factory of conditioner nets; None means `mlp(width, hidden_layers)`.
         base: base density: "normal", "student_t", "conditional", or a `Base` (in Python).
-        init: initialisation of the actnorms: "data" standardizes the first batch, "identity"
-            starts with scale 1 and shift 0.
+        init: "data" standardizes the data with frozen parameters and initialises the actnorms
+            from the first batch. "identity" has no standardization, and the actnorms start with
+            scale 1 and shift 0; use it for standardized or whitened data.
         whiten_latents: True makes `fit` whiten the latents in closed form after the training.
             False reproduces the paper. The option is ignored if the base is not the normal.
         seed: integer seed of the permutations.
@@ -128,7 +130,8 @@ def glow(
         return repeat(step, depth, unroll=unroll, checkpoint=checkpoint)
 
     bijector = _multiscale(dim, levels, level, conditional=conditional_split, conditioner=net)
-    flow = build(bijector, dim, base=base, name="glow")
+    whole = standardized(bijector) if init == "data" else bijector
+    flow = build(whole, dim, base=base, name="glow")
     return with_white_latents(flow) if whiten_latents and flow.base is NORMAL else flow
 
 
@@ -149,6 +152,9 @@ def glow_as_released(
     initialised with N(0, 0.05). Actnorms are initialised Glorot-uniform, because the released code
     never runs its data-dependent initialisation; the port of UKPLab runs it
     (`data_dependent_init=True`). log_det is the same for all examples.
+
+    This recipe does not standardize the data first, in contrast to `glow`. Its shifts are in units
+    of the data, so the result of a fit depends on these units.
 
     Train this flow with `flowjax.training.adam_uncorrected`. The argument `gradient_scale` of this
     optimizer converts the loss of `fit` (nats per example) to the loss of the released code (bits

@@ -120,8 +120,8 @@ def test_glow_latents_in_the_papers_order():
     params = start(flow, x)
     z, _ = flow.forward(params, x)
     deeper = jax.tree.map(lambda leaf: leaf, params)
-    first, rest = deeper["bijector"]
-    deeper["bijector"] = (first, noisy(rest, size=0.5))
+    scale, (first, rest) = deeper["bijector"]
+    deeper["bijector"] = (scale, (first, noisy(rest, size=0.5)))
     moved, _ = flow.forward(deeper, x)
     changed = np.abs(np.asarray(moved - z)).max(axis=0) > 1e-4
     np.testing.assert_array_equal(changed, [False] * 4 + [True] * 4)
