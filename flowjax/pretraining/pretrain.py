@@ -64,14 +64,16 @@ def pretrain(
         if processes.is_first():  # the other processes wait in the next dispatch
             _after_dispatch(config, inputs, chunk, state, out, log)
 
-    with training.Checkpoints(out / "checkpoints", keep=3) as checkpoints:
+    source = PackedRows(inputs.rows)
+    run = training.run_identity(source, key=train.seed, batch_size=train.batch_size)
+    with training.Checkpoints(out / "checkpoints", keep=3, run=run) as checkpoints:
         if (found := checkpoints.restore(state)) is not None:
             state = found[1]
         state = training.train(
             make_loss(inputs.model, inputs.masking),
             optimizer,
             state,
-            PackedRows(inputs.rows),
+            source,
             steps=train.steps,
             batch_size=train.batch_size,
             seed=train.seed,

@@ -7,6 +7,7 @@ batches, and `step.py` defines the pure step of one device.
 from flowjax.training.checkpoint import Checkpoints
 from flowjax.training.dispatch import ExampleSource
 from flowjax.training.evaluation import evaluate
+from flowjax.training.identity import run_identity
 from flowjax.training.loop import Chunk, NonFinite, Stopped, train
 from flowjax.training.optimizers import default_optimizer, freeze
 from flowjax.training.released import adam_uncorrected
@@ -27,5 +28,6 @@ __all__ = [
     "freeze",
     "init_state",
     "make_step",
+    "run_identity",
     "train",
 ]

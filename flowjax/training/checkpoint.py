@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import re
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from difflib import ndiff
 from pathlib import Path
@@ -23,8 +23,8 @@ from flowjax.errors import FlowjaxError
 from flowjax.parallel import devices, processes
 
 logger = logging.getLogger("flowjax")
-# Key of `about` among the checksums; paths of leaves begin with "[" or ".".
-ABOUT = "about"
+# Keys of `about` and `run` among the checksums; paths of leaves begin with "[" or ".".
+ABOUT, RUN = "about", "run"
 
 
 class Checkpoints:
@@ -45,6 +45,7 @@ class Checkpoints:
         *,
         keep: int = 3,
         about: str = "",
+        run: Mapping[str, str] | None = None,
         warn: Callable[[str], None] = logger.warning,
     ) -> None:
         """Opens a folder of checkpoints; creates it if it does not exist.
@@ -55,12 +56,14 @@ class Checkpoints:
             about: description of the model, such as the layer summary of a flow. It is saved with
                 each checkpoint. `restore` raises an error for another description, because another
                 model may have arrays of the same shapes.
+            run: values that must not change when the run resumes, by name, such as the seed and a
+                digest of the data. They are saved with each checkpoint, and `restore` raises an
+                error for other values.
             warn: function called with one line of text for each unusable checkpoint.
         """
         self.folder = Path(folder).absolute()
-        self._warn, self._about = warn, about
-        # Orbax logs each save at INFO and harmless conditions at WARNING.
-        logging.getLogger("absl").setLevel(logging.ERROR)
+        self._warn, self._about, self._run = warn, about, dict(run or {})
+        logging.getLogger("absl").addFilter(self._passes)
         options = ocp.CheckpointManagerOptions(max_to_keep=keep)
         self._manager = ocp.CheckpointManager(self.folder, options=options)
 
@@ -91,7 +94,7 @@ class Checkpoints:
         if step in self._manager.all_steps():
             return
         with self._saving():
-            checks = ocp.args.JsonSave({**_checks(state), ABOUT: self._about})
+            checks = ocp.args.JsonSave({**_checks(state), ABOUT: self._about, RUN: self._run})
             arrays = ocp.args.StandardSave(state)
             self._manager.save(step, args=ocp.args.Composite(state=arrays, checks=checks))
             if wait:
@@ -107,7 +110,7 @@ class Checkpoints:
             `(step, state)` in host memory, or None if there is no usable checkpoint.
 
         Raises:
-            FlowjaxError: A checkpoint belongs to another model, optimizer or validation.
+            FlowjaxError: A checkpoint belongs to another model, run, optimizer or validation.
             LostProcess: A peer process died.
         """
         abstract = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), like)
@@ -115,6 +118,7 @@ class Checkpoints:
             try:
                 checks = self._read(step, checks=ocp.args.JsonRestore())["checks"]
                 self._check_about(step, checks.pop(ABOUT, ""))
+                self._check_run(step, checks.pop(RUN, {}))
                 self._check_form(step, checks, _checks(abstract))
                 state = self._read(step, state=ocp.args.StandardRestore(abstract))["state"]
             except (FlowjaxError, processes.LostProcess):
@@ -149,6 +153,15 @@ class Checkpoints:
             f"{where}: expected {expected!r}, got {got!r}; these are checkpoints of another model"
         )
 
+    def _check_run(self, step: int, found: dict[str, str]) -> None:
+        where = self.folder / str(step)
+        for name in [name for name in self._run if name in found]:
+            if found[name] != self._run[name]:
+                raise FlowjaxError(
+                    f"{name}: expected {found[name]}, as in the checkpoint {where}, got "
+                    f"{self._run[name]}; start another run in a new folder"
+                )
+
     def _check_form(self, step: int, found: dict[str, str], wanted: dict[str, str]) -> None:
         for name in sorted({*found, *wanted}):
             got = found[name].split(" ", 1)[1] if name in found else "nothing"
@@ -171,6 +184,15 @@ class Checkpoints:
                 self._manager.wait_until_finished()
             finally:
                 self._manager.close()
+                logging.getLogger("absl").removeFilter(self._passes)
+
+    @staticmethod
+    def _passes(record: logging.LogRecord) -> bool:
+        """Returns False for records of orbax below ERROR.
+
+        Orbax logs each save at INFO and harmless conditions at WARNING.
+        """
+        return record.levelno >= logging.ERROR or "orbax" not in record.pathname
 
     @contextmanager
     def _saving(self) -> Iterator[None]:

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 
@@ -21,6 +22,7 @@ from flowjax.errors import FlowjaxError
 from flowjax.parallel import devices, processes
 from flowjax.training.checkpoint import Checkpoints
 from flowjax.training.dispatch import ExampleSource, Plan, batch_reader, max_steps
+from flowjax.training.snapshots import Snapshots
 from flowjax.training.step import Loss, Precision, TrainState, make_step
 
 
@@ -29,19 +31,41 @@ class NonFinite(FloatingPointError):
 
     Attributes:
         step: number of finished steps, which is also the index of the failed batch.
+        params: parameters of the last finite loss, in host memory: the result of `step - 1`
+            steps, because the update before the failed step may be the cause. `flowjax.fit`
+            replaces them by the params of its `FitResult`: the parameters of the best validation,
+            if there was one, with the closed-form layer at the end of the flow.
     """
 
-    def __init__(self, step: int, values: str) -> None:
-        self.step = step
+    def __init__(self, step: int, values: str, params: Any, kept: str | None = None) -> None:
+        """Creates the error.
+
+        Args:
+            step: see above.
+            values: the values that are not finite.
+            params: see above.
+            kept: checkpoint that holds the state before the failed step, or None.
+        """
+        self.step, self.params = step, params
+        where = f", and {kept} the state before this step" if kept else ""
         super().__init__(
-            f"step {step}: expected a finite loss and gradient, got {values}; the state before "
-            "this step is kept (try a lower learning rate or clip_norm, or look for outliers in "
-            "the batch)"
+            f"step {step}: expected a finite loss and gradient, got {values}; the attribute "
+            f"`params` of this error holds the last parameters with a finite loss{where} (try a "
+            "lower learning rate or clip_norm, or look for outliers in the batch)"
         )
 
 
 class Stopped(KeyboardInterrupt):
-    """Interruption of a run by Ctrl-C or SIGTERM, raised after saving the state."""
+    """Interruption of a run by Ctrl-C or SIGTERM, raised after saving the state.
+
+    Attributes:
+        step: number of finished steps.
+        params: parameters after these steps, in host memory; see `NonFinite`.
+    """
+
+    def __init__(self, step: int = 0, params: Any = None) -> None:
+        self.step, self.params = step, params
+        super().__init__(f"stopped after step {step}")
 
 
 class Chunk(NamedTuple):
@@ -111,10 +135,11 @@ def train(
         The last state, replicated over the mesh.
 
     Raises:
-        NonFinite: A loss or gradient is not finite; the last finite state is saved first.
-        Stopped: `stop` returned True; the state is saved first.
-        FlowjaxError: `batch_size` is not a multiple of devices and micro-batches, or the
-            processes start from different steps.
+        NonFinite: A loss or gradient is not finite. The error holds the parameters of the last
+            finite loss. If there are `checkpoints`, the state before the failed step is saved.
+        Stopped: `stop` returned True. If there are `checkpoints`, the state is saved.
+        FlowjaxError: `batch_size` is not a multiple of devices and micro-batches, the optimizer
+            cannot update the parameters, or the processes start from different steps.
 
     Example:
         >>> import jax.numpy as jnp
@@ -132,7 +157,8 @@ def train(
     step = make_step(loss, optimizer, seed=seed, accumulate=accumulate, precision=precision)
     call = devices.data_parallel(step, mesh, mapping)
     length = steps_per_call or max_steps(source, batch_size)
-    state = devices.replicate(state, mesh)
+    # The calls free the buffers of the state, which the caller and other leaves may share.
+    state = devices.replicate(jax.tree.map(lambda x: jnp.array(x, copy=True), state), mesh)
     resident = devices.replicate(source.resident, mesh)
     plan = Plan(steps, (checkpoint_every if checkpoints else 0, every or 0), length)
     read = batch_reader(source, mesh, plan, batch_size=batch_size, seed=seed)
@@ -142,6 +168,14 @@ def train(
         if checkpoints:
             checkpoints.save(at, saved(state), wait=wait)
 
+    def again(state: TrainState, start: int, stop: int) -> TrainState:
+        while start < stop:
+            until, batches = read(start, stop - start)
+            n = devices.replicate(np.int32(until - start), mesh)
+            state, start = call(state, (resident, n), batches)[0], until
+        return state
+
+    snapshots = Snapshots(at, state)
     with ThreadPoolExecutor(1) as pool:
         if at < steps:
             ahead = pool.submit(read, at, pace)
@@ -159,19 +193,24 @@ def train(
             if at < until:
                 save(wait=True)
                 loss_, norm = (chunk.metrics[name][-1] for name in ("loss", "grad_norm"))
-                raise NonFinite(at, f"loss {loss_}, gradient norm {norm}")
+                kept = str(checkpoints.folder / str(at)) if checkpoints else None
+                good = devices.to_host(snapshots.before(at, again).params)
+                raise NonFinite(at, f"loss {loss_}, gradient norm {norm}", good, kept)
             ended = bool(on_chunk(chunk, state)) if on_chunk else False
             # Clocks and signals differ between processes: all processes use the smallest pace, and
-            # all processes stop if one process stops.
+            # all processes stop, or copy the state, if one process does.
             pace = plan.pace(at - chunk.start, chunk.seconds)
-            votes = processes.gather([pace, ended, stop()])
+            snapshots.drop(at)
+            votes = processes.gather([pace, ended, stop(), snapshots.due])
             pace = int(votes[:, 0].min())
             ended, stopped = bool(votes[:, 1].any()), bool(votes[:, 2].any())
+            if votes[:, 3].any():
+                snapshots.add(at, state)
             last = at == steps or ended or stopped
             if checkpoints and (last or at % checkpoint_every == 0):
                 save(wait=last)
             if stopped:
-                raise Stopped()
+                raise Stopped(at, devices.to_host(state.params))
             if ended:
                 break
     return state

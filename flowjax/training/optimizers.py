@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 
+from flowjax.training.adapted import lenient
 from flowjax.types import Params, trainable_mask
 
 
@@ -121,7 +123,7 @@ def freeze(
 ) -> optax.GradientTransformation:
     """Returns an optimizer that does not change the leaves under a key `"frozen"`.
 
-    Frozen leaves have no moments and no weight decay.
+    Frozen leaves have no moments and no weight decay, and the optimizer does not see them.
 
     Args:
         optimizer: optax transformation for the other leaves.
@@ -139,7 +141,35 @@ def freeze(
         >>> float(step["frozen"][0]), round(float(step["bias"][0]), 3)
         (0.0, -0.05)
     """
-    labels = jax.tree.map(lambda t: "trained" if t else "frozen", trainable_mask(params))
-    if all(label == "trained" for label in jax.tree.leaves(labels)):
+    mask = trainable_mask(params)
+    if all(jax.tree.leaves(mask)):
         return optimizer
-    return optax.partition({"trained": optimizer, "frozen": optax.set_to_zero()}, labels)
+    inner = lenient(optimizer)
+
+    def trained(tree: Any) -> Any:
+        return jax.tree.map(lambda t, x: x if t else optax.MaskedNode(), mask, tree)
+
+    def whole(part: Any, rest: Any) -> Any:
+        return jax.tree.map(lambda t, x, y: x if t else y, mask, part, rest)
+
+    def update(
+        updates: optax.Updates, state: Any, params: optax.Params | None = None, **extra: Any
+    ) -> tuple[optax.Updates, Any]:
+        for name in {"grad", "value_fn", "obj_fn", "grad_fn"} & extra.keys():
+            extra[name] = _restricted(name, extra[name], trained, lambda p: whole(p, params))
+        rest = None if params is None else trained(params)
+        found, state = inner.update(trained(updates), state, rest, **extra)
+        return whole(found, jax.tree.map(jnp.zeros_like, updates)), state
+
+    return optax.GradientTransformationExtraArgs(lambda p: inner.init(trained(p)), update)
+
+
+def _restricted(name: str, extra: Any, trained: Any, whole: Any) -> Any:
+    """Returns an extra argument of `update` for the trained leaves only."""
+    if name == "grad":
+        return trained(extra)
+    if name == "grad_fn":
+        return lambda params, *rest: trained(extra(whole(params), *rest))
+    if name == "value_fn":  # keeps the signature of `extra`, which line searches read
+        return functools.wraps(extra)(lambda params, **rest: extra(whole(params), **rest))
+    return lambda params: extra(whole(params))

@@ -15,6 +15,7 @@ import optax
 
 from flowjax.errors import FlowjaxError
 from flowjax.parallel import devices
+from flowjax.training.adapted import adapted, extra_arguments
 from flowjax.training.optimizers import global_norm
 
 Array = jax.Array
@@ -58,11 +59,18 @@ class TrainState(NamedTuple):
 def init_state(params: Any, optimizer: optax.GradientTransformation) -> TrainState:
     """Returns the state at step 0.
 
+    Args:
+        params: parameters.
+        optimizer: optax transformation.
+
+    Raises:
+        FlowjaxError: The `init` of the optimizer fails.
+
     Example:
         >>> int(init_state({"w": jnp.zeros(3)}, optax.adam(1e-3)).step)
         0
     """
-    return TrainState(jnp.zeros((), jnp.int32), params, optimizer.init(params))
+    return TrainState(jnp.zeros((), jnp.int32), params, adapted(optimizer).init(params))
 
 
 def make_step(
@@ -78,6 +86,7 @@ def make_step(
     Args:
         loss: loss function, see `Loss`.
         optimizer: optax transformation. If its `update` takes extra arguments, it is passed
+            `value`, `grad`, `value_fn` and the other arguments that optimizers of optax need, and
             `grad_norm`, the global norm of the gradients.
         seed: integer seed of the run; the key passed to the loss depends only on the seed and the
             step, and is the same on all devices.
@@ -112,28 +121,33 @@ def make_step(
             f"precision: expected one of {', '.join(PRECISIONS)}, got {precision!r}"
         )
     grad = jax.value_and_grad(loss, has_aux=True)
-    optimizer = optax.with_extra_args_support(optimizer)
+    optimizer = adapted(optimizer)
 
-    def gradient(params: Any, resident: Any, batch: Any, key: Array) -> tuple[Any, Any]:
+    def part_means(f: Any, params: Any, resident: Any, batch: Any, key: Array) -> Any:
+        """Returns the mean of `f` over the micro-batches."""
         if accumulate == 1:
-            return grad(params, resident, batch, key)
+            return f(params, resident, batch, key)
         parts = jax.tree.map(lambda x: x.reshape(accumulate, -1, *x.shape[1:]), batch)
         return jax.tree.map(
-            lambda x: x.mean(0), jax.lax.map(lambda b: grad(params, resident, b, key), parts)
+            lambda x: x.mean(0), jax.lax.map(lambda b: f(params, resident, b, key), parts)
         )
 
     def one(state: TrainState, resident: Any, batch: Any) -> tuple[TrainState, Any, Array]:
         key = jax.random.fold_in(jax.random.key(seed), state.step)
         with jax.default_matmul_precision(PRECISIONS[precision]) if precision else nullcontext():
-            local = gradient(state.params, resident, batch, key)
+            local = part_means(grad, state.params, resident, batch, key)
         (value, aux), grads = devices.mean(local)
         norm = global_norm(grads)
         ok = jnp.isfinite(value) & jnp.isfinite(norm)
 
+        def value_fn(params: Any) -> Array:
+            # The gradient of the inner mean, over equal params, is the mean of the gradients.
+            value, _ = part_means(loss, devices.mean(params), resident, batch, key)
+            return devices.mean(value)
+
         def updated(state: TrainState, grads: Any) -> TrainState:
-            updates, opt_state = optimizer.update(
-                grads, state.opt_state, state.params, grad_norm=norm
-            )
+            extra = extra_arguments(value, grads, norm, value_fn)
+            updates, opt_state = optimizer.update(grads, state.opt_state, state.params, **extra)
             params = optax.apply_updates(state.params, updates)
             return TrainState(state.step + 1, params, opt_state)
 

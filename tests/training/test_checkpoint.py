@@ -1,5 +1,6 @@
 """Checkpoints: round trip, number kept, detection of damage and of another model."""
 
+import logging
 import random
 import shutil
 
@@ -116,3 +117,33 @@ def test_another_model_of_the_same_shapes_is_an_error(tmp_path):
             checkpoints.restore(state(0))
     with Checkpoints(tmp_path, about="glow\n  permutation(seed=0)") as checkpoints:
         assert checkpoints.restore(state(0))[0] == 1
+
+
+def test_another_run_is_an_error_that_names_the_difference(tmp_path):
+    first = {"batch_size": "64", "data": "9 examples of x (2,)"}
+    with Checkpoints(tmp_path, run=first) as checkpoints:
+        checkpoints.save(1, state(1), wait=True)
+    for name, value in {"batch_size": "32", "data": "8 examples of x (2,)"}.items():
+        message = rf"{name}: expected {first[name]}, as in .*{tmp_path.name}.1, got {value};"
+        message = message.replace("(2,)", r"\(2,\)")
+        with Checkpoints(tmp_path, run=first | {name: value}) as checkpoints:
+            with pytest.raises(FlowjaxError, match=message):
+                checkpoints.restore(state(0))
+    for same in (first, {}):
+        with Checkpoints(tmp_path, run=same) as checkpoints:
+            assert checkpoints.restore(state(0))[0] == 1
+
+
+def test_the_settings_of_logging_do_not_change(tmp_path, caplog):
+    logger = logging.getLogger("absl")
+    before = logger.level, list(logger.filters)
+    logger.setLevel(logging.INFO)
+    try:
+        with Checkpoints(tmp_path) as checkpoints:
+            assert logger.level == logging.INFO
+            checkpoints.save(1, state(1), wait=True)
+            logger.info("a message of another library")
+        assert [r.message for r in caplog.records] == ["a message of another library"]
+    finally:
+        logger.setLevel(before[0])
+    assert logger.filters == before[1]

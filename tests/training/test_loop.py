@@ -10,6 +10,7 @@ from flowjax import training
 from flowjax.data.arrays import ArraySource
 from flowjax.errors import FlowjaxError
 from flowjax.parallel import devices
+from flowjax.training import snapshots
 from flowjax.training.checkpoint import Checkpoints
 
 ROWS = np.random.default_rng(0).normal(size=(203, 3)).astype(np.float32)
@@ -151,10 +152,47 @@ def test_non_finite_names_the_step_and_saves_the_state(tmp_path, bad, n_devices)
                 checkpoints=checkpoints,
             )
         assert caught.value.step == at
+        assert f", and {tmp_path / str(at)} the state before" in str(caught.value)
         step, state = checkpoints.restore(start(optimizer))
     assert step == at
     for a, b in zip(jax.tree.leaves(state), jax.tree.leaves(good)):
         np.testing.assert_allclose(a, b, rtol=1e-6)
+
+
+@pytest.mark.parametrize("seconds", [0, 100])
+def test_non_finite_holds_the_params_of_the_last_finite_loss(monkeypatch, seconds):
+    """Also if an update made the parameters infinite; with few and with many copies."""
+    monkeypatch.setattr(snapshots, "SECONDS", seconds)
+    good, _ = run(steps=20)
+    optimizer = optax.chain(
+        optax.adam(0.05), optax.scale_by_schedule(lambda step: jnp.where(step < 20, 1.0, jnp.inf))
+    )
+    with pytest.raises(training.NonFinite, match="the attribute `params` of this") as caught:
+        training.train(
+            loss, optimizer, start(optimizer), ArraySource(ROWS), steps=50, batch_size=16, seed=7,
+            mesh=devices.make_mesh(1), steps_per_call=3,
+        )  # fmt: skip
+    assert caught.value.step == 21 and "checkpoint" not in str(caught.value)
+    for name, values in good.params.items():
+        np.testing.assert_allclose(caught.value.params[name], values, rtol=1e-6)
+
+
+def test_the_arrays_of_the_caller_stay():
+    """Two runs from one state, of which two leaves are the same array."""
+    shared = jnp.full((3, 1), 0.1)
+    state = training.TrainState(jnp.int32(0), {"w": shared, "b": jnp.zeros(1), "c": shared}, ())
+
+    def of(params, *rest):
+        return loss({"w": params["w"] + params["c"], "b": params["b"]}, *rest)
+
+    ends = [
+        training.train(
+            of, optax.sgd(0.1), training.init_state(state.params, optax.sgd(0.1)),
+            ArraySource(ROWS), steps=3, batch_size=16, seed=7, mesh=devices.make_mesh(n),
+        )
+        for n in (1, 1, 8)
+    ]  # fmt: skip
+    assert shared.sum() > 0 and same(*(devices.to_host(end) for end in ends[:2]))
 
 
 @jax.custom_jvp
