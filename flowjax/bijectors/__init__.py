@@ -6,14 +6,19 @@ The module `moments` contains functions for streamed means and covariances.
 
 from flowjax.bijectors import moments
 from flowjax.bijectors.actnorm import actnorm
+from flowjax.bijectors.autoregressive import masked_autoregressive
 from flowjax.bijectors.chain import chain, invert, repeat
-from flowjax.bijectors.conditioner import Conditioner, mlp, residual
+from flowjax.bijectors.conditioner import mlp, residual
 from flowjax.bijectors.coupling import additive_coupling, affine_coupling, coupling
+from flowjax.bijectors.elementwise import elementwise
 from flowjax.bijectors.glow_net import glow_net
 from flowjax.bijectors.linear import linear_lu
+from flowjax.bijectors.made import made
 from flowjax.bijectors.moments import Moments
+from flowjax.bijectors.nets import Conditioner
 from flowjax.bijectors.permutation import identity, permutation, reverse
-from flowjax.bijectors.spline import rational_quadratic_spline, spline_coupling
+from flowjax.bijectors.scalar import ScalarMap, affine_map
+from flowjax.bijectors.spline import rational_quadratic_spline, spline_coupling, spline_map
 from flowjax.bijectors.split import split
 from flowjax.bijectors.standardize import standardize
 from flowjax.bijectors.whitening import whitening, whitening_from_moments
@@ -21,15 +26,20 @@ from flowjax.bijectors.whitening import whitening, whitening_from_moments
 __all__ = [
     "Conditioner",
     "Moments",
+    "ScalarMap",
     "actnorm",
     "additive_coupling",
     "affine_coupling",
+    "affine_map",
     "chain",
     "coupling",
+    "elementwise",
     "glow_net",
     "identity",
     "invert",
     "linear_lu",
+    "made",
+    "masked_autoregressive",
     "mlp",
     "moments",
     "permutation",
@@ -38,6 +48,7 @@ __all__ = [
     "residual",
     "reverse",
     "spline_coupling",
+    "spline_map",
     "split",
     "standardize",
     "whitening",

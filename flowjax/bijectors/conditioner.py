@@ -1,9 +1,41 @@
 """Conditioners: factories of the neural networks inside of couplings.
 
-A conditioner is a function `out_features -> flax.linen.Module`. The module maps the identity half
-of a coupling, concatenated with the context if there is one, shape (..., features), to the raw
-parameters of the transformation, shape (..., out_features). If the last layer of the module is
-initialised to zero, the coupling starts as the identity.
+The network maps the identity half of a coupling, concatenated with the context if there is one,
+shape (..., in_features), to the raw parameters of the transformation, shape (..., out_features).
+If the last layer of the network is initialised to zero, the coupling starts as the identity. A
+conditioner has one of three forms:
+
+1. A function `out_features -> flax.linen.Module`, such as `mlp()`, or a linen class with a single
+   field for the number of outputs.
+2. A class or function of Flax NNX, `(in_features, out_features, *, rngs) -> flax.nnx.Module`. Its
+   signature must have the name `rngs`. Use `functools.partial` to set other options.
+3. A pair of functions `(init, apply)`: `init(key, in_features, out_features) -> params`, a pytree
+   of arrays, and `apply(params, features) -> outputs`.
+
+The network may have trainable parameters only, neither batch statistics nor dropout.
+
+Example:
+    >>> import jax, jax.numpy as jnp
+    >>> from flax import linen, nnx
+    >>> from flowjax import bijectors
+    >>> class Tanh(nnx.Module):
+    ...     def __init__(self, in_features, out_features, *, rngs, width=8):
+    ...         self.first = nnx.Linear(in_features, width, rngs=rngs)
+    ...         self.last = nnx.Linear(width, out_features, rngs=rngs)
+    ...     def __call__(self, x):
+    ...         return self.last(jnp.tanh(self.first(x)))
+    >>> def init(key, in_features, out_features):
+    ...     return {"kernel": jax.random.normal(key, (in_features, out_features))}
+    >>> def apply(params, x):
+    ...     return x @ params["kernel"]
+    >>> x = jnp.ones((5, 4))
+    >>> for conditioner in (linen.Dense, Tanh, (init, apply)):
+    ...     layer = bijectors.affine_coupling(conditioner=conditioner)
+    ...     z, _ = layer.forward(layer.init(jax.random.key(0), x), x)
+    ...     print(layer.layers[0], z.shape)
+    affine_coupling(Dense) (5, 4)
+    affine_coupling(Tanh) (5, 4)
+    affine_coupling(apply) (5, 4)
 """
 
 from __future__ import annotations
@@ -16,13 +48,11 @@ from typing import Any, Literal
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from flax.errors import ScopeParamShapeError
 
 from flowjax.bijectors.products import policy_dot
-from flowjax.errors import FlowjaxError, check_choice, check_that
-from flowjax.types import Array, Params, PRNGKey
+from flowjax.errors import check_choice
+from flowjax.types import Array, PRNGKey
 
-Conditioner = Callable[[int], nn.Module]
 Activation = Literal["relu", "gelu", "silu", "tanh"] | Callable[[Array], Array]
 
 ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
@@ -131,7 +161,7 @@ def mlp(
         (4, 3)
     """
     check_choice("start", start, ("zero", "spread"))
-    function, suffix = _activation(activation)
+    function, suffix = activation_and_suffix(activation)
     suffix += "" if start == "zero" else f", start={start!r}"
     net = _MLP(width, depth, function, start)
     return NetFactory(net, f"mlp(width={width}, depth={depth}{suffix})")
@@ -162,12 +192,12 @@ def residual(width: int = 64, blocks: int = 2, *, activation: Activation = "relu
         >>> net.apply(net.init(jax.random.key(0), jnp.ones((4, 2))), jnp.ones((4, 2))).shape
         (4, 3)
     """
-    function, suffix = _activation(activation)
+    function, suffix = activation_and_suffix(activation)
     net = _Residual(width, blocks, function)
     return NetFactory(net, f"residual(width={width}, blocks={blocks}{suffix})")
 
 
-def _activation(activation: Activation) -> tuple[Callable[[Array], Array], str]:
+def activation_and_suffix(activation: Activation) -> tuple[Callable[[Array], Array], str]:
     """Returns the activation function, and its suffix in a summary (empty for "relu")."""
     if not callable(activation):
         check_choice("activation", activation, ACTIVATIONS)
@@ -176,67 +206,10 @@ def _activation(activation: Activation) -> tuple[Callable[[Array], Array], str]:
     return activation, "" if name == "relu" else f", {name}"
 
 
-def name_of(function: Callable[..., Any]) -> str:
+def name_of(function: Any) -> str:
     """Returns the name of a conditioner or an activation in the summary of a flow."""
     if isinstance(function, NetFactory):
         return function.name
+    if isinstance(function, tuple) and function:  # a pair (init, apply)
+        return name_of(function[-1])
     return getattr(function, "__name__", type(function).__name__)
-
-
-def features_of(identity_half: Array, context: Array | None) -> Array:
-    """Returns the input of a conditioner's network: identity half and context, concatenated."""
-    if context is None:
-        return identity_half
-    context = jnp.asarray(context, identity_half.dtype)
-    context = jnp.broadcast_to(context, (*identity_half.shape[:-1], context.shape[-1]))
-    return jnp.concatenate([identity_half, context], axis=-1)
-
-
-def make_net(conditioner: Conditioner, out: int) -> nn.Module:
-    """Returns the network of a conditioner with `out` outputs.
-
-    Raises:
-        FlowjaxError: The conditioner is not a function, or does not return a Flax module.
-    """
-    # A Flax module is callable but is not a factory, because its number of outputs is fixed.
-    factory = callable(conditioner) and not isinstance(conditioner, nn.Module)
-    net = conditioner(out) if factory else None
-    if not isinstance(net, nn.Module):
-        expected = "a function out_features -> flax.linen.Module, such as mlp()"
-        raise FlowjaxError(f"conditioner: expected {expected}, got {conditioner!r}")
-    return net
-
-
-def init_net(
-    key: PRNGKey, conditioner: Conditioner, out: int, identity_half: Array, context: Array | None
-) -> Params:
-    """Returns initial parameters of a conditioner's network, in the dtype of its input.
-
-    Raises:
-        FlowjaxError: The network has variables other than params, or a wrong number of outputs.
-    """
-    features = features_of(identity_half, context)
-    output, variables = make_net(conditioner, out).init_with_output(key, features)
-    found: Any = variables
-    only = set(found) <= {"params"}
-    check_that(only, "conditioner", "a module with params only", sorted(found))
-    shape, expected = jnp.shape(output), (*features.shape[:-1], out)
-    check_that(shape == expected, "conditioner", f"outputs of shape {expected}", shape)
-    return jax.tree.map(lambda v: jnp.asarray(v, features.dtype), dict(found.get("params", {})))
-
-
-def apply_net(
-    conditioner: Conditioner, out: int, params: Params, identity_half: Array, context: Array | None
-) -> Array:
-    """Returns the output of a conditioner's network, shape (..., out), in the dtype of its input.
-
-    Raises:
-        FlowjaxError: The width of the context differs from its width in `init`.
-    """
-    features = features_of(identity_half, context)
-    try:
-        raw: Any = make_net(conditioner, out).apply({"params": params}, features)
-    except ScopeParamShapeError as error:
-        got = "None" if context is None else jnp.shape(context)
-        raise FlowjaxError(f"context: expected the width (or None) of init, got {got}") from error
-    return jnp.asarray(raw, features.dtype)

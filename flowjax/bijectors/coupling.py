@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from flowjax.bijectors.common import as_float, check_batch, constant_log_det, total
-from flowjax.bijectors.conditioner import Conditioner, apply_net, init_net, mlp, name_of
+from flowjax.bijectors.conditioner import mlp, name_of
+from flowjax.bijectors.nets import Conditioner, apply_net, init_net
 from flowjax.bijectors.permutation import take_columns
 from flowjax.bijectors.scalar import Elementwise, affine_map
 from flowjax.errors import check_choice

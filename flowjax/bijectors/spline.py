@@ -8,8 +8,8 @@ from math import expm1, log
 import jax
 import jax.numpy as jnp
 
-from flowjax.bijectors.conditioner import Conditioner
 from flowjax.bijectors.coupling import Mask, coupling
+from flowjax.bijectors.nets import Conditioner
 from flowjax.bijectors.scalar import ScalarMap
 from flowjax.errors import check_that
 from flowjax.types import Array, Bijector

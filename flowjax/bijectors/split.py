@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 
 from flowjax.bijectors.common import as_float, bounded, check_batch, init_part, total
-from flowjax.bijectors.conditioner import Conditioner, apply_net, init_net, mlp, name_of
+from flowjax.bijectors.conditioner import mlp, name_of
 from flowjax.bijectors.coupling import half
+from flowjax.bijectors.nets import Conditioner, apply_net, init_net
 from flowjax.types import Array, Bijector, Params, PRNGKey
 
 

@@ -10,7 +10,8 @@ import jax
 import jax.numpy as jnp
 
 from flowjax.bijectors.common import bounded, total
-from flowjax.bijectors.conditioner import Conditioner, apply_net, init_net, mlp, name_of
+from flowjax.bijectors.conditioner import mlp, name_of
+from flowjax.bijectors.nets import Conditioner, apply_net, init_net
 from flowjax.errors import FlowjaxError, check_choice
 from flowjax.types import Array, Base, Params, PRNGKey
 
