@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -15,12 +16,16 @@ from flowjax import flows
 from flowjax.bijectors.moments import Moments
 from flowjax.data.arrays import ArraySource
 from flowjax.data.sentences import SentenceSource, open_source
+from flowjax.encoder.adapter import EncoderAdapter
 from flowjax.encoder.corpus import embed_in_memory, embed_in_store
+from flowjax.encoder.counts import warn_unknown
+from flowjax.encoder.digest import hash_arrays, hash_text
 from flowjax.encoder.embed import SentenceEncoder
 from flowjax.encoder.sentence_model import SentenceModel
 from flowjax.fitting.fit import FitResult, fit
 from flowjax.fitting.passes import moments_of_rows
 from flowjax.flows.recipe import options_of
+from flowjax.saving.flow import describe_flow
 from flowjax.saving.model import SavedModel, load_model, save_model
 from flowjax.training.optimizers import default_optimizer
 from flowjax.types import Flow, FlowjaxError, Params
@@ -43,10 +48,10 @@ class BertFlow(SentenceModel):
 
     def __init__(
         self,
-        encoder: str | Path | SentenceEncoder = "minibert",
-        pooling: str = "first_last",
+        encoder: Any = "minibert",
+        pooling: str = "auto",
         flow: str | Flow = "glow",
-        max_length: int = 64,
+        max_length: int | str = "auto",
         *,
         flow_options: Mapping[str, Any] | None = None,
         seed: int = 0,
@@ -56,24 +61,38 @@ class BertFlow(SentenceModel):
 
         Args:
             encoder: "minibert", a local folder, a name on the Hugging Face hub, or a
-                `SentenceEncoder`, whose own pooling and max_length are used.
-            pooling: name of a pooling, see `flowjax.encoder.pooling.POOLINGS`.
+                `SentenceEncoder`, whose own pooling and max_length are used. Also another object
+                with a method `encode`, such as a `SentenceTransformer`; a saved model does not
+                contain it.
+            pooling: name of a pooling, see `flowjax.encoder.pooling.POOLINGS`. "auto" means the
+                pooling in the folder of a sentence-transformers encoder, otherwise "first_last".
             flow: name of a recipe (a key of `flows.RECIPES`), or a `Flow` with the dim of the
                 encoder.
-            max_length: maximum number of tokens per sentence.
+            max_length: maximum number of tokens per sentence. "auto" means the length in the
+                folder of a sentence-transformers encoder, otherwise 64.
             flow_options: keyword arguments of the recipe, for example `{"levels": 3}`.
             seed: integer seed of the parameters, batches and samples.
-            **encoder_options: `batch_size`, `special_tokens` and `dtype` of `SentenceEncoder`.
+            **encoder_options: `batch_size`, `special_tokens`, `normalize` and `dtype` of
+                `SentenceEncoder`, and `revision` of a name on the hub.
 
         Raises:
             FlowjaxError: A name or an option is unknown, or the files are inconsistent.
         """
-        if isinstance(encoder, SentenceEncoder):
-            self.encoder = encoder
-        else:
+        self.encoder: SentenceEncoder | EncoderAdapter
+        if isinstance(encoder, (str, Path)):
             self.encoder = SentenceEncoder.from_pretrained(
                 encoder, pooling=pooling, max_length=max_length, **encoder_options
             )
+        elif isinstance(encoder, (SentenceEncoder, EncoderAdapter)):
+            self.encoder = encoder
+        elif callable(getattr(encoder, "encode", None)):
+            self.encoder = EncoderAdapter(encoder)
+        else:
+            raise FlowjaxError(
+                "encoder: expected a name, a folder or an object with encode, got "
+                f"{type(encoder).__name__}"
+            )
+        self.prompts.update(self.encoder.prompts)
         if isinstance(flow, str):
             flow = flows.make(flow, self.encoder.dim, **(flow_options or {}))
         elif flow_options:
@@ -115,7 +134,39 @@ class BertFlow(SentenceModel):
     @property
     def max_seq_length(self) -> int:  # type: ignore[override]
         """Maximum number of tokens per sentence."""
-        return self.encoder.max_length
+        return self.encoder.max_seq_length
+
+    @max_seq_length.setter
+    def max_seq_length(self, value: int) -> None:
+        self.encoder.max_seq_length = value  # type: ignore[misc]
+
+    @property
+    def digest(self) -> str:
+        """Hash of everything that determines the vectors: the encoder, the flow, its params."""
+        params = self._fitted()
+        flow = json.dumps(describe_flow(self.flow, params), sort_keys=True, default=str)
+        return hash_text(self.encoder.digest, flow, hash_arrays(params))
+
+    def __repr__(self) -> str:
+        """Returns the encoder, the flow and its options, and whether the model is fitted."""
+        options = "".join(f", {key}={value!r}" for key, value in self.flow_options.items())
+        state = "fitted" if self.params is not None else "not fitted"
+        return f"BertFlow({self.encoder!r}, flow={self.flow_name!r}{options}, {state})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickles the encoder, the recipe of the flow and the params.
+
+        Raises:
+            FlowjaxError: The flow is a composed flow, which has no recipe.
+        """
+        name, options = self.flow.recipe
+        if options is None:
+            raise FlowjaxError(
+                "pickle: expected the flow of a recipe, got a composed flow; use save and load"
+            )
+        state = (name, dict(options), self.seed, jax.tree.map(np.asarray, self.params))
+        facts = (self.moments, dict(self.fitted_on), dict(self.prompts))
+        return _restored, (type(self), self.encoder, state, facts)
 
     @property
     def model_name(self) -> str:  # type: ignore[override]
@@ -140,6 +191,10 @@ class BertFlow(SentenceModel):
     ) -> FitResult:
         """Embeds sentences and fits the flow on their vectors; the encoder stays frozen.
 
+        The default flow `glow` can be a worse density than a Gaussian; `fit` then warns. With
+        `BertFlow(flow="whitening_glow")` and `validation=0.1`, the flow starts as the Gaussian,
+        and the fit returns the parameters with the best held-out likelihood.
+
         Args:
             sentences: a list or another iterable, a path to `.txt`, `.jsonl`, `.csv`, `.tsv` or
                 `.parquet`, or `tfds:NAME[/SPLIT][:COLUMN]`. Empty sentences are skipped and
@@ -147,8 +202,9 @@ class BertFlow(SentenceModel):
             column: name of the column with the sentences.
             name: name of the data in the model card.
             out: run folder for vectors and checkpoints; an interrupted fit in this folder resumes.
-            steps: number of training steps. Give `steps` or `epochs`, or neither.
-            epochs: number of passes over the sentences; 1, as in the paper, if neither is given.
+            steps: number of training steps. Give `steps` or `epochs` or neither: then the fit is
+                one pass long, as in the paper, but at least 1,000 steps.
+            epochs: number of passes over the sentences.
             batch_size: number of sentences per step.
             learning_rate: learning rate of Adam; None means 1e-3.
             weight_decay: weight decay of AdamW; None means 0.
@@ -180,6 +236,7 @@ class BertFlow(SentenceModel):
                 facts["empty"],
                 facts["empty"] + facts["sentences"],
             )
+        warn_unknown(facts["unknown_tokens"], facts["tokens"], self.encoder.name)
         if facts["cut"]:
             logger.warning(
                 "fit: truncated %d of %d sentences to max_length %d",
@@ -187,8 +244,6 @@ class BertFlow(SentenceModel):
                 facts["sentences"],
                 self.encoder.max_length,
             )
-        if steps is None and epochs is None:
-            epochs = 1.0
         options.setdefault(
             "optimizer",
             default_optimizer(
@@ -211,10 +266,12 @@ class BertFlow(SentenceModel):
         Args:
             vectors: plain vectors, shape (n, dim).
             context: conditioning vectors, shape (n, width), for a conditional flow.
-            **options: keyword arguments of `flowjax.fit`.
+            **options: keyword arguments of `flowjax.fit`. The length of the fit, `steps` or
+                `epochs`, has the default of `flowjax.fit`.
 
         Returns:
-            The `FitResult`. Its params are also stored in the model.
+            The `FitResult`. Its params are also stored in the model, and its likelihood in
+            `fitted_on`.
         """
         source = ArraySource(vectors, context, name="embeddings")
         if source.dim != self.flow.dim:
@@ -225,8 +282,7 @@ class BertFlow(SentenceModel):
         self.moments = moments_of_rows(source, ROWS)
         result = fit(self.flow, source, key=self.seed, **options)
         self.params = result.params
-        if result.metrics:
-            self.fitted_on |= {"steps": result.steps, "nll_nats": result.metrics[-1]["nll_nats"]}
+        self.fitted_on |= {"steps": result.steps, **result.likelihood}
         return result
 
     def embed(
@@ -269,14 +325,20 @@ class BertFlow(SentenceModel):
         return save_model(folder, saved, overwrite=overwrite)
 
     @classmethod
-    def load(cls, folder: str | Path, *, flow: Flow | None = None) -> BertFlow:
+    def load(
+        cls, folder: str | Path, *, flow: Flow | None = None, encoder: Any = None
+    ) -> BertFlow:
         """Loads a model from a folder.
 
         Args:
             folder: folder that `save` wrote, or a run folder.
             flow: the saved flow if it is a composed flow; None for a recipe.
+            encoder: the encoder of another package that the model was fitted with; None for an
+                encoder that `save` wrote.
         """
-        saved = load_model(folder, flow)
+        if encoder is not None and not isinstance(encoder, EncoderAdapter):
+            encoder = EncoderAdapter(encoder)
+        saved = load_model(folder, flow, encoder)
         model = cls(saved.encoder, flow=saved.flow, seed=saved.seed)
         model.params, model.moments = saved.params, saved.moments
         model.fitted_on = dict(saved.fitted_on)
@@ -314,3 +376,18 @@ class BertFlow(SentenceModel):
                 "model: expected a fitted model, got a model without parameters; call fit or load"
             )
         return self.params
+
+
+def _restored(
+    cls: type[BertFlow],
+    encoder: SentenceEncoder | EncoderAdapter,
+    state: tuple[str, dict[str, Any], int, Params | None],
+    facts: tuple[Moments | None, dict[str, Any], dict[str, str]],
+) -> BertFlow:
+    """Returns a pickled model."""
+    name, options, seed, params = state
+    model = cls(encoder, flow=flows.make(name, encoder.dim, **options), seed=seed)
+    model.params = params
+    model.moments, model.fitted_on, prompts = facts
+    model.prompts.update(prompts)
+    return model

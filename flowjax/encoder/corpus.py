@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -15,15 +16,19 @@ import numpy as np
 from flowjax.data.blocks import Blocks
 from flowjax.data.sentences import SentenceSource
 from flowjax.data.store import EmbeddingStore
+from flowjax.encoder.adapter import EncoderAdapter
+from flowjax.encoder.counts import EncodeReport
+from flowjax.encoder.digest import hash_arrays as hash_arrays
 from flowjax.encoder.embed import CHUNK, SentenceEncoder
 from flowjax.errors import FlowjaxError
 
 # Function that transforms the encoder's vectors, for example a flow.
 Then = Callable[[np.ndarray], np.ndarray]
+Encoder = SentenceEncoder | EncoderAdapter
 
 
 def embed_blocks(
-    encoder: SentenceEncoder,
+    encoder: Encoder,
     blocks: Iterable[list[str]],
     *,
     then: Then | None = None,
@@ -38,40 +43,47 @@ def embed_blocks(
         **options: `batch_size` and `show_progress_bar` of `SentenceEncoder.encode_stream`.
 
     Yields:
-        The vectors `(m, dim)` of each block, and `{"empty_embedded", "cut"}`: the number of
-        embedded sentences without words, and the number of sentences truncated to max_length.
+        The vectors `(m, dim)` of each block, and its counts: `"empty_embedded"`, the number of
+        embedded sentences without words; `"cut"`, the number of sentences truncated to max_length;
+        and the numbers of `"tokens"` and `"unknown_tokens"`.
     """
-    empty = cut = 0
+    before = EncodeReport()
     for vectors in encoder.encode_stream(chain.from_iterable(blocks), **options):
-        report = encoder.report
-        counts = {"empty_embedded": report.empty - empty, "cut": report.cut - cut}
+        now = encoder.report
+        counts = {
+            "empty_embedded": now.empty - before.empty,
+            "cut": now.cut - before.cut,
+            "tokens": now.tokens - before.tokens,
+            "unknown_tokens": now.unknown - before.unknown,
+        }
         yield then(vectors) if then else vectors, counts
-        empty, cut = report.empty, report.cut
+        before = replace(now)
 
 
 def embed_in_memory(
-    encoder: SentenceEncoder, source: SentenceSource, *, show_progress_bar: bool | None = None
+    encoder: Encoder, source: SentenceSource, *, show_progress_bar: bool | None = None
 ) -> tuple[np.ndarray, dict[str, Any]]:
     """Embeds the non-empty sentences of a source and keeps only the vectors in memory.
 
     Returns:
-        The vectors `(n, dim)`, and `{"sentences", "empty", "cut", "hash"}`: the numbers of
-        embedded, skipped empty, and truncated sentences, and the hash of the text.
+        The vectors `(n, dim)`, and counts: `"sentences"`, `"empty"` and `"cut"`, the numbers of
+        embedded, skipped empty, and truncated sentences; `"tokens"` and `"unknown_tokens"`, the
+        numbers of tokens and of tokens that are not in the vocabulary; and `"hash"` of the text.
 
     Raises:
         FlowjaxError: The source has no sentences or cannot be read.
     """
     blocks = Blocks(source, CHUNK, skip_empty=True)
-    parts, cut = [], 0
+    parts, total = [], Counter[str]()
     for vectors, counts in embed_blocks(encoder, blocks, show_progress_bar=show_progress_bar):
         parts.append(vectors)
-        cut += counts["cut"]
-    facts = _facts(source, blocks.rows, blocks.empty, cut, str(blocks.hash))
+        total.update(counts)
+    facts = _facts(source, blocks.rows, blocks.empty, total, str(blocks.hash))
     return np.concatenate(parts), facts
 
 
 def embed_in_store(
-    encoder: SentenceEncoder,
+    encoder: Encoder,
     source: SentenceSource,
     folder: str | Path,
     *,
@@ -109,7 +121,7 @@ def embed_in_store(
     """
     manifest = {
         **encoder.describe(),
-        "encoder_hash": hash_arrays(encoder.params),
+        "encoder_hash": encoder.weights_hash,
         "source_hash": source.fingerprint(),
         "skip_empty": skip_empty,
         **(extra or {}),
@@ -128,23 +140,14 @@ def embed_in_store(
     store.wait()
     counts = dict(store.counts)
     empty = counts["empty"] + counts.get("empty_embedded", 0)
-    return store, _facts(source, counts["rows"], empty, counts.get("cut", 0), store.hash)
+    return store, _facts(source, counts["rows"], empty, counts, store.hash)
 
 
 def _facts(
-    source: SentenceSource, sentences: int, empty: int, cut: int, text_hash: str
+    source: SentenceSource, sentences: int, empty: int, counts: Mapping[str, int], text_hash: str
 ) -> dict[str, Any]:
     """Returns the counts of an embedded source; raises `FlowjaxError` if it has no sentences."""
     if not sentences:
         raise FlowjaxError(f"{source.name}: expected sentences, got {empty} empty lines only")
-    return {"sentences": sentences, "empty": empty, "cut": cut, "hash": text_hash}
-
-
-def hash_arrays(tree: Any) -> str:
-    """Returns a hash of the arrays of a pytree, which identifies the weights in a manifest."""
-    digest = hashlib.sha256()
-    for leaf in jax.tree.leaves(tree):
-        array = np.asarray(leaf, order="C")
-        digest.update(f"{array.dtype} {array.shape}".encode())
-        digest.update(array.tobytes())
-    return digest.hexdigest()[:16]
+    found = {name: counts.get(name, 0) for name in ("cut", "tokens", "unknown_tokens")}
+    return {"sentences": sentences, "empty": empty, **found, "hash": text_hash}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
+import json
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
@@ -16,14 +17,26 @@ import numpy as np
 
 from flowjax.encoder.batching import Batch, batches
 from flowjax.encoder.bert import Bert, BertConfig
+from flowjax.encoder.counts import EncodeReport as EncodeReport
+from flowjax.encoder.counts import warn_unknown
+from flowjax.encoder.digest import hash_arrays, hash_text
 from flowjax.encoder.embed_rows import embed_rows
+from flowjax.encoder.modules import (
+    LENGTH,
+    MODULES,
+    POOLING,
+    Settings,
+    read_settings,
+    write_settings,
+)
 from flowjax.encoder.pooling import layers_of
-from flowjax.encoder.resolve import resolve
-from flowjax.encoder.sentence_model import SentenceModel
-from flowjax.encoder.tokenizer import load_tokenizer
+from flowjax.encoder.resolve import Location, locate
+from flowjax.encoder.sentence_model import SentenceModel, unit
+from flowjax.encoder.tokenizer import encode_texts, load_tokenizer, unknown_id
 from flowjax.encoder.weights import load_pretrained, save_pretrained
 from flowjax.errors import FlowjaxError, check_choice
 from flowjax.parallel import devices
+from flowjax.parallel.forks import check_process
 from flowjax.progress import track
 
 if TYPE_CHECKING:
@@ -31,26 +44,6 @@ if TYPE_CHECKING:
 
 # Number of sentences that are tokenized, sorted by length and embedded together.
 CHUNK = 8192
-
-
-@dataclasses.dataclass
-class EncodeReport:
-    """Counts of a call of `encode`.
-
-    Attributes:
-        sentences: number of embedded sentences.
-        empty: number of sentences without words.
-        cut: number of sentences longer than `max_length`.
-    """
-
-    sentences: int = 0
-    empty: int = 0
-    cut: int = 0
-
-    def __str__(self) -> str:
-        empty = f", {self.empty} empty (encoded as special tokens only)" if self.empty else ""
-        cut = f", {self.cut} truncated to max_length" if self.cut else ""
-        return f"{self.sentences} sentences{empty}{cut}"
 
 
 class SentenceEncoder(SentenceModel):
@@ -68,14 +61,15 @@ class SentenceEncoder(SentenceModel):
     def __init__(
         self,
         params: Any,
-        config: BertConfig,
-        tokenizer: Tokenizer,
+        config: BertConfig | None = None,
+        tokenizer: Tokenizer | None = None,
         *,
         name: str = "",
-        pooling: str = "first_last",
-        max_length: int = 64,
+        pooling: str = POOLING,
+        max_length: int = LENGTH,
         batch_size: int = 64,
         special_tokens: bool = True,
+        normalize: bool = False,
         dtype: str = "float32",
     ) -> None:
         """Creates an encoder from its parts; `from_pretrained` loads them by name.
@@ -91,60 +85,136 @@ class SentenceEncoder(SentenceModel):
             batch_size: approximate number of sentences per batch, for sentences of 16 tokens; use
                 larger batches on an accelerator.
             special_tokens: True includes `[CLS]` and `[SEP]` in means, as the paper does.
+            normalize: True scales each vector to length 1.
             dtype: dtype of the matrix products, float32 or bfloat16; vectors are float32.
 
         Raises:
             FlowjaxError: An option is out of range, the pooling needs a pooler that the model
-                lacks, or the tokenizer has more entries than the vocabulary of the model.
+                lacks, or the tokenizer has ids beyond the vocabulary of the model.
         """
+        if config is None or tokenizer is None:
+            raise FlowjaxError(
+                "SentenceEncoder: expected parameters, a config and a tokenizer, got "
+                f"{params if isinstance(params, str) else type(params).__name__!r} only; load an "
+                "encoder by its name with SentenceEncoder.from_pretrained"
+            )
+        check_process()
         if "pooler" in layers_of(pooling) and "pooler" not in params:
             raise FlowjaxError(
                 f"pooling: expected an encoder with a pooler, got {name!r} without a pooler"
             )
-        most = config.max_length
-        if not 3 <= max_length <= most:
-            raise FlowjaxError(f"max_length: expected 3 to {most} (positions), got {max_length}")
-        if batch_size < 1:
-            raise FlowjaxError(f"batch_size: expected at least 1, got {batch_size}")
+        check_batch_size(batch_size)
         check_choice("dtype", dtype, ("float32", "bfloat16"))
-        if (size := tokenizer.get_vocab_size()) > config.vocab_size:
-            most = config.vocab_size
-            raise FlowjaxError(f"tokenizer: expected at most {most} entries, got {size}")
+        largest = max(tokenizer.get_vocab().values(), default=0)
+        if largest >= (size := config.vocab_size):
+            raise FlowjaxError(
+                f"tokenizer: expected ids below {size}, the vocab_size of the weights, got "
+                f"{largest}"
+            )
         self.config, self.tokenizer, self.name = config, tokenizer, name
-        self.pooling, self.max_length, self.batch_size = pooling, max_length, batch_size
-        self.special_tokens, self.dtype = special_tokens, dtype
+        self.max_length, self.pooling, self.batch_size = max_length, pooling, batch_size
+        self.special_tokens, self.normalize, self.dtype = special_tokens, normalize, dtype
+        self._origin: tuple[Location | None, tuple[Any, ...]] = (None, ())
         self.report = EncodeReport()
         self.params = params
+        self._unknown = unknown_id(tokenizer)
         self._mesh = devices.local_mesh()
         self._placed: Any = None
+        self._digest: tuple[Any, str] = (None, "")
         model = Bert(config, jnp.dtype(dtype), with_pooler="pooler" in params)
         self._embed = jax.jit(partial(embed_rows, model, pooling, special_tokens))
 
     @classmethod
-    def from_pretrained(cls, name: str | Path, **options: Any) -> SentenceEncoder:
+    def from_pretrained(
+        cls,
+        name: str | Path,
+        *,
+        pooling: str = "auto",
+        max_length: int | str = "auto",
+        revision: str | None = None,
+        **options: Any,
+    ) -> SentenceEncoder:
         """Loads an encoder by name.
 
         Args:
             name: `"minibert"`, a folder in Hugging Face's layout, or a name on the Hugging Face
                 hub.
-            **options: `pooling`, `max_length`, `batch_size`, `special_tokens`, `dtype`.
+            pooling: one of `pooling.POOLINGS`. `"auto"` means the pooling and the normalisation in
+                the `modules.json` of a folder of sentence-transformers; otherwise `first_last`, as
+                in the paper.
+            max_length: largest number of tokens per sentence. `"auto"` means the length in a
+                folder of sentence-transformers; otherwise 64, as in the paper.
+            revision: branch, tag or commit on the hub.
+            **options: `batch_size`, `special_tokens`, `normalize`, `dtype`.
 
         Raises:
-            FlowjaxError: The encoder is not found, or its files are damaged or inconsistent.
+            FlowjaxError: The encoder is not found, its files are damaged or inconsistent, or its
+                `modules.json` names a module that flowjax does not support.
         """
-        folder = resolve(name)
+        found = locate(name, revision)
+        settings = read_settings(found.folder, pooling)
+        folder = found.folder / settings.encoder
         params, config = load_pretrained(folder)
-        return cls(params, config, load_tokenizer(folder), name=str(name), **options)
+        tokenizer = load_tokenizer(folder, lower_case=settings.lower_case)
+        if max_length == "auto":
+            max_length = min(settings.max_length or config.max_length, config.max_length)
+        defaults = {
+            "normalize": settings.normalize,
+            "special_tokens": settings.special_tokens,
+        }
+        encoder = cls(
+            params,
+            config,
+            tokenizer,
+            name=str(name),
+            pooling=settings.pooling,
+            max_length=max_length,  # type: ignore[arg-type]  # checked by the setter
+            **defaults | options,
+        )
+        encoder._origin = (found, (encoder.params, encoder.tokenizer, encoder.name))
+        encoder.prompts.update(settings.prompts)
+        if settings.prompts.get(settings.default_prompt or ""):
+            warnings.warn(
+                f"{name}: the default prompt {settings.default_prompt!r} is not added to the "
+                f"sentences; pass prompt_name={settings.default_prompt!r} to encode",
+                UserWarning,
+                stacklevel=2,
+            )
+        return encoder
 
     @property
-    def dim(self) -> int:  # type: ignore[override]
-        """Dimension of the vectors."""
-        return self.config.hidden_size
+    def location(self) -> Location | None:
+        """Location of the files; None if the encoder was built from parts or changed since."""
+        found, loaded = self._origin
+        now = (self.params, self.tokenizer, self.name)
+        return found if all(a is b for a, b in zip(loaded, now, strict=False)) else None
+
+    @property
+    def max_length(self) -> int:
+        """Largest number of tokens per sentence, including special tokens."""
+        return self._max_length
+
+    @max_length.setter
+    def max_length(self, value: int) -> None:
+        most = self.config.max_length
+        integer = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+        if not integer or not 3 <= value <= most:
+            raise FlowjaxError(f"max_length: expected 3 to {most} (positions), got {value!r}")
+        self._max_length = int(value)
 
     @property
     def max_seq_length(self) -> int:  # type: ignore[override]
         """`max_length` under the name of sentence-transformers."""
         return self.max_length
+
+    @max_seq_length.setter
+    def max_seq_length(self, value: int) -> None:
+        self.max_length = value
+
+    @property
+    def dim(self) -> int:  # type: ignore[override]
+        """Dimension of the vectors."""
+        return self.config.hidden_size
 
     @property
     def model_name(self) -> str:  # type: ignore[override]
@@ -159,7 +229,36 @@ class SentenceEncoder(SentenceModel):
             "max_length": self.max_length,
             "special_tokens": self.special_tokens,
             "dtype": self.dtype,
+            **({"normalize": True} if self.normalize else {}),
         }
+
+    @property
+    def weights_hash(self) -> str:
+        """Hash of the weights."""
+        if self._digest[0] is not self.params:
+            self._digest = (self.params, hash_arrays(self.params))
+        return self._digest[1]
+
+    @property
+    def digest(self) -> str:
+        """Hash of everything that determines the vectors: weights, tokenizer and options."""
+        options = {**self.describe(), "encoder": None, "tokenizer": self.tokenizer.to_str()}
+        return hash_text(self.weights_hash, json.dumps(options, sort_keys=True))
+
+    def __repr__(self) -> str:
+        """Returns the name, the sizes and the options of the encoder."""
+        return (
+            f"SentenceEncoder({self.name!r}, dim={self.dim}, pooling={self.pooling!r}, "
+            f"max_length={self.max_length}, layers={self.config.num_hidden_layers})"
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickles the parts of the encoder, without compiled functions and device arrays."""
+        options = {**self.describe(), "name": self.name, "batch_size": self.batch_size}
+        del options["encoder"]
+        params = jax.tree.map(np.asarray, self.params)
+        parts = (params, self.config, self.tokenizer.to_str(), options)
+        return _restored, (type(self), parts, self.location, dict(self.prompts))
 
     def embed(
         self,
@@ -167,11 +266,17 @@ class SentenceEncoder(SentenceModel):
         batch_size: int | None = None,
         show_progress_bar: bool | None = False,
     ) -> np.ndarray:
-        """Returns the vectors of n strings, shape `(n, dim)`, float32; see `encode`."""
-        if batch_size is not None and batch_size < 1:
-            raise FlowjaxError(f"batch_size: expected at least 1, got {batch_size}")
+        """Returns the vectors of n strings, shape `(n, dim)`, float32; see `encode`.
+
+        Warns if more than a few percent of the tokens are unknown to the tokenizer.
+        """
+        if batch_size is not None:
+            check_batch_size(batch_size)
         stream = self.encode_stream(sentences, batch_size, show_progress_bar)
-        return np.concatenate([np.zeros((0, self.dim), np.float32), *stream])
+        vectors = np.concatenate([np.zeros((0, self.dim), np.float32), *stream])
+        # Names the caller of `encode`.
+        warn_unknown(self.report.unknown, self.report.tokens, self.name, stacklevel=3)
+        return vectors
 
     def encode_stream(
         self,
@@ -190,6 +295,7 @@ class SentenceEncoder(SentenceModel):
             Vectors of up to `CHUNK` sentences, shape `(m, dim)`, float32, in the order of the
             sentences.
         """
+        check_process()
         self.report = EncodeReport()
         if self._placed is None:
             self._placed = devices.replicate(self.params, self._mesh)
@@ -200,26 +306,46 @@ class SentenceEncoder(SentenceModel):
                 yield self._encode_chunk(chunk, batch_size or self.batch_size, advance)
 
     def save(self, folder: str | Path) -> None:
-        """Writes the encoder in Hugging Face's layout: config, weights and tokenizer."""
+        """Writes the encoder in Hugging Face's layout: config, weights and tokenizer.
+
+        If the pooling, the length or another setting differs from the defaults, the function also
+        writes `modules.json` and its files, from which `from_pretrained` and
+        sentence-transformers read the settings.
+        """
         save_pretrained(self.params, self.config, folder)
         self.tokenizer.save(str(Path(folder) / "tokenizer.json"))
+        settings = Settings(
+            self.pooling,
+            self.max_length,
+            self.normalize,
+            self.special_tokens,
+            prompts=dict(self.prompts),
+        )
+        if settings != Settings() or (Path(folder) / MODULES).exists():
+            write_settings(folder, settings, self.dim)
 
     def tokenize(self, sentences: Sequence[str]) -> list[list[int]]:
         """Returns the token ids of each sentence, truncated to `max_length`.
 
-        Truncation keeps the last special token.
+        Truncation keeps the last special token. The method adds to the counts in `report`.
+
+        Raises:
+            FlowjaxError: A sentence is not a string or has a lone surrogate.
         """
-        tokens = []
-        for encoding in self.tokenizer.encode_batch_fast(list(sentences)):
-            ids = encoding.ids
+        texts, report, tokens = list(sentences), self.report, []
+        special = self.tokenizer.num_special_tokens_to_add(False)
+        for ids in encode_texts(self.tokenizer, texts, report.sentences):
+            report.tokens += len(ids) - special
+            if self._unknown is not None:
+                report.unknown += ids.count(self._unknown)
             if len(ids) > self.max_length:
                 ids = [*ids[: self.max_length - 1], ids[-1]]
-                self.report.cut += 1
+                report.cut += 1
             tokens.append(ids)
+        report.sentences += len(texts)
         return tokens
 
     def _encode_chunk(self, chunk: list[str], batch_size: int, advance: Any) -> np.ndarray:
-        self.report.sentences += len(chunk)
         self.report.empty += sum(not s.strip() for s in chunk)
         vectors = np.empty((len(chunk), self.dim), np.float32)
         pending: list[tuple[Batch, jax.Array]] = []
@@ -230,9 +356,31 @@ class SentenceEncoder(SentenceModel):
                 _collect(*pending.pop(0), vectors, advance)
         for done in pending:
             _collect(*done, vectors, advance)
-        return vectors
+        return unit(vectors) if self.normalize else vectors
 
 
 def _collect(batch: Batch, result: jax.Array, vectors: np.ndarray, advance: Any) -> None:
     vectors[batch.sentences] = np.asarray(result)[batch.row, batch.slot]
     advance(len(batch.sentences))
+
+
+def check_batch_size(value: Any) -> None:
+    """Raises FlowjaxError if a batch size is not an integer of at least 1."""
+    if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
+        raise FlowjaxError(f"batch_size: expected an integer of at least 1, got {value!r}")
+
+
+def _restored(
+    cls: type[SentenceEncoder],
+    parts: tuple[Any, BertConfig, str, dict[str, Any]],
+    location: Location | None,
+    prompts: dict[str, str],
+) -> SentenceEncoder:
+    """Returns a pickled encoder."""
+    from tokenizers import Tokenizer
+
+    params, config, tokenizer, options = parts
+    encoder = cls(params, config, Tokenizer.from_str(tokenizer), **options)
+    encoder._origin = (location, (encoder.params, encoder.tokenizer, encoder.name))
+    encoder.prompts.update(prompts)
+    return encoder

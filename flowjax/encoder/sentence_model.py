@@ -38,7 +38,8 @@ class EvaluationCard:
 class SentenceModel(abc.ABC):
     """Base class of models that map sentences to vectors.
 
-    A subclass defines `embed`, `dim`, `max_seq_length` and `model_name`.
+    A subclass defines `embed`, `dim`, `max_seq_length` and `model_name`, and `digest` if its
+    vectors depend on more than its name.
 
     Example:
         >>> class Lengths(SentenceModel):
@@ -54,6 +55,11 @@ class SentenceModel(abc.ABC):
     model_name: str
     similarity_fn_name = "cosine"
     device = "cpu"  # device of the returned vectors; JAX chooses the device of the computation
+
+    @property
+    def digest(self) -> str:
+        """Hash of everything that determines the vectors."""
+        return "local"
 
     @property
     def prompts(self) -> dict[str, str]:
@@ -74,7 +80,7 @@ class SentenceModel(abc.ABC):
         return ModelMeta.create_empty(
             {
                 "name": f"flowjax/{name}",
-                "revision": "local",
+                "revision": self.digest,  # mteb's cache identifies a model by name and revision
                 "embed_dim": self.dim,
                 "max_tokens": self.max_seq_length,
                 "similarity_fn_name": "cosine",

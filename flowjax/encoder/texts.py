@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from flowjax.data.tables import refuse_table
+from flowjax.errors import FlowjaxError
+
 
 def texts_of(inputs: Any) -> list[Any]:
     """Returns the strings of an iterable of strings or batches.
@@ -14,9 +17,20 @@ def texts_of(inputs: Any) -> list[Any]:
     Example:
         >>> texts_of([{"text": ["one", "two"]}, {"text": "three"}])
         ['one', 'two', 'three']
+
+    Raises:
+        FlowjaxError: The argument is not iterable, or is a table, a mapping or bytes.
     """
+    refuse_table(inputs)
+    try:
+        items = None if isinstance(inputs, (bytes, bytearray)) else iter(inputs)
+    except TypeError:
+        items = None
+    if items is None:
+        kind = type(inputs).__name__
+        raise FlowjaxError(f"sentences: expected a string or an iterable of strings, got {kind}")
     texts: list[Any] = []
-    for item in inputs if inputs is not None else ():
+    for item in items:
         if isinstance(item, Mapping) and "text" in item:
             text = item["text"]
             texts += [text] if isinstance(text, str) else list(text)

@@ -6,40 +6,49 @@ since transformers 5, `BertTokenizerFast(vocab_file=...)` maps every word to `[U
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Iterable
+import os
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from flowjax.data.sentences import checked
+from flowjax.encoder.vocab_file import check_class, read_vocab
 from flowjax.errors import FlowjaxError
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 # Tokenizer files of a model folder; `tokenizer.json` suffices if it exists.
-FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "special_tokens_map.json")
+FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "vocab.txt",
+    "special_tokens_map.json",
+    "added_tokens.json",
+)
 
 
-def load_tokenizer(folder: str | Path) -> Tokenizer:
+def load_tokenizer(folder: str | Path, *, lower_case: bool = False) -> Tokenizer:
     """Loads a tokenizer from the `tokenizer.json` or the WordPiece `vocab.txt` of a model folder.
 
     The tokenizer neither pads nor truncates, because `batching.py` pads and `SentenceEncoder`
     truncates.
 
     Args:
-        folder: Hugging Face model folder. `tokenizer_config.json` holds the options of a
-            `vocab.txt` (`do_lower_case`, `strip_accents`, `tokenize_chinese_chars`, special
-            tokens). Without that file, the tokenizer is cased if the vocabulary has capitals.
+        folder: Hugging Face model folder; see `vocab_file.read_vocab` for `vocab.txt`.
+        lower_case: True lower-cases the text before the normalisation of the tokenizer.
 
     Returns:
         A `tokenizers.Tokenizer` that adds the special tokens of the model, such as `[CLS]` and
         `[SEP]`.
 
     Raises:
-        FlowjaxError: The folder contains neither file, or a file is damaged.
+        FlowjaxError: The folder contains neither file, a file is damaged, or the folder names a
+            tokenizer class that is not supported.
     """
-    from tokenizers import Tokenizer
+    from tokenizers import Tokenizer, normalizers
 
     file = Path(folder) / "tokenizer.json"
     if not file.exists():
@@ -49,16 +58,57 @@ def load_tokenizer(folder: str | Path) -> Tokenizer:
             f"{folder}: expected tokenizer.json or vocab.txt, got neither; write the first with "
             f"transformers.AutoTokenizer.from_pretrained(NAME).save_pretrained(FOLDER)"
         )
-    try:
-        from_json = file.suffix == ".json"
-        tokenizer = Tokenizer.from_file(str(file)) if from_json else _from_vocab(file)
-    except FlowjaxError:
-        raise
-    except Exception as error:  # the tokenizers library raises plain Exceptions
-        raise FlowjaxError(f"{file}: expected a tokenizer, got: {error}") from None
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
+    check_class(Path(folder))
+    with _guarded(file):
+        if file.suffix == ".json":
+            tokenizer = Tokenizer.from_file(str(file))
+        else:
+            tokenizer = read_vocab(file)
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
+        if lower_case:
+            first, rest = normalizers.Lowercase(), tokenizer.normalizer
+            tokenizer.normalizer = normalizers.Sequence([first, rest] if rest else [first])
+        with _without_stderr():  # Rust prints a backtrace before Python gets the exception
+            tokenizer.encode("A text")
     return tokenizer
+
+
+def unknown_id(tokenizer: Tokenizer) -> int | None:
+    """Returns the id of unknown tokens; None for a tokenizer without it, such as byte-level BPE.
+
+    Example:
+        >>> unknown_id(train_wordpiece(["a cat"], 30))
+        1
+    """
+    try:
+        # The models have no common attribute; U+F0000 is a private character, in no vocabulary.
+        found = tokenizer.model.tokenize("\U000f0000")
+    except Exception:  # the model needs an unknown token and has none
+        return None
+    return found[0].id if len(found) == 1 else None
+
+
+def encode_texts(tokenizer: Tokenizer, texts: Sequence[str], first: int = 0) -> list[list[int]]:
+    """Returns the token ids of each text.
+
+    Args:
+        tokenizer: tokenizer of `load_tokenizer`.
+        texts: strings.
+        first: index of the first text in error messages.
+
+    Raises:
+        FlowjaxError: A text is not a string or has a lone surrogate, or the tokenizer fails.
+    """
+    try:
+        return [encoding.ids for encoding in tokenizer.encode_batch_fast(list(texts))]
+    except BaseException as error:
+        for _ in checked(texts, first):  # raises the error of the first invalid text
+            pass
+        if isinstance(error, Exception) or type(error).__name__ == "PanicException":
+            reason = _reason(error)
+            raise FlowjaxError(f"tokenizer: expected valid files, got: {reason}") from None
+        raise
 
 
 def train_wordpiece(lines: Iterable[str], vocab_size: int) -> Tokenizer:
@@ -89,47 +139,36 @@ def train_wordpiece(lines: Iterable[str], vocab_size: int) -> Tokenizer:
     return tokenizer
 
 
-def _from_vocab(file: Path) -> Tokenizer:
-    """Returns the WordPiece tokenizer of a vocabulary file with one entry per line."""
-    from tokenizers import BertWordPieceTokenizer
-
-    # Only line feeds separate entries, because other line separators may be entries. Files with
-    # Windows line ends have a carriage return after each entry; with it, no word would match.
+@contextmanager
+def _guarded(file: Path) -> Iterator[None]:
+    """Converts the errors of the tokenizers library to a `FlowjaxError` of one line."""
     try:
-        entries = [line.removesuffix("\r") for line in file.read_text("utf-8").split("\n")]
-    except UnicodeDecodeError as error:
-        raise FlowjaxError(f"{file}: expected UTF-8, got {error}") from None
-    while entries and not entries[-1]:
-        entries.pop()
-    vocab = {entry: i for i, entry in enumerate(entries)}
-    options = _read_options(file.parent)
-    special: dict[str, Any] = {}
-    for kind in ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token"):
-        token = options.get(kind) or f"[{kind.removesuffix('_token').upper()}]"
-        # Newer files store a dict of options instead of the token's text.
-        special[kind] = token = token["content"] if isinstance(token, dict) else token
-        if token not in vocab and kind not in ("pad_token", "mask_token"):
-            raise FlowjaxError(f"{file}: expected an entry {token} ({kind}), got none")
-    cased = any(re.search("[A-Z]", entry) for entry in vocab if not re.match(r"[\[<]", entry))
-    lowercase = bool(options.get("do_lower_case", not cased))
-    # BERT strips accents if and only if it lower-cases, unless the config sets `strip_accents`.
-    strip = options.get("strip_accents")
-    return BertWordPieceTokenizer(
-        vocab,
-        lowercase=lowercase,
-        strip_accents=lowercase if strip is None else strip,
-        handle_chinese_chars=bool(options.get("tokenize_chinese_chars", True)),
-        **special,
-    )._tokenizer
+        yield
+    except FlowjaxError:
+        raise
+    except BaseException as error:
+        # The library raises plain Exceptions; a panic of Rust derives from BaseException only.
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        raise FlowjaxError(f"{file}: expected a tokenizer, got: {_reason(error)}") from None
 
 
-def _read_options(folder: Path) -> dict[str, Any]:
-    """Returns the options of `tokenizer_config.json` and `special_tokens_map.json`, if present."""
-    options: dict[str, Any] = {}
-    for name in ("special_tokens_map.json", "tokenizer_config.json"):
-        file = folder / name
-        try:
-            options |= json.loads(file.read_text("utf-8")) if file.exists() else {}
-        except (ValueError, TypeError) as error:
-            raise FlowjaxError(f"{file}: expected a JSON object, got: {error}") from None
-    return options
+@contextmanager
+def _without_stderr() -> Iterator[None]:
+    """Discards what native code writes to standard error."""
+    try:
+        kept = os.dup(2)
+    except OSError:  # standard error is closed
+        yield
+        return
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def _reason(error: BaseException) -> str:
+    return textwrap.shorten(str(error) or type(error).__name__, 200)

@@ -187,6 +187,10 @@ made with bert-flowjax {__version__}.
 
 {fitted}
 
+`nll_nats` and `bits_per_dim` are the negative log-likelihood of this model on the training
+examples, per example in nats and per dimension in bits; `gaussian_` marks the values of a Gaussian
+with their mean and covariance on the same examples, `validation_` the values on held-out examples.
+
 The fit used no labels. Use the model for sentences like these; fit again for others.
 
 ## Encoder

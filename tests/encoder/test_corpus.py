@@ -41,6 +41,8 @@ def test_memory_and_store_agree(encoder, tmp_path):
         "sentences": 41,
         "empty": 2,
         "cut": encoder.report.cut,
+        "tokens": encoder.report.tokens,
+        "unknown_tokens": 0,
         "hash": facts["hash"],
     }
     assert facts["cut"] == sum(len(encoder.tokenizer.encode(s).ids) > 16 for s in kept) > 0

@@ -151,7 +151,7 @@ def test_bfloat16_vectors_are_close(encoder_folder, vectors):
         ({"pooling": "last2avg"}, "pooling: expected one of cls, .*, got 'last2avg'"),
         ({"max_length": 25}, r"max_length: expected 3 to 24 \(positions\), got 25"),
         ({"max_length": 2}, "max_length: expected 3 to 24"),
-        ({"batch_size": 0}, "batch_size: expected at least 1, got 0"),
+        ({"batch_size": 0}, "batch_size: expected an integer of at least 1, got 0"),
         ({"dtype": "int8"}, "dtype: expected one of float32, bfloat16, got 'int8'"),
     ],
 )
@@ -164,7 +164,10 @@ def test_files_that_do_not_fit_together(encoder_folder, tmp_path):
     shutil.copytree(encoder_folder, tmp_path, dirs_exist_ok=True)
     with open(tmp_path / "vocab.txt", "a", encoding="utf-8") as opened:
         opened.write("onemore\n")
-    with pytest.raises(FlowjaxError, match="tokenizer: expected at most 97 entries, got 98"):
+    with pytest.raises(
+        FlowjaxError,
+        match="tokenizer: expected ids below 97, the vocab_size of the weights, got 97",
+    ):
         SentenceEncoder.from_pretrained(tmp_path, max_length=16)
 
 

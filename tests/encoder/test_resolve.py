@@ -38,7 +38,7 @@ class Hub:
     def __init__(self, folder, fail=None):
         self.folder, self.fail, self.asked = folder, fail or {}, []
 
-    def __call__(self, name, file, _raise_exceptions_for_missing_entries=True):
+    def __call__(self, name, file, revision=None, _raise_exceptions_for_missing_entries=True):
         self.asked.append(file)
         if file in self.fail:
             raise self.fail[file]
@@ -54,7 +54,7 @@ def hub(monkeypatch):
     def make(folder, fail=None):
         made = Hub(folder, fail)
         monkeypatch.setattr("transformers.utils.cached_file", made)
-        monkeypatch.setattr("flowjax.encoder.resolve._reach", lambda name: None)
+        monkeypatch.setattr("flowjax.encoder.resolve._reach", lambda name, revision: None)
         return made
 
     return make

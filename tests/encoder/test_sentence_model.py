@@ -8,7 +8,6 @@ import pytest
 
 from flowjax.encoder.embed import SentenceEncoder
 from flowjax.encoder.precision import PRECISIONS, quantize
-from flowjax.encoder.texts import texts_of
 from flowjax.errors import FlowjaxError
 
 A = ["the cat", "a dog ran", "music is it", "by the sun"]
@@ -35,7 +34,14 @@ def test_inputs_of_both_packages(encoder):
         inputs=A, task_metadata=object(), hf_split="test", hf_subset="default", prompt_type=None
     )
     np.testing.assert_allclose(got, expected, rtol=0, atol=1e-5)
-    assert texts_of(None) == []
+
+
+@pytest.mark.parametrize("wrong", [None, 5, 2.5, b"text", {"text": ["a"]}, np.array("a cat")])
+def test_other_inputs_are_refused_in_one_line(encoder, wrong):
+    """Also a dict, which would embed its keys, and bytes, which are integers."""
+    with pytest.raises(FlowjaxError, match=r"^sentences: expected ") as caught:
+        encoder.encode(wrong)
+    assert type(wrong).__name__ in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_prompts(encoder):
@@ -98,7 +104,7 @@ def test_precisions_keep_the_order(precision):
         ({"precision": "int8", "sentences": "one"}, "expected at least two vectors for 'int8'"),
         ({"output_value": "token_embeddings"}, "output_value: expected one of sentence_embedding"),
         ({"truncate_dim": 33}, "truncate_dim: expected 1 to 32, got 33"),
-        ({"batch_size": 0}, "batch_size: expected at least 1, got 0"),
+        ({"batch_size": 0}, "batch_size: expected an integer of at least 1, got 0"),
         ({"batchsize": 3}, r"encode: expected known arguments, got the unknown \['batchsize'\]"),
     ],
 )

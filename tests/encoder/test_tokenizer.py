@@ -72,13 +72,136 @@ def test_a_line_separator_may_be_an_entry(tmp_path):
     assert load_tokenizer(tmp_path).encode("cat").ids == [2, 7, 3]
 
 
-@pytest.mark.parametrize(("word", "tokens"), [("Cat", ["Cat"]), ("bat", ["[UNK]"])])
-def test_a_folder_without_config_is_cased_if_the_vocabulary_is(tmp_path, word, tokens):
+@pytest.mark.parametrize("bom", ["", "\ufeff"])
+@pytest.mark.parametrize("options", [None, {}, {"do_lower_case": None}, {"model_max_length": 9}])
+def test_text_is_lower_cased_unless_the_config_says_no(tmp_path, bom, options):
+    """As in transformers; a capitalised entry or a byte order mark does not change that."""
+    entries = [
+        "[PAD]",
+        "[UNK]",
+        "[CLS]",
+        "[SEP]",
+        "[MASK]",
+        "COVID",
+        *(f"w{i}" for i in range(50)),
+    ]
+    (tmp_path / "vocab.txt").write_text(bom + "\n".join([*entries, "cat"]), "utf-8")
+    if options is not None:
+        (tmp_path / "tokenizer_config.json").write_text(json.dumps(options))
+    assert load_tokenizer(tmp_path).encode("CAT W3").tokens == ["[CLS]", "cat", "w3", "[SEP]"]
+    (tmp_path / "tokenizer_config.json").write_text('{"do_lower_case": false}')
+    assert load_tokenizer(tmp_path).encode("COVID").tokens[1:-1] == ["COVID"]
+    assert load_tokenizer(tmp_path).encode("CAT").tokens[1:-1] == ["[UNK]"]
+
+
+def test_a_cased_vocabulary_without_config_is_reported(tmp_path):
     entries = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "cat", "Cat"]
     (tmp_path / "vocab.txt").write_text("\n".join(entries))
-    assert load_tokenizer(tmp_path).encode(word).tokens[1:-1] == tokens
-    (tmp_path / "vocab.txt").write_text("\n".join(entries[:-1]))
-    assert load_tokenizer(tmp_path).encode("CAT").tokens[1:-1] == ["cat"]
+    with pytest.warns(UserWarning, match="1 of 2 entries have a capital"):
+        load_tokenizer(tmp_path)
+
+
+def test_added_tokens_are_read_as_transformers_reads_them(tmp_path):
+    """From `added_tokens.json`, also with gaps between the ids, and from the config."""
+    entries = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "covid", "[", "]", "e", "##1"]
+    (tmp_path / "vocab.txt").write_text("\n".join(entries))
+    (tmp_path / "added_tokens.json").write_text('{"[E1]": 10, "newword": 20}')
+    decoder = {"11": {"content": "[E2]", "special": True}, "5": {"content": "covid"}}
+    config = {"added_tokens_decoder": decoder, "additional_special_tokens": ["[E2]"]}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
+    encoding = load_tokenizer(tmp_path).encode("[E1] covid[E2] NEWWORD")
+    assert encoding.tokens == ["[CLS]", "[E1]", "covid", "[E2]", "newword", "[SEP]"]
+    assert encoding.ids == [2, 10, 5, 11, 20, 3]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "complete"),
+    [
+        ("tokenizer_config.json", "BertJapaneseTokenizer", False),
+        ("config.json", "BertJapaneseTokenizer", False),  # as in cl-tohoku's folders
+        ("tokenizer_config.json", "BertJapaneseTokenizer", True),
+        ("tokenizer_config.json", "KoBertTokenizer", False),
+        ("tokenizer_config.json", "RobertaTokenizer", False),
+        ("tokenizer_config.json", "MyTokenizerFast", False),
+    ],
+)
+def test_other_tokenizer_classes_are_refused_by_name(
+    encoder_folder, tmp_path, name, kind, complete
+):
+    (tmp_path / "vocab.txt").write_text((encoder_folder / "vocab.txt").read_text())
+    if complete:
+        load_tokenizer(tmp_path).save(str(tmp_path / "tokenizer.json"))
+    (tmp_path / name).write_text(json.dumps({"tokenizer_class": kind}))
+    with pytest.raises(FlowjaxError, match=f"{name}: tokenizer_class: expected .* got {kind}"):
+        load_tokenizer(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "complete"),
+    [
+        ("BertTokenizer", False),
+        ("BertTokenizerFast", False),
+        ("DistilBertTokenizer", False),
+        ("XLMRobertaTokenizer", True),
+        ("PreTrainedTokenizerFast", True),
+        ("LongformerTokenizerFast", True),
+        (None, True),
+    ],
+)
+def test_known_tokenizer_classes_are_read(encoder_folder, tmp_path, kind, complete):
+    (tmp_path / "vocab.txt").write_text((encoder_folder / "vocab.txt").read_text())
+    if complete:
+        load_tokenizer(tmp_path).save(str(tmp_path / "tokenizer.json"))
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": kind}))
+    assert ids(load_tokenizer(tmp_path)) == ids(load_tokenizer(encoder_folder))
+
+
+def test_a_panic_of_the_tokenizer_is_one_line(encoder_folder, tmp_path, capfd):
+    """The post-processor refers to a token that the file does not define."""
+    load_tokenizer(encoder_folder).save(str(tmp_path / "tokenizer.json"))
+    values = json.loads((tmp_path / "tokenizer.json").read_text())
+    piece = [{"SpecialToken": {"id": "[X]", "type_id": 0}}]
+    values["post_processor"] = {
+        "type": "TemplateProcessing",
+        "single": piece,
+        "pair": [],
+        "special_tokens": {},
+    }
+    (tmp_path / "tokenizer.json").write_text(json.dumps(values))
+    with pytest.raises(
+        FlowjaxError, match=r"tokenizer\.json: expected a tokenizer, got: "
+    ) as caught:
+        load_tokenizer(tmp_path)
+    assert "\n" not in str(caught.value) and capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("tokenizer_config.json", '{"do_lower_case": "no"}'),
+        ("tokenizer_config.json", '{"strip_accents": 1}'),
+        ("tokenizer_config.json", '{"unk_token": 5}'),
+        ("tokenizer_config.json", '{"unk_token": {"content": 3}}'),
+        ("tokenizer_config.json", '{"tokenizer_class": []}'),
+        ("tokenizer_config.json", '{"do_basic_tokenize": false}'),
+        ("tokenizer_config.json", '{"added_tokens_decoder": [1]}'),
+        ("tokenizer_config.json", '{"added_tokens_decoder": {"x": {"content": "a"}}}'),
+        ("tokenizer_config.json", '{"added_tokens_decoder": {"99999999999": {"content": "a"}}}'),
+        ("tokenizer_config.json", "[" * 100_000),
+        ("special_tokens_map.json", "[]"),
+        ("special_tokens_map.json", '{"additional_special_tokens": [3]}'),
+        ("added_tokens.json", '{"a": -1}'),
+        ("added_tokens.json", '{"a": "1"}'),
+        ("added_tokens.json", "nonsense"),
+    ],
+)
+def test_malformed_options_name_their_file(encoder_folder, tmp_path, name, text):
+    (tmp_path / "vocab.txt").write_text((encoder_folder / "vocab.txt").read_text())
+    (tmp_path / name).write_text(text)
+    with pytest.raises(FlowjaxError) as caught:
+        load_tokenizer(tmp_path)
+    message = str(caught.value)
+    assert "expected" in message and "\n" not in message and len(message) < 400
 
 
 def test_mpnet_s_special_tokens(tmp_path):
@@ -139,7 +262,10 @@ def test_padding_and_truncation_of_the_file_are_off(encoder_folder, tmp_path):
         ({"tokenizer.json": b"{}"}, "tokenizer.json: expected a tokenizer, got: "),
         ({"vocab.txt": b""}, r"vocab.txt: expected an entry \[UNK\]"),
         ({"vocab.txt": b"\xff\xfe"}, "vocab.txt: expected UTF-8"),
-        ({"vocab.txt": b"a", "tokenizer_config.json": b"["}, "tokenizer_config.json: expected a"),
+        (
+            {"vocab.txt": b"a", "tokenizer_config.json": b"["},
+            "tokenizer_config.json: expected JSON",
+        ),
     ],
 )
 def test_damaged_files(tmp_path, files, message):

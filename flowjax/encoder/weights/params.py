@@ -60,7 +60,7 @@ def to_params(
         )
         raise FlowjaxError(f"{source}: expected {len(places)} tensors of {layers}, got {got}")
     if heads:
-        logger.info("%s: skipped %d tensors of heads: %s", source, len(heads), min(heads))
+        logger.debug("%s: skipped %d tensors of heads: %s", source, len(heads), min(heads))
     flat: dict[str, np.ndarray] = {}
     for name, (path, shape) in places.items():
         if name in found:

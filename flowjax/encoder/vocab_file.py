@@ -1,0 +1,168 @@
+"""WordPiece tokenizers from `vocab.txt`, with the options that transformers stores beside it."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flowjax.errors import FlowjaxError
+from flowjax.files.json import field, read_object, typed
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+# Classes of transformers that read `vocab.txt` as WordPiece, without "Fast".
+_WORDPIECE = {
+    f"{family}Tokenizer"
+    for family in ("Bert", "DistilBert", "Electra", "LayoutLM", "MPNet", "MobileBert", "RetriBert")
+}
+# Classes of transformers that `tokenizer.json` describes completely, without "Fast".
+_COMPLETE = _WORDPIECE | {
+    f"{family}Tokenizer" for family in ("Camembert", "PreTrained", "Roberta", "XLMRoberta")
+}
+_COMPLETE |= {"TokenizersBackend"}
+_SPECIAL = ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
+
+
+def check_class(folder: Path) -> None:
+    """Raises FlowjaxError if a model folder names a tokenizer class that needs other software.
+
+    Such classes, for example `BertJapaneseTokenizer`, split words with MeCab or SentencePiece
+    before WordPiece; without that step most tokens would be unknown.
+    """
+    complete = (folder / "tokenizer.json").exists()
+    known = _COMPLETE if complete else _WORDPIECE
+    for name in ("tokenizer_config.json", "config.json"):
+        file = folder / name
+        kind = read_object(file).get("tokenizer_class") if file.exists() else None
+        if kind is None:
+            continue
+        kind = typed(kind, str, f"{file}: tokenizer_class")
+        # A fast tokenizer is always complete in its tokenizer.json.
+        if kind.removesuffix("Fast") not in known and not (complete and kind.endswith("Fast")):
+            raise FlowjaxError(
+                f"{file}: tokenizer_class: expected one of {', '.join(sorted(known))}, got "
+                f"{kind[:80]}, which flowjax does not support"
+            )
+
+
+def read_vocab(file: Path) -> Tokenizer:
+    """Returns the WordPiece tokenizer of a vocabulary file with one entry per line.
+
+    The options are read as transformers reads them, from `tokenizer_config.json`,
+    `special_tokens_map.json` and `added_tokens.json` in the same folder. `do_lower_case` is true
+    unless a file sets it.
+
+    Raises:
+        FlowjaxError: A file is damaged, or the vocabulary lacks a special token.
+    """
+    from tokenizers import AddedToken, BertWordPieceTokenizer
+
+    # Only line feeds separate entries, because other line separators may be entries. Files with
+    # Windows line ends have a carriage return after each entry; with it, no word would match.
+    try:
+        text = file.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise FlowjaxError(f"{file}: expected UTF-8, got {error}") from None
+    entries = [line.removesuffix("\r") for line in text.split("\n")]
+    while entries and not entries[-1]:
+        entries.pop()
+    vocab = {entry: i for i, entry in enumerate(entries)}
+    options = _read_options(file.parent)
+    config = file.with_name("tokenizer_config.json")
+    added = _added_tokens(file.parent, options)
+    # A token of the vocabulary file keeps its id.
+    vocab = {token.content: i for i, token in added.items()} | vocab
+    special: dict[str, Any] = {}
+    for kind in _SPECIAL:
+        value = options.get(kind) or f"[{kind.removesuffix('_token').upper()}]"
+        special[kind] = token = _content(value, f"{config}: {kind}")
+        if token not in vocab and kind not in ("pad_token", "mask_token"):
+            raise FlowjaxError(f"{file}: expected an entry {token} ({kind}), got none")
+    if not field(options, "do_basic_tokenize", bool, config, True):
+        raise FlowjaxError(f"{config}: do_basic_tokenize: expected true, got false")
+    lowercase = field(options, "do_lower_case", bool, config, True)
+    if lowercase and "do_lower_case" not in options:
+        _warn_cased(file, entries)
+    # BERT strips accents if and only if it lower-cases, unless the config sets `strip_accents`.
+    tokenizer: Tokenizer = BertWordPieceTokenizer(
+        vocab,
+        lowercase=lowercase,
+        strip_accents=field(options, "strip_accents", bool, config, lowercase),
+        handle_chinese_chars=field(options, "tokenize_chinese_chars", bool, config, True),
+        **special,
+    )._tokenizer
+    tokenizer.add_special_tokens([t for t in added.values() if t.special])
+    for token in added.values():
+        if not token.special and token.content not in special.values():
+            # A token with capitals is matched before the text is lower-cased.
+            token.normalized &= not lowercase or token.content == token.content.lower()
+            tokenizer.add_tokens([token])
+    extra = field(options, "additional_special_tokens", list, config, [])
+    names = [_content(t, f"{config}: additional_special_tokens") for t in extra]
+    tokenizer.add_special_tokens([AddedToken(t, special=True) for t in names if t in vocab])
+    return tokenizer
+
+
+def _read_options(folder: Path) -> dict[str, Any]:
+    """Returns the options of `tokenizer_config.json` and `special_tokens_map.json`, if present."""
+    options: dict[str, Any] = {}
+    for name in ("special_tokens_map.json", "tokenizer_config.json"):
+        if (folder / name).exists():
+            options |= read_object(folder / name)
+    return options
+
+
+def _added_tokens(folder: Path, options: dict[str, Any]) -> dict[int, Any]:
+    """Returns the tokens that were added to the vocabulary, as `AddedToken`, by id."""
+    from tokenizers import AddedToken
+
+    found: dict[int, Any] = {}
+    file = folder / "added_tokens.json"
+    for token, i in (read_object(file) if file.exists() else {}).items():
+        if token:
+            found[_id(i, f"{file}: {token[:40]!r}")] = AddedToken(token, normalized=True)
+    file = folder / "tokenizer_config.json"
+    decoder = field(options, "added_tokens_decoder", dict, file, {})
+    for number, value in decoder.items():
+        entry = typed(value, dict, f"{file}: added_tokens_decoder")
+        index = int(number) if number.isascii() and number.isdecimal() else number
+        if content := field(entry, "content", str, file):
+            special = field(entry, "special", bool, file, False)
+            flags = {
+                flag: field(entry, flag, bool, file, False)
+                for flag in ("single_word", "lstrip", "rstrip")
+            }
+            flags["normalized"] = field(entry, "normalized", bool, file, not special)
+            found[_id(index, f"{file}: added_tokens_decoder")] = AddedToken(
+                content, special=special, **flags
+            )
+    return found
+
+
+def _id(value: Any, name: str) -> int:
+    value = typed(value, int, name)
+    if not 0 <= value < 1 << 31:
+        raise FlowjaxError(f"{name}: expected an id of 0 to {(1 << 31) - 1}, got {value}")
+    return value
+
+
+def _content(value: Any, name: str) -> str:
+    """Returns the text of a token; newer files store a dict of options instead of the text."""
+    return typed(value.get("content") if isinstance(value, dict) else value, str, name)
+
+
+def _warn_cased(file: Path, entries: list[str]) -> None:
+    """Warns if the vocabulary seems to be cased and no file sets `do_lower_case`."""
+    words = [entry for entry in entries if not re.match(r"[\[<]", entry)]
+    capitals = sum(bool(re.match("[A-Z]", word)) for word in words)
+    if capitals > 0.05 * len(words):
+        warnings.warn(
+            f"{file}: {capitals} of {len(words)} entries have a capital, but the text is "
+            "lower-cased, because tokenizer_config.json does not set do_lower_case; for a cased "
+            'encoder, write {"do_lower_case": false} into that file',
+            UserWarning,
+            stacklevel=4,
+        )
