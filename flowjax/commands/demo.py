@@ -40,7 +40,7 @@ def run(args: Args) -> None:
     began = time.monotonic()
     config = FitConfig(
         EncoderConfig(),
-        DataConfig(),
+        DataConfig(fit="sample"),
         FlowConfig(name=args.flow),
         TrainConfig(epochs=args.epochs, seed=args.seed),
     )

@@ -13,7 +13,10 @@ from flowjax.config import FitConfig, TrainConfig
 from flowjax.errors import FlowjaxError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from flowjax.data.sentences import SentenceSource
+    from flowjax.fitting.fit import FitResult
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,13 +35,15 @@ class Args(FitConfig):
 
 def run(args: Args) -> None:
     """Runs the command."""
+    from flowjax.fitting.advice import verdict
     from flowjax.parallel import processes
 
     config = FitConfig(args.encoder, args.data, args.flow, args.train)
     model = fit_run(config, args.out, overwrite=args.overwrite)
     if processes.is_first():
-        count = model.fitted_on["sentences"]
-        print(f"fitted {model.flow_name} on {count} sentences: {args.out}/model")
+        facts = model.fitted_on
+        print(f"fitted {model.flow_name} on {facts['sentences']} sentences: {args.out}/model")
+        print(verdict(model.flow_name, facts))
 
 
 def fit_run(config: FitConfig, out: Path, *, overwrite: bool = False) -> Any:
@@ -52,6 +57,11 @@ def fit_run(config: FitConfig, out: Path, *, overwrite: bool = False) -> Any:
     from flowjax.parallel import processes
 
     runs.check_run(out, config, command="fit", overwrite=overwrite)  # before all other work
+    if not config.data.fit:
+        raise FlowjaxError(
+            "--data: expected a file, tasks, tfds:NAME or sample, got nothing; --data sample fits "
+            "the sentences in the package, as flowjax demo does"
+        )
     train = config.train
     model = BertFlow(
         config.encoder.name,
@@ -70,16 +80,37 @@ def fit_run(config: FitConfig, out: Path, *, overwrite: bool = False) -> Any:
     options = fit_options(train, steps, model.encoder.dim)
     with runs.open_run(out, config, command="fit", overwrite=overwrite):
         with runs.recorded(out, "fitting", steps, runs.fit_note) as on_step:
-            model.fit(source, name=name, out=out, on_step=on_step, stop=stop_requested, **options)
+            result = model.fit(
+                source, name=name, out=out, on_step=on_step, stop=stop_requested, **options
+            )
+            record_likelihood(result, on_step)
         if processes.is_first():
             model.save(out / "model")
     return model
 
 
+def record_likelihood(result: FitResult, on_step: Callable[[dict[str, float]], Any]) -> None:
+    """Writes the last row of metrics again, with the likelihood of the finished flow.
+
+    The keys have the prefix `finished_`. A flow without training steps has no metrics.
+    """
+    if result.metrics:
+        finished = {f"finished_{name}": value for name, value in result.likelihood.items()}
+        on_step(result.metrics[-1] | finished)
+
+
 def step_count(train: TrainConfig, examples: int) -> int:
-    """Returns the number of training steps on a data set of this size."""
-    return train.steps or max(
-        1, round((train.epochs or 1.0) * examples / max(1, train.batch_size))
+    """Returns the number of training steps on a data set of this size.
+
+    Args:
+        train: the `[train]` table.
+        examples: number of examples, including those that are held out.
+    """
+    from flowjax.fitting.length import training_steps
+
+    examples -= round(train.validation * examples)
+    return training_steps(
+        examples, max(1, train.batch_size), steps=train.steps, epochs=train.epochs
     )
 
 
@@ -89,7 +120,7 @@ def fit_options(train: TrainConfig, steps: int | None, dim: int) -> dict[str, An
 
     options: dict[str, Any] = {
         "steps": steps,
-        "epochs": None if steps is not None else (train.epochs or 1.0),
+        "epochs": train.epochs if steps is None else None,
         "batch_size": train.batch_size,
         "accumulate": train.accumulate,
         "validation": train.validation or None,

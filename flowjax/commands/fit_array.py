@@ -32,8 +32,9 @@ class Args(FitArrayConfig):
 def run(args: Args) -> None:
     """Runs the command."""
     from flowjax import flows
-    from flowjax.commands.fit import fit_options, step_count
+    from flowjax.commands.fit import fit_options, record_likelihood, step_count
     from flowjax.data.arrays import ArraySource, open_rows
+    from flowjax.fitting.advice import verdict
     from flowjax.fitting.fit import fit
     from flowjax.parallel import processes
     from flowjax.saving.flow import save_flow
@@ -43,7 +44,7 @@ def run(args: Args) -> None:
     rows = open_rows(args.data, str(args.data), args.columns)
     source = ArraySource(rows, name=str(args.data))
     flow = flows.make(args.flow.name, source.dim, **args.flow.options())
-    steps = step_count(train, source.size - round(train.validation * source.size))
+    steps = step_count(train, source.size)
     options = fit_options(train, steps, source.dim)
     command = f"fit-array {args.data}"
     with runs.open_run(args.out, config, command=command, overwrite=args.overwrite):
@@ -57,6 +58,9 @@ def run(args: Args) -> None:
                 stop=stop_requested,
                 **options,
             )
+            record_likelihood(result, on_step)
         if processes.is_first():
-            folder = save_flow(args.out / "model", flow, result.params)
+            facts = {"data": str(args.data), "steps": result.steps, **result.likelihood}
+            folder = save_flow(args.out / "model", flow, result.params, fitted_on=facts)
             print(f"fitted {args.flow.name} on {source.size} x {source.dim}: {folder}")
+            print(verdict(args.flow.name, result.likelihood))

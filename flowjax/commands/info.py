@@ -61,7 +61,7 @@ def environment() -> dict[str, Any]:
 
 
 def describe_run(folder: Path) -> dict[str, Any]:
-    """Returns the config of a model, or the checkpoints of an unfinished run.
+    """Returns the config of a model with facts about its fit, or the state of an unfinished run.
 
     Raises:
         FlowjaxError: The folder holds neither, or its config cannot be read.
@@ -72,7 +72,7 @@ def describe_run(folder: Path) -> dict[str, Any]:
         flow = {name: config["flow"].get(name) for name in ("recipe", "dim", "context_width")}
         options = config["flow"].get("options") or {}
         flow["options"] = {name: value for name, value in options.items() if value is not None}
-        return {**config, "flow": flow}
+        return {"state": "finished", **config, "flow": flow}
     if (folder / "config.toml").exists():
         from flowjax.training.checkpoint import saved_steps
 

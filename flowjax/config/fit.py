@@ -37,7 +37,7 @@ class EncoderConfig:
 class DataConfig:
     """Sentences that the flow is fitted on."""
 
-    fit: Annotated[str, "--data"] = "sample"
+    fit: Annotated[str, "--data"] = ""
     """Training data: files (.txt, .jsonl, .json, .csv, .tsv, .parquet), as a path, as several
     paths separated by commas, or as a pattern in quotes ('parts/*.txt', sorted by name); names of
     tasks (stsb,sickr), of which the labels are not used; a TensorFlow dataset
@@ -55,8 +55,8 @@ class TrainConfig:
     steps: int | None = None
     """Number of training steps; takes precedence over the epochs."""
     epochs: float | None = None
-    """Passes over the training data; fractions are allowed. Default: 1, unless the number of steps
-    is set."""
+    """Passes over the training data; fractions are allowed. If neither the steps nor the epochs
+    are set: one pass, but at least 1,000 steps (or 200 passes, if these are fewer steps)."""
     batch_size: int = 64
     """Examples per step, over all devices."""
     accumulate: int = 1

@@ -129,7 +129,7 @@ class Record:
         enough = False
         for i, step in enumerate(range(chunk.start + 1, chunk.stop + 1)):
             self._since.append({name: float(v[i]) for name, v in chunk.metrics.items()})
-            validates = self.every and step % self.every == 0
+            validates = self.every and (step % self.every == 0 or step == self._steps)
             if step % self._log_every and step != self._steps and not validates:
                 continue
             row = self._row(step, speed)
@@ -140,6 +140,8 @@ class Record:
                 enough |= self.ended
             self.metrics.append(row)
             enough |= bool(self._on_step(row)) if self._on_step else False
+        if enough and "validation_nll_nats" not in self.metrics[-1]:
+            self.validate(devices.to_host(state.params))  # the last parameters may be the best
         return enough
 
     def _row(self, step: int, speed: float) -> dict[str, float]:

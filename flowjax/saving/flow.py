@@ -26,7 +26,14 @@ from flowjax.types import Flow, FlowjaxError, Params
 FILE = "flow.safetensors"
 
 
-def save_flow(folder: str | Path, flow: Flow, params: Params, *, overwrite: bool = False) -> Path:
+def save_flow(
+    folder: str | Path,
+    flow: Flow,
+    params: Params,
+    *,
+    overwrite: bool = False,
+    fitted_on: Mapping[str, Any] | None = None,
+) -> Path:
     """Writes a flow and its parameters to a folder: `config.json` and `flow.safetensors`.
 
     Args:
@@ -34,6 +41,8 @@ def save_flow(folder: str | Path, flow: Flow, params: Params, *, overwrite: bool
         flow: flow of a recipe, or a composed flow, which must also be passed to `load_flow`.
         params: parameters from `fit` or `flow.init`.
         overwrite: True replaces a folder of an earlier save, unless it contains other files.
+        fitted_on: facts about the fit as JSON values, such as the data and the likelihood, which
+            `flowjax info` prints.
 
     Returns:
         The path of the folder.
@@ -51,7 +60,8 @@ def save_flow(folder: str | Path, flow: Flow, params: Params, *, overwrite: bool
         >>> again.log_prob(params, x).shape
         (3,)
     """
-    with new_folder(folder, {"flow": describe_flow(flow, params)}, overwrite=overwrite) as partial:
+    config = {"flow": describe_flow(flow, params), "fitted_on": dict(fitted_on or {})}
+    with new_folder(folder, config, overwrite=overwrite) as partial:
         save_params(params, partial / FILE)
     return Path(folder)
 
