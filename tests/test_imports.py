@@ -29,7 +29,7 @@ ALLOWED = {
     "saving": {"types", "files", "bijectors", "flows", "encoder", "_version"},
     "model": {*CORE, "bijectors", "flows", "encoder", "fitting", "saving"},
     "compare": {"types", "evaluation", "flows", "model"},
-    "plots": {"types", "evaluation"},
+    "plots": {"types", "files", "evaluation"},
     "report": {"files", "evaluation", "plots", "_version"},
 }
 

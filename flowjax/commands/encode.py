@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,11 +12,16 @@ from flowjax.commands.flags import Positional
 from flowjax.commands.outputs import check_output
 from flowjax.commands.terminal import message
 from flowjax.errors import FlowjaxError
+from flowjax.files.lock import locked
 
 if TYPE_CHECKING:
     import numpy as np
 
     from flowjax.data.sentences import SentenceSource
+    from flowjax.model import BertFlow
+
+# Sentences of a stream, within the store.
+SENTENCES = "sentences.jsonl"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,21 +58,27 @@ def run(args: Args) -> None:
     An embedding store next to the output file keeps the memory constant and lets the same command
     resume an interrupted job.
     """
-    from flowjax.data.sentences import open_source
-    from flowjax.data.store import EmbeddingStore, OtherStore
-    from flowjax.data.vectors import SUFFIXES, write_vectors
-    from flowjax.encoder.corpus import embed_in_store, hash_arrays
-    from flowjax.encoder.embed import EncodeReport, SentenceEncoder
-    from flowjax.encoder.sentence_model import unit
-    from flowjax.model import BertFlow
+    from flowjax.data.vectors import SUFFIXES
 
     check_output(args.out, overwrite=args.overwrite, suffixes=SUFFIXES)
+    if args.batch_size is not None and args.batch_size < 1:
+        raise FlowjaxError(f"--batch-size: expected at least 1, got {args.batch_size}")
     share = parse_share(args.share)
+    lock = args.out.with_name(f".{args.out.name}.{share[0]}.lock")
+    with locked(lock, f"--out {args.out}"):
+        _encode(args, share)
+
+
+def _encode(args: Args, share: tuple[int, int]) -> None:
+    from flowjax.data.sentences import open_source
+    from flowjax.data.store import EmbeddingStore, OtherStore
+    from flowjax.data.vectors import write_vectors
+    from flowjax.encoder.corpus import embed_in_store, hash_arrays
+    from flowjax.encoder.embed import EncodeReport
+    from flowjax.encoder.sentence_model import unit
+
     source = open_source(args.input, args.column)
-    folder = Path(args.run)
-    is_model = (folder / "model").is_dir() or (folder / "flow.safetensors").exists()
-    model = BertFlow.load(folder) if is_model else None
-    encoder = model.encoder if model else SentenceEncoder.from_pretrained(args.run)
+    model, encoder = load_run(args.run)
     scratch = args.out.with_name(f".{args.out.name}.store")
     texts = None
     if args.out.suffix == ".parquet":
@@ -97,27 +107,57 @@ def run(args: Args) -> None:
 
     alone = share[1] == 1
     if args.overwrite and alone and source.is_stream:
-        shutil.rmtree(scratch, ignore_errors=True)  # a stream cannot be compared with the store
+        _remove(scratch)  # a stream cannot be compared with the store
     begun = (scratch / "manifest.json").exists()
     try:
         store, facts = embed()
-    except OtherStore:
+    except OtherStore as error:
         if not (args.overwrite and alone and not source.is_stream):
-            raise
-        shutil.rmtree(scratch)
+            raise OtherStore(
+                f"{error}; an interrupted job with --out {args.out} left this folder"
+            ) from None
+        _remove(scratch)
         store, facts = embed()
     except ValueError:
         if alone and not begun:  # an error in the input: nothing to resume
-            shutil.rmtree(scratch, ignore_errors=True)
+            _remove(scratch)
         raise
     if share[0]:
         message(f"flowjax encode: shard {args.share} is complete; process 0 writes {args.out}")
         return
     write_vectors(args.out, store.vectors, texts)
-    shutil.rmtree(scratch)
+    _remove(scratch)
     report = EncodeReport(facts["sentences"], facts["empty"], facts["cut"])
     message(f"flowjax encode: {report}")
     print(f"{facts['sentences']} x {store.dim} float32: {args.out}")
+
+
+def load_run(name: str) -> tuple[BertFlow | None, Any]:
+    """Returns the model and the encoder of a run or model folder, or `(None, encoder)`.
+
+    Raises:
+        FlowjaxError: The run is unfinished, or there is neither such a folder nor such an encoder.
+    """
+    from flowjax.encoder.embed import SentenceEncoder
+    from flowjax.model import BertFlow
+
+    folder = Path(name)
+    if any((folder / part).exists() for part in ("model", "config.toml", "flow.safetensors")):
+        model = BertFlow.load(folder)
+        return model, model.encoder
+    if not folder.exists() and folder.parent != Path() and folder.parent.is_dir():
+        # Not a name on the hub, although it has the same form.
+        raise FlowjaxError(
+            f"{name}: expected a run or model folder, or an encoder, got no such folder"
+        )
+    return None, SentenceEncoder.from_pretrained(name)
+
+
+def _remove(store: Path) -> None:
+    from flowjax.data.store import remove_store
+
+    (store / SENTENCES).unlink(missing_ok=True)
+    remove_store(store)
 
 
 def parse_share(text: str) -> tuple[int, int]:
@@ -139,7 +179,7 @@ class SavedStream:
 
     def __init__(self, stream: SentenceSource, folder: Path) -> None:
         self.name, self._stream = stream.name, stream
-        self._file = folder / "sentences.jsonl"
+        self._file = folder / SENTENCES
         self._read = False
 
     def fingerprint(self) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 
@@ -11,7 +12,39 @@ def set_defaults() -> None:
 
     Compiled programs are kept in the user's cache folder, so that later runs start faster.
     """
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "flowjax" / "xla"
-    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache))
+    if (cache := cache_folder()) is not None:
+        os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache / "xla"))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+
+
+def cache_folder() -> Path | None:
+    """Returns the user's cache folder for flowjax; None if there is none that can be written.
+
+    Containers may have neither `HOME` nor a user. The system's temporary folder is not used,
+    because other users could place compiled programs there.
+    """
+    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    try:
+        # The XDG specification ignores an empty or relative path.
+        folder = (base if base.is_absolute() else Path.home() / ".cache") / "flowjax"
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError):
+        return None
+    return folder if os.access(folder, os.W_OK) else None
+
+
+def open_closed_streams() -> None:
+    """Opens the null device for each standard stream that the parent process closed.
+
+    Otherwise the next opened file would get the descriptor of the stream, and messages would be
+    written to that file.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free descriptor
+    sys.stdin = sys.stdin or open(0)
+    sys.stdout = sys.stdout or open(1, "w")
+    sys.stderr = sys.stderr or open(2, "w")

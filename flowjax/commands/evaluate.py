@@ -12,6 +12,7 @@ from flowjax.commands.flags import Positional
 from flowjax.commands.outputs import check_output
 from flowjax.commands.terminal import command_line, message
 from flowjax.errors import FlowjaxError
+from flowjax.files.replace import replacing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +73,8 @@ def run(args: Args) -> None:
     console = Console() if Console().is_terminal else Console(width=160)
     console.print(rich_table(report, subsets=args.subsets, title=title))
     if args.json is not None:
-        args.json.write_text(json.dumps(report, indent=2) + "\n", "utf-8")
+        with replacing(args.json) as new:
+            new.write_text(json.dumps(report, indent=2) + "\n", "utf-8")
     if args.report is not None:
         print(write_page(args, model, report, tasks, plain))
 

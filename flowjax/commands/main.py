@@ -1,18 +1,18 @@
 """Command `flowjax`: runs a sub-command and reports each error as one line on standard error.
 
 Exit codes: 0 for success, 2 for a user's error, 1 for a failure of the machine or of the numerics,
-130 for Ctrl-C and 143 for SIGTERM, after the training state was saved.
+130 for Ctrl-C, 143 for SIGTERM and 129 for SIGHUP, after the training state was saved.
 """
 
 from __future__ import annotations
 
 import importlib
-import logging
 import os
 import sys
 from collections.abc import Sequence
 
 from flowjax._version import __version__
+from flowjax.commands import environment
 
 # Name and one line of help; commands/NAME.py has an `Args` dataclass and a `run(args)`.
 COMMANDS = {
@@ -22,6 +22,7 @@ COMMANDS = {
     "evaluate": "compare plain, standardized, whitened, calibrated vectors on tasks",
     "analyze": "report on the vectors before and after the flow, with figures",
     "score": "print the log-density of each sentence or row",
+    "search": "print the sentences of a corpus that are nearest to queries",
     "sample": "draw vectors from a fitted flow",
     "fit-array": "fit a flow on any (n, d) array",
     "plot": "draw the training curves of a run",
@@ -31,10 +32,12 @@ COMMANDS = {
 
 # Commands that a cluster launcher can start as several processes of one job.
 DISTRIBUTED = {"fit", "fit-array", "pretrain"}
+RESUMABLE = {*DISTRIBUTED, "encode"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line and returns its exit code."""
+    environment.open_closed_streams()
     args = list(sys.argv[1:] if argv is None else argv)
     if not args or args[0] in ("-h", "--help"):
         print(_help())
@@ -55,34 +58,47 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(name: str, rest: list[str]) -> int:
-    from flowjax.commands import environment, signals
-    from flowjax.commands.flags import parse_flags
+    from flowjax.commands import signals, terminal
 
     prog = f"flowjax {name}"
     environment.set_defaults()
-    logging.basicConfig(format="flowjax: %(message)s", level=logging.WARNING, stream=sys.stderr)
-    module = importlib.import_module(f"flowjax.commands.{name.replace('-', '_')}")
+    level, rest = terminal.verbosity(rest)
     try:
+        from flowjax.commands.flags import parse_flags
+
+        module = importlib.import_module(f"flowjax.commands.{name.replace('-', '_')}")
         args = parse_flags(module.Args, prog, rest)
         if name in DISTRIBUTED:
             from flowjax.parallel import launch
 
             launch.initialize()
-        with signals.handled():
+        with signals.handled(), terminal.reporting(prog, level):
             module.run(args)
         sys.stdout.flush()
         return 0
     except SystemExit as stop:  # --help
         return int(stop.code or 0)
     except KeyboardInterrupt as stop:
-        return _report(prog, str(stop) or "stopped", code=signals.exit_code())
+        again = "; repeat the command to resume" if name in RESUMABLE else ""
+        return _report(prog, str(stop) or f"stopped{again}", code=signals.exit_code())
     except BrokenPipeError:  # the reader of standard output ended, for example `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except (ValueError, FileExistsError) as error:
         return _report(prog, str(error))
-    except (FloatingPointError, OSError) as error:
+    except OSError as error:
+        return _report(prog, _reason(error), code=1)
+    except FloatingPointError as error:
         return _report(prog, str(error), code=1)
+    except MemoryError as error:
+        return _report(prog, str(error) or "expected more memory, got none", code=1)
+
+
+def _reason(error: OSError) -> str:
+    """Returns `PATH: REASON` for an error of the operating system; else the text of the error."""
+    if error.errno is None or error.strerror is None:
+        return str(error)
+    return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
 
 
 def _report(prog: str, message: str, code: int = 2) -> int:
@@ -99,5 +115,7 @@ def _help() -> str:
             "usage: flowjax COMMAND [flags]      (flowjax COMMAND --help lists the flags)",
             "",
             *(f"  {name:<{width}}  {text}" for name, text in COMMANDS.items()),
+            "",
+            "Flags of every command: --quiet prints only results and errors, --verbose details.",
         ]
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from flowjax.errors import FlowjaxError
@@ -20,6 +21,8 @@ def check_output(
     """
     if path.suffix not in suffixes:
         raise FlowjaxError(f"{flag} {path}: expected a name ending in {', '.join(suffixes)}")
+    if path.is_dir():
+        raise FlowjaxError(f"{flag} {path}: expected a file, got a folder")
     if path.exists() and not overwrite:
         raise FlowjaxError(
             f"{flag} {path}: expected a new name, got an existing file; use --overwrite"
@@ -27,4 +30,8 @@ def check_output(
     if not path.parent.is_dir():
         raise FlowjaxError(
             f"{flag} {path}: expected an existing folder {path.parent}, got no such folder"
+        )
+    if not os.access(path.parent, os.W_OK):
+        raise FlowjaxError(
+            f"{flag} {path}: expected a folder with write permission, got {path.parent}"
         )

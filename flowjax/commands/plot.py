@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
 from flowjax.commands.flags import Positional
+from flowjax.commands.outputs import check_output
 from flowjax.errors import FlowjaxError
+from flowjax.files.json import field, parse_object, typed
+from flowjax.files.text import read_lines
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,13 +20,17 @@ class Args:
     run: Positional[Path]
     """Run folder."""
     out: Path | None = None
-    """Image file; RUN/curves.png by default."""
+    """Image file (.png, .svg or .pdf); RUN/curves.png by default, which is replaced."""
+    overwrite: bool = False
+    """Replace the existing file of --out."""
 
 
 def run(args: Args) -> None:
     """Runs the command."""
     from flowjax import plots
 
+    if args.out is not None:
+        check_output(args.out, overwrite=args.overwrite, suffixes=(".png", ".svg", ".pdf"))
     figure = curves(read_metrics(args.run))
     print(plots.save(figure, args.out or args.run / "curves.png"))
 
@@ -47,20 +53,25 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
     """Returns the rows of `metrics.jsonl`, with only the last row of each repeated step.
 
     Raises:
-        FlowjaxError: No such file, or a line that is not JSON.
+        FlowjaxError: No such file, or a line that is not an object of numbers.
     """
     file = folder / "metrics.jsonl"
     if not file.exists():
         raise FlowjaxError(f"{file}: expected the metrics of a run, got no such file")
     rows: dict[int, dict[str, Any]] = {}
-    lines = file.read_text("utf-8").splitlines()
+    lines = list(read_lines(file))
     for number, line in enumerate(lines, 1):
+        name = f"{file}: line {number}"
         try:
-            row = json.loads(line)
-        except ValueError:
+            row = parse_object(line, name)
+        except FlowjaxError:
             if number == len(lines):
                 break  # cut short when the run was killed
-            raise FlowjaxError(f"{file}: expected JSON in line {number}") from None
-        rows = {step: r for step, r in rows.items() if step < row["step"]}
-        rows[row["step"]] = row
+            raise
+        step = field(row, "step", int, name)
+        for key, value in row.items():
+            if not isinstance(value, float):  # a float may be NaN or infinite
+                typed(value, float, f"{name}: {key}")
+        rows = {old: r for old, r in rows.items() if old < step}
+        rows[step] = row
     return list(rows.values())

@@ -5,14 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-
-def sync(path: Path) -> None:
-    """Flushes a file, or the directory entries of a folder, to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+from flowjax.files.replace import sync as sync
 
 
 def publish(partial: Path, path: Path, *, replace: bool = True) -> None:

@@ -11,6 +11,11 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from flowjax.data.manifest import check_sizes
+from flowjax.errors import FlowjaxError
+from flowjax.files.json import field, parse_object
+from flowjax.files.replace import named
+
 
 class Done(NamedTuple):
     """Finished work of all processes.
@@ -47,7 +52,7 @@ def append(journal: Path, line: dict[str, Any]) -> None:
         >>> read_journals(folder).progress(block=2)
         '1 of an unknown number of blocks'
     """
-    with journal.open("ab", buffering=0) as file:
+    with named(journal), journal.open("ab", buffering=0) as file:
         # The leading line feed terminates an incomplete line of a killed process.
         file.write(b"\n" + json.dumps(line).encode() + b"\n")
         os.fsync(file.fileno())
@@ -59,10 +64,16 @@ def read_journals(folder: Path) -> Done:
     for path in sorted(folder.glob("journal-*.jsonl")):
         for raw in path.read_bytes().split(b"\n"):
             try:
-                line = json.loads(raw)
-            except ValueError:
-                continue  # an empty or incomplete line: its block is written again
-            if "block" in line:
+                line = parse_object(raw, path)
+                block = "block" in line
+                check_sizes(line, ["rows", "block" if block else "empty"], path)
+                field(line, "hash", str, path)
+                if block:
+                    counts = field(line, "counts", dict, path)
+                    check_sizes(counts, counts, path)
+            except FlowjaxError:
+                continue  # an empty, incomplete or damaged line: its block is written again
+            if block:
                 done.blocks[line["block"]] = line
             else:
                 done.ends.append(line)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from flowjax.errors import FlowjaxError
+from flowjax.files.replace import named
 from flowjax.parallel.processes import first_line
 
 # One page: rows start on a page boundary, so processes on different machines share no page.
@@ -106,15 +107,14 @@ class NpyFile:
         self.check_size(rows)
         if rows == 0:  # an empty file cannot be mapped
             return np.zeros((0, self._dim), np.float32)
-        found, wanted = load_npy(self.path), (rows, self._dim)
-        if found.shape != wanted or found.dtype != np.dtype("<f4"):
-            got = f"{found.dtype} {found.shape}"
-            raise FlowjaxError(f"{self.path}: expected float32 {wanted}, got {got}")
-        return found
+        with self.path.open("rb") as file:
+            if file.read(HEADER_BYTES) != npy_header(rows, self._dim):
+                raise FlowjaxError(f"{self.path}: expected the header of {rows} rows; got another")
+        return np.memmap(self.path, "<f4", "r", HEADER_BYTES, (rows, self._dim))
 
     def _write(self, place: int, data: bytes) -> None:
         # A full disk raises an error here; a write to a memory map would kill the process.
-        with self.path.open("r+b", buffering=0) as file:
+        with named(self.path), self.path.open("r+b", buffering=0) as file:
             file.seek(place)
             view = memoryview(data)
             while view:

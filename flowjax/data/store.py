@@ -12,9 +12,11 @@ size and is written last, because the length of a stream is unknown until its en
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +35,22 @@ from flowjax.data.manifest import (
 )
 from flowjax.data.npy import NpyFile
 from flowjax.errors import FlowjaxError
+from flowjax.files.lock import locked
 
 # Sentences per block; a killed process loses at most one block.
 BLOCK = 8192
+# Patterns of the files in a store.
+FILES = ("manifest.json", ".manifest.*.partial", "vectors.npy", "journal-*.jsonl", ".lock-*")
 Embed = Callable[[Iterator[list[str]]], Iterable[tuple[np.ndarray, Mapping[str, int]]]]
+
+
+def remove_store(folder: Path) -> None:
+    """Deletes the files of an embedding store, and the folder if no other file is in it."""
+    for file in folder.glob("*"):
+        if any(fnmatch(file.name, pattern) for pattern in FILES):
+            file.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 class EmbeddingStore:
@@ -76,11 +90,19 @@ class EmbeddingStore:
 
         Raises:
             OtherStore: The folder holds the vectors of other inputs.
-            FlowjaxError: The manifest is damaged.
+            FlowjaxError: The manifest is damaged, or the folder has a `vectors.npy` but no
+                manifest.
         """
         self.folder, self.dim, self.block = Path(folder), dim, block
         wanted = {**manifest, "dim": dim, "block": block}
+        used = (self.folder / "vectors.npy").exists()
+        # Another process may write the manifest now, but writes it before the vectors.
         if not (self.folder / "manifest.json").exists():
+            if used:
+                raise FlowjaxError(
+                    f"{self.folder}: expected a new folder or an embedding store, got a folder "
+                    "with another vectors.npy"
+                )
             self.folder.mkdir(parents=True, exist_ok=True)
             new = {**wanted, "notes": dict(notes or {})}
             write_manifest(self.folder, new, replace=False)
@@ -145,13 +167,19 @@ class EmbeddingStore:
 
         Raises:
             OtherStore: The source differs from the source of the stored vectors.
-            FlowjaxError: The vectors have another shape or are not finite, or the store is
-                damaged.
+            FlowjaxError: The vectors have another shape or are not finite, the store is damaged,
+                or another process writes the same shard.
         """
         if not 0 <= share[0] < share[1]:
             raise FlowjaxError(f"share: expected (i, k) with 0 <= i < k, got {share}")
         if self.complete and self.manifest.get("source_hash") is not None:
             return  # the source was compared already by its hash in the manifest
+        with locked(self.folder / f".lock-{share[0]}", self.folder):
+            self._fill(sentences, embed, share, skip_empty)
+
+    def _fill(
+        self, sentences: Iterable[str], embed: Embed, share: tuple[int, int], skip_empty: bool
+    ) -> None:
         done = read_journals(self.folder).blocks
         journal = self.folder / f"journal-{share[0]}.jsonl"
         for path in (self._file.path, journal):

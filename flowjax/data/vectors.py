@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from flowjax.data.arrays import release
-from flowjax.data.durable import publish
 from flowjax.data.formats import need_pyarrow
 from flowjax.data.npy import float32_bytes, npy_header
 from flowjax.errors import FlowjaxError
+from flowjax.files.replace import replacing
 
 SUFFIXES = (".npy", ".parquet", ".safetensors")
 # Rows per copy, and per Parquet row group.
@@ -52,12 +52,8 @@ def write_vectors(
         )
     if vectors.ndim != 2:
         raise FlowjaxError(f"vectors: expected shape (n, d), got {vectors.shape}")
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        write(partial, vectors, sentences)
-        publish(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path) as new:
+        write(new, vectors, sentences)
 
 
 def _blocks(vectors: np.ndarray) -> Iterator[np.ndarray]:

@@ -58,8 +58,8 @@ def _acquire(file: Path, name: str | Path) -> int:
         try:
             if not _lock(descriptor):
                 raise FlowjaxError(
-                    f"{name}: expected a folder that no other process uses, got one in use by "
-                    f"{_holder(descriptor)}; wait for that process, or use another folder"
+                    f"{name}: expected a path that no other process writes to, got one in use by "
+                    f"{_holder(descriptor)}; wait for that process, or use another path"
                 )
             # The holder may have removed the file between the two calls above.
             if file.exists() and os.path.samestat(os.fstat(descriptor), file.stat()):

@@ -38,12 +38,34 @@ def replacing(path: str | Path) -> Iterator[Path]:
     path = Path(os.path.realpath(path))  # replaces the target of a link, not the link
     new = temporary(path)
     try:
-        yield new
-        sync(new)
-        os.replace(new, path)
+        with named(path):
+            yield new
+            sync(new)
+            os.replace(new, path)
     finally:
         new.unlink(missing_ok=True)
     sync(path.parent)
+
+
+@contextmanager
+def named(path: str | Path) -> Iterator[None]:
+    """Context manager that adds a path to errors of the operating system that have none.
+
+    A write to a full disk raises such an error.
+
+    Example:
+        >>> with named("vectors.npy"):
+        ...     raise OSError(28, "No space left on device")
+        Traceback (most recent call last):
+            ...
+        OSError: [Errno 28] No space left on device: 'vectors.npy'
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 @contextmanager
@@ -74,7 +96,8 @@ def replacing_folder(folder: str | Path) -> Iterator[Path]:
     old = new.with_suffix(".old")
     try:
         new.mkdir()
-        yield new
+        with named(folder):
+            yield new
         for name in entries(new):
             sync(new / name)
         if folder.exists():

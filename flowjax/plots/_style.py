@@ -1,7 +1,8 @@
 """Shared Matplotlib style, argument checks and figure saving.
 
 Figures use Matplotlib's object interface, without pyplot and its global state, so that they can be
-drawn in any thread and without a display.
+drawn in any thread and without a display. Names of users can contain dollar signs, so that no text
+is parsed as a formula.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from flowjax.errors import FlowjaxError
+from flowjax.files.replace import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,15 +42,15 @@ def new_figure(
     figure = Figure(figsize=(size[0] * columns, size[1] * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False, sharey=share_y)
     if title:
-        figure.suptitle(title, fontsize=13, color=INK, fontweight="bold")
+        figure.suptitle(title, parse_math=False, fontsize=13, color=INK, fontweight="bold")
     return figure, list(axes.flat)
 
 
 def dress(axes: Axes, title: str = "", x: str = "", y: str = "", *, grid: bool = True) -> None:
     """Sets the title, the labels, the frame and the grid of a panel."""
-    axes.set_title(title, fontsize=11, color=INK)
-    axes.set_xlabel(x, fontsize=10, color=INK)
-    axes.set_ylabel(y, fontsize=10, color=INK)
+    axes.set_title(title, parse_math=False, fontsize=11, color=INK)
+    axes.set_xlabel(x, parse_math=False, fontsize=10, color=INK)
+    axes.set_ylabel(y, parse_math=False, fontsize=10, color=INK)
     axes.tick_params(labelsize=9, colors=SOFT, length=3)
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(SOFT)
@@ -59,13 +61,15 @@ def dress(axes: Axes, title: str = "", x: str = "", y: str = "", *, grid: bool =
 
 def legend(axes: Axes, **options: Any) -> None:
     """Adds a legend without a frame."""
-    axes.legend(frameon=False, fontsize=9, labelcolor=INK, **options)
+    drawn = axes.legend(frameon=False, fontsize=9, labelcolor=INK, **options)
+    for text in drawn.get_texts():
+        text.set_parse_math(False)
 
 
 def colour_bar(figure: Figure, drawn: Any, axes: Any, label: str, *, shrink: float) -> None:
     """Adds an opaque colour bar without a frame."""
     bar = figure.colorbar(drawn, ax=axes, shrink=shrink, pad=0.02)
-    bar.set_label(label, fontsize=10, color=INK)
+    bar.set_label(label, parse_math=False, fontsize=10, color=INK)
     if bar.solids is not None:
         bar.solids.set_alpha(1.0)
     bar.outline.set_visible(False)
@@ -101,7 +105,10 @@ def save(figure: Figure, path: str | Path, *, dpi: int = 150) -> Path:
     if path.suffix not in stamps:
         raise FlowjaxError(f"{path}: expected a suffix .png, .svg or .pdf, got {path.suffix!r}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=dpi, metadata=stamps[path.suffix], facecolor="white")
+    with replacing(path) as new:
+        figure.savefig(
+            new, dpi=dpi, metadata=stamps[path.suffix], facecolor="white", format=path.suffix[1:]
+        )
     return path
 
 

@@ -10,6 +10,8 @@ from typing import Any
 
 from flowjax._version import __version__
 from flowjax.errors import FlowjaxError
+from flowjax.files.json import field, read_object
+from flowjax.files.replace import replacing
 from flowjax.report.blocks import Neighbours, Page, Table
 from flowjax.report.html import render
 
@@ -51,8 +53,8 @@ def write_report(
 ) -> Path:
     """Writes the files of a report, `index.html` last.
 
-    An existing report is replaced: the files that its `report.json` lists are removed, and other
-    files are kept.
+    An existing report is replaced: of the files that its `report.json` lists, those that are not
+    in the new report are removed. Other files are kept.
 
     Args:
         page: report.
@@ -64,7 +66,7 @@ def write_report(
         The path of `index.html`.
 
     Raises:
-        FlowjaxError: See `check_folder`.
+        FlowjaxError: See `check_folder`; or a file of the report would replace another file.
     """
     folder = check_folder(folder, overwrite=overwrite, flag=flag)
     html, images = render(page)
@@ -76,10 +78,18 @@ def write_report(
     files[DATA] = (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode("utf-8")
     files[INDEX] = html.encode("utf-8")
     folder.mkdir(parents=True, exist_ok=True)
-    for name in _earlier(folder) or ():
-        (folder / name).unlink(missing_ok=True)
+    earlier = _earlier(folder) or []
+    for name in files:
+        if name not in earlier and (folder / name).exists():
+            raise FlowjaxError(
+                f"{flag} {folder}: expected only files of a report to replace, got {name}; move "
+                "that file, or use another folder"
+            )
     for name, data in files.items():
-        (folder / name).write_bytes(data)
+        with replacing(folder / name) as new:
+            new.write_bytes(data)
+    for name in {*earlier} - {*files}:
+        (folder / name).unlink(missing_ok=True)
     return folder / INDEX
 
 
@@ -103,20 +113,31 @@ def report_json(page: Page) -> dict[str, Any]:
 
 
 def table_csv(table: Table) -> str:
-    """Returns the rows of a table as CSV, without rounding; missing values are empty."""
+    """Returns the rows of a table as CSV, without rounding; missing values are empty.
+
+    Spreadsheets execute a text cell that begins with `=`, `+`, `-` or `@`. Such a cell gets an
+    apostrophe in front.
+    """
     out = io.StringIO()
     keys = list(dict.fromkeys(key for row in table.rows for key in row))
-    writer = csv.DictWriter(out, keys, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(table.rows)
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(map(_cell, keys))
+    writer.writerows([_cell(row.get(key, "")) for key in keys] for row in table.rows)
     return out.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    formula = isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r"))
+    return f"'{value}" if formula else value
 
 
 def _earlier(folder: Path) -> list[str] | None:
     """Returns the file names in the folder's `report.json`; None if there is no report."""
     try:
-        named = json.loads((folder / DATA).read_text("utf-8"))["files"]
-    except (OSError, ValueError, KeyError, TypeError):
+        found = read_object(folder / DATA)
+        field(found, "flowjax", str, DATA)  # other software may write files of this name
+        named = field(found, "files", list, DATA)
+    except FlowjaxError:
         return None
     # Names with a path are ignored, so that a damaged file cannot cause a deletion elsewhere.
     return [n for n in named if isinstance(n, str) and n == Path(n).name and n not in ("", "..")]

@@ -1,5 +1,6 @@
 """Blocks, HTML and files of a report, and the page of `flowjax evaluate --report`."""
 
+import csv
 import json
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from flowjax.report import (
     render,
     write_report,
 )
+from flowjax.report.files import table_csv
 from flowjax.report.inputs import RunVectors
 from flowjax.report.results import result_facts, result_tables
 
@@ -88,17 +90,49 @@ def test_write_and_overwrite(tmp_path):
     assert {p.name for p in out.iterdir()} == {"index.html", "report.json", "mine.txt"}
 
 
-@pytest.mark.parametrize("named", [["../kept.txt"], ["/kept.txt", "..", ""], "index.html", [7]])
+@pytest.mark.parametrize("named", [["../kept.txt"], ["/kept.txt", "..", ""], [7]])
 def test_a_damaged_report_cannot_remove_files_outside_its_folder(tmp_path, named):
     (tmp_path / "kept.txt").write_text("kept")
     out = tmp_path / "report"
     write_report(small_page(), out)
-    (out / "report.json").write_text(json.dumps({"files": named}))
+    files = [*named, *(file.name for file in out.iterdir())]
+    (out / "report.json").write_text(json.dumps({"flowjax": "1", "files": files}))
     write_report(small_page(), out, overwrite=True)
     assert (tmp_path / "kept.txt").exists()
 
 
+def test_files_of_the_user_are_neither_removed_nor_replaced(tmp_path):
+    out = tmp_path / "other"
+    out.mkdir()
+    (out / "report.json").write_text('{"files": ["thesis.md"]}')  # of other software
+    (out / "thesis.md").write_text("years of work")
+    with pytest.raises(FlowjaxError, match="a folder with other files than a report"):
+        write_report(small_page(), out, overwrite=True)
+    assert (out / "thesis.md").exists()
+    out = tmp_path / "report"
+    write_report(small_page(sections=[]), out)
+    (out / "numbers.csv").write_text("mine")
+    with pytest.raises(FlowjaxError, match=r"to replace, got numbers\.csv; move that file"):
+        write_report(small_page(), out, overwrite=True)
+    assert (out / "numbers.csv").read_text() == "mine"
+
+
+def test_cells_of_csv_are_no_formulas():
+    texts = ["=1+1", "+1", "-cmd|' /C calc'!A0", "@SUM(1)", "\tx", "a=b", "-"]
+    rows = [{"=name": text, "n": -1.5} for text in texts]
+    table = Table("t", "t", [Column("=name", "n")], rows)
+    head, *body = csv.reader(table_csv(table).splitlines())
+    assert head == ["'=name", "n"] and {number for _, number in body} == {"-1.5"}
+    for text, (cell, _) in zip(texts, body, strict=True):
+        assert cell == text if text == "a=b" else cell == f"'{text}"
+
+
 def test_folders_that_cannot_hold_a_report(tmp_path):
+    for text in ("{", "[" * 100_000, "[]", "{}", '{"files": 3}'):
+        (tmp_path / "report.json").write_text(text)
+        with pytest.raises(FlowjaxError, match="other files than a report"):
+            check_folder(tmp_path, overwrite=True)
+    (tmp_path / "report.json").unlink()
     (tmp_path / "file").write_text("x")
     with pytest.raises(FlowjaxError, match=r"^--report .*got a file"):
         check_folder(tmp_path / "file", overwrite=True, flag="--report")
