@@ -206,7 +206,7 @@ def pick_column(names: Iterable[str], where: str, column: str | None = None) -> 
     for name in wanted:
         if name in names:
             return name
-    expected, got = " or ".join(map(repr, wanted)), ", ".join(map(repr, names)) or "none"
+    expected, got = " or ".join(map(repr, wanted)), ", ".join(map(repr, names))[:300] or "none"
     raise FlowjaxError(f"{where}: expected a column {expected}, got {got}")
 
 

@@ -4,19 +4,36 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from flowjax.data.durable import publish
 from flowjax.errors import FlowjaxError
+from flowjax.files.json import field, read_object
 
+# Manifest keys with hashes, and their meaning in error messages.
+_HASHES = {
+    "source_hash": ("the given sentences", "other sentences"),
+    "encoder_hash": ("the given encoder", "an encoder with other weights"),
+    "flow_hash": ("the given flow", "another flow or of none"),
+}
 # Manifest keys that do not identify a store: free-form notes and the result.
 _OWN = {"notes", "result"}
 
 
 class OtherStore(FlowjaxError):
     """Error raised when a folder holds the vectors of other inputs."""
+
+
+def check_sizes(
+    values: Mapping[str, Any], keys: Iterable[str], name: str | Path, least: int = 0
+) -> None:
+    """Raises FlowjaxError if one of the fields is not an integer of at least `least`."""
+    for key in keys:
+        size = field(values, key, int, name)
+        if not least <= size < 1 << 62:
+            raise FlowjaxError(f"{name}: {key}: expected an integer from {least}, got {size}")
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -26,14 +43,12 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         FlowjaxError: The manifest is missing or damaged.
     """
     file = folder / "manifest.json"
-    try:
-        found = json.loads(file.read_text("utf-8"))
-        if not {"dim", "block"} <= set(found):
-            raise ValueError("dim or block is missing")
-    except (OSError, ValueError, TypeError) as error:
-        raise FlowjaxError(
-            f"{file}: expected the manifest of an embedding store, got: {error}"
-        ) from None
+    found = read_object(file)
+    check_sizes(found, ("dim", "block"), file, 1)
+    if "result" in found:
+        result = field(found, "result", dict, file)
+        field(result, "hash", str, file)
+        check_sizes(result, {*result, "rows", "empty"} - {"hash"}, file)
     return found
 
 
@@ -62,8 +77,13 @@ def check_same(folder: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]
     """
     found, wanted = identity(found), identity(wanted)
     for name in sorted({*wanted, *found}):
-        if wanted.get(name) != found.get(name):
-            raise OtherStore(
-                f"{folder}: expected vectors of {name} {wanted.get(name)!r}, got "
-                f"{found.get(name)!r}; use another folder or --overwrite"
-            )
+        old, new = found.get(name), wanted.get(name)
+        if old == new:
+            continue
+        want, have = f"{name} {new!r}", repr(old)
+        if name in _HASHES:
+            this, other = _HASHES[name]
+            want, have = f"{this} ({name} {new!r})", f"vectors of {other} ({old!r})"
+        raise OtherStore(
+            f"{folder}: expected vectors of {want}, got {have}; use another folder or --overwrite"
+        )

@@ -37,7 +37,7 @@ def read_qnli(path: Path) -> Pairs:
     for number, (label, *texts) in _table(path, ("label", "question", "sentence")):
         if label not in QNLI_LABELS:
             wanted = "the label entailment or not_entailment"
-            raise FlowjaxError(f"{path}: line {number}: expected {wanted}, got {label!r}")
+            raise FlowjaxError(f"{path}: line {number}: expected {wanted}, got {label[:60]!r}")
         rows.append((number, [str(QNLI_LABELS[label]), *texts]))
     return pairs_of(rows, path)
 
@@ -153,5 +153,6 @@ def _score(text: str, path: Path, number: int) -> float:
     except ValueError:
         score = math.nan
     if not math.isfinite(score):
-        raise FlowjaxError(f"{path}: line {number}: expected a number as the score, got {text!r}")
+        got = repr(text[:60])
+        raise FlowjaxError(f"{path}: line {number}: expected a number as the score, got {got}")
     return score

@@ -90,7 +90,8 @@ def markdown_table(
     """
     header, rows, legend = _grid(results, subsets, measures)
     rule = ["---"] * 3 + ["---:"] * (len(header) - 3)
-    lines = ["| " + " | ".join(cells) + " |" for cells in (header, rule, *rows)]
+    texts = [[cell.replace("|", r"\|") for cell in cells] for cells in (header, rule, *rows)]
+    lines = ["| " + " | ".join(cells) + " |" for cells in texts]
     return "\n".join([*lines, "", legend])
 
 
@@ -119,20 +120,22 @@ def rich_table(
     """
     from rich import box
     from rich.table import Table
+    from rich.text import Text  # unlike a string, it is not parsed for markup
 
     header, rows, legend = _grid(results, subsets, measures)
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     room = get_terminal_size().columns if width is None else width
     if sum(widths) + 2 * len(widths) > room:  # rich would truncate the numbers
         rows = [[cell.replace(" / ", "\n") for cell in row] for row in rows]
-    table = Table(title=title, caption=legend, box=box.SIMPLE_HEAD, pad_edge=False)
+    heading = None if title is None else Text(title)
+    table = Table(title=heading, caption=Text(legend), box=box.SIMPLE_HEAD, pad_edge=False)
     table.collapse_padding = True
     for position, name in enumerate(header):
-        table.add_column(name, justify="left" if position < 3 else "right", no_wrap=True)
+        table.add_column(Text(name), justify="left" if position < 3 else "right", no_wrap=True)
     # A rule separates the tasks; the name of a task is printed once.
     for task, group in groupby(rows, key=itemgetter(0)):
         for i, row in enumerate(group):
-            table.add_row("" if i else task, *row[1:])
+            table.add_row(*map(Text, ("" if i else task, *row[1:])))
         table.add_section()
     return table
 

@@ -161,7 +161,7 @@ def test_a_mismatch_is_refused(tmp_path):
     for name, value in [("encoder", "other"), ("pooling", "cls"), ("max_length", 32)]:
         with pytest.raises(OtherStore, match=f"expected vectors of {name} {value!r}, got "):
             make(**{name: value})
-    with pytest.raises(OtherStore, match="source_hash 'i', got 'h'; use another folder"):
+    with pytest.raises(OtherStore, match=r"\(source_hash 'i'\), got .* of other sentences \('h'\)"):
         make(source_hash="i")
     with pytest.raises(OtherStore, match="extra 1, got None"):
         make(extra=1)
@@ -340,9 +340,7 @@ def test_damage_is_named(tmp_path):
     ):
         _ = store.vectors
     (tmp_path / "manifest.json").write_text("{")
-    with pytest.raises(
-        ValueError, match=r"manifest\.json: expected the manifest of an embedding store"
-    ):
+    with pytest.raises(ValueError, match=r"manifest\.json: expected JSON"):
         EmbeddingStore.open(tmp_path)
 
 

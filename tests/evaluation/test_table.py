@@ -137,3 +137,13 @@ def test_by_vectors_swaps_the_levels():
         "dev": {"plain": leaf(1.0)},
         "test": {"plain": leaf(2.0), "glow": leaf(3.0)},
     }
+
+
+def test_names_are_no_markup_of_rich(results):
+    """A task is named after a user's file, which may contain brackets and colons."""
+    name = "[red]a[/] :smile: \\[b"
+    renamed = {"results": {name: {"test": {"[bold]v": leaf(50.0)}}}}
+    console = Console(file=io.StringIO(), width=200, force_terminal=True)
+    console.print(rich_table(renamed, title=name, width=200))
+    text = console.file.getvalue()
+    assert text.count(name) == 2 and "[bold]v" in text

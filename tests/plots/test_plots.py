@@ -33,6 +33,20 @@ def figures(rng):
     }
 
 
+def test_dollar_signs_are_no_formulas(rng, tmp_path):
+    x, name = rng.normal(size=(50, 3)), "$\\frac{$ costs $5"
+    figures = [
+        plots.similarity_scatter(x[:, 0], x[:, 1], x[:, 2], names=(name, name), title=name),
+        plots.cosine_histogram(x[:, 0], x[:, 1], names=(name, name), of=name, title=name),
+        plots.projection_2d(x, x, values=x[:, 0], label=name, names=(name, name), title=name),
+        plots.spectrum(x, x, names=(name, name), title=name),
+        plots.lexical_scatter(x[:, 0], {name: x[:, 1]}, title=name),
+        plots.loss_curves([{"step": i, name: i} for i in range(5)], keys=[name], unit=name),
+    ]
+    for i, figure in enumerate(figures):
+        plots.save(figure, tmp_path / f"{i}.png", dpi=30)  # Matplotlib parses text when it draws
+
+
 def test_all_figures_are_saved(figures, tmp_path):
     for name, figure in figures.items():
         path = plots.save(figure, tmp_path / "deep" / f"{name}.png", dpi=50)
