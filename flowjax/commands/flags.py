@@ -26,6 +26,11 @@ from flowjax.config.files import is_literal
 from flowjax.errors import FlowjaxError
 
 T = TypeVar("T")
+# Flags of all commands, and their help texts.
+VERBOSITY = {
+    "--quiet": "Print only results and errors: no progress and no warnings.",
+    "--verbose": "Print details, for example about the files that are read.",
+}
 POSITIONAL = "positional"
 # Type of a field that is given without a flag, for example `Positional[Path]`.
 Positional = Annotated[T, POSITIONAL]
@@ -81,6 +86,8 @@ def parse_flags(kind: type[T], prog: str, argv: Sequence[str]) -> T:
     for name, table in tables.items():
         group = parser.add_argument_group(f"[{name}]", inspect.getdoc(table))
         actions += _add_flags(group, type(table), values_of(table), f"{name}.")
+    for flag, text in VERBOSITY.items():  # `main` reads them
+        parser.add_argument(flag, action="store_true", dest=argparse.SUPPRESS, help=text)
     parser.add_argument("-h", "--help", action="help", help="Show this page and exit.")
     places = [a for a in actions if not a.option_strings]
     parser.usage = " ".join(
@@ -160,8 +167,9 @@ def _add_flag(
     ]
     options["metavar"] = "|".join(shown)
     if POSITIONAL in extras:
+        several = options.get("nargs")
         names, options = [path], {"help": options["help"], "metavar": path.upper()}
-        options |= {} if required else {"nargs": "?", "default": default}
+        options |= {} if required else {"nargs": several or "?", "default": default}
 
     def read(text: str) -> Any:
         literals = [value for kind in kinds if is_literal(kind) for value in typing.get_args(kind)]
