@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import operator
 from collections.abc import Iterable
+from typing import Any
 
 
 class FlowjaxError(ValueError):
@@ -35,3 +38,78 @@ def check_that(valid: bool, name: str, expected: str, got: object) -> None:
     """
     if not valid:
         raise FlowjaxError(f"{name}: expected {expected}, got {got!r}")
+
+
+def check_integer(name: str, value: Any, least: int = 0, most: int | None = None) -> int:
+    """Returns `value` as an `int`; integers of NumPy and JAX are valid, bools are not.
+
+    Args:
+        name: name of the argument in the error.
+        value: value to check.
+        least: smallest valid value.
+        most: largest valid value; None means no limit.
+
+    Raises:
+        FlowjaxError: `value` is not an integer, or it is out of range.
+
+    Example:
+        >>> import numpy as np
+        >>> check_integer("depth", np.int64(3), least=1)
+        3
+        >>> check_integer("depth", 2.5, least=1)
+        Traceback (most recent call last):
+            ...
+        flowjax.errors.FlowjaxError: depth: expected a positive integer, got 2.5
+    """
+    try:
+        number = None if isinstance(value, bool) else operator.index(value)
+    except TypeError:  # also a traced integer of JAX
+        number = None
+    if number is None or number < least or (most is not None and number > most):
+        expected = f"an integer of at least {least}" if least != 1 else "a positive integer"
+        if most is not None:
+            expected = f"an integer from {least} to {most}"
+        raise FlowjaxError(f"{name}: expected {expected}, got {value!r}")
+    return number
+
+
+def check_number(
+    name: str,
+    value: Any,
+    least: float = -math.inf,
+    most: float = math.inf,
+    *,
+    above: float = -math.inf,
+    below: float = math.inf,
+) -> float:
+    """Returns `value` as a `float` if it is finite and in the given range.
+
+    Args:
+        name: name of the argument in the error.
+        value: value to check: a number of Python, NumPy or JAX; bools are not valid.
+        least: smallest valid value.
+        most: largest valid value.
+        above: lower limit, itself not valid.
+        below: upper limit, itself not valid.
+
+    Raises:
+        FlowjaxError: `value` is not a finite number, or it is out of range.
+
+    Example:
+        >>> check_number("bound", 2, above=0)
+        2.0
+        >>> check_number("bound", float("inf"), above=0)
+        Traceback (most recent call last):
+            ...
+        flowjax.errors.FlowjaxError: bound: expected a finite number > 0, got inf
+    """
+    try:
+        number = math.nan if isinstance(value, (bool, str, bytes)) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not (math.isfinite(number) and least <= number <= most and above < number < below):
+        limits = ((">=", least), (">", above), ("<=", most), ("<", below))
+        ranges = [f"{sign} {limit:g}" for sign, limit in limits if abs(limit) < math.inf]
+        expected = " ".join(["a finite number", " and ".join(ranges)]).strip()
+        raise FlowjaxError(f"{name}: expected {expected}, got {value!r}")
+    return number

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Callable, Sequence
 from functools import partial, reduce
 from operator import add
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from flowjax.bijectors.common import alike, as_float, check_batch, init_part
+from flowjax.bijectors.common import alike, as_float, check_batch, check_bijector, init_part
 from flowjax.bijectors.permutation import identity
-from flowjax.types import Array, Bijector, FlowjaxError, Params, PRNGKey, TransformFn
+from flowjax.errors import check_integer
+from flowjax.types import Array, Bijector, Params, PRNGKey, TransformFn
 
 # Deeper repeats are scanned, because the compile time of unrolled layers grows with their number.
 # benchmarks/flows.md compares the step times.
@@ -29,6 +32,9 @@ def chain(*bijectors: Bijector) -> Bijector:
         A bijector whose params are a tuple with one entry per bijector. Its log_det is the sum of
         the log_dets of the bijectors.
 
+    Raises:
+        FlowjaxError: An argument is not a bijector.
+
     Example:
         >>> import jax, jax.numpy as jnp
         >>> from flowjax.bijectors import actnorm, reverse
@@ -36,6 +42,8 @@ def chain(*bijectors: Bijector) -> Bijector:
         >>> both.forward(both.init(jax.random.key(0), x), x)[0].tolist()
         [[-1.0, -1.0], [1.0, 1.0]]
     """
+    for part in bijectors:
+        check_bijector("chain", part)
     if not bijectors:
         return chain(identity())
 
@@ -80,15 +88,22 @@ def _run(
 
 
 def repeat(
-    bijector: Bijector, n: int, *, unroll: int | None = None, checkpoint: bool = False
+    bijector: Bijector | Callable[[Any], Bijector],
+    n: int,
+    *,
+    unroll: int | None = None,
+    checkpoint: bool = False,
 ) -> Bijector:
     """Returns the composition of `n` copies of a bijector, each with its own parameters.
 
     The copies are unrolled or run by `lax.scan`; compile time does not grow with `n` if they are
-    scanned. All copies share the fixed arrays of the bijector, such as a permutation.
+    scanned. All copies of a bijector share its fixed arrays, such as a permutation. Give a
+    function `i -> bijector` to put another permutation into each copy: `permutation(index=i)`.
 
     Args:
-        bijector: the bijector to repeat; its latents have the dimension of its data.
+        bijector: the bijector to repeat; its latents have the dimension of its data. Or a function
+            `i -> bijector`, whose results have parameters of one structure; i is 0 to n - 1, an
+            integer or, in `init` and in scanned copies, a traced integer.
         n: number of copies, at least 1.
         unroll: number of copies per scan step; `n` or more unrolls all copies. None means all
             copies if `n` is at most 8, else one copy per step.
@@ -100,27 +115,42 @@ def repeat(
         `n`.
 
     Raises:
-        FlowjaxError: `n` or `unroll` is not a positive integer.
+        FlowjaxError: `n` or `unroll` is not a positive integer, or `bijector` is neither a
+            bijector nor a function that returns bijectors.
 
     Example:
         >>> import jax, jax.numpy as jnp
-        >>> from flowjax.bijectors import actnorm
+        >>> from flowjax.bijectors import actnorm, permutation
         >>> x = jnp.array([[1.0, 2.0], [3.0, 6.0]])
         >>> repeat(actnorm(), 3).init(jax.random.key(0), x)["bias"].shape
         (3, 2)
+        >>> layers = repeat(lambda i: chain(actnorm(), permutation(seed=1, index=i)), 12)
+        >>> [order.shape for order in layers.constants(4)] == [(4,)] * 12
+        True
     """
-    for label, value in (("n", n), ("unroll", 1 if unroll is None else unroll)):
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise FlowjaxError(f"repeat: expected a positive integer {label}, got {value!r}")
-    per_step = unroll or (n if n <= UNROLL_UP_TO else 1)
+    n = check_integer("n", n, least=1)
+    per_step = n if n <= UNROLL_UP_TO else 1
+    if unroll is not None:
+        per_step = check_integer("unroll", unroll, least=1)
+
+    def copy(index: Any) -> Bijector:
+        part = bijector if isinstance(bijector, Bijector) else bijector(index)
+        return check_bijector("repeat: bijector", part)
+
+    if not takes_one(bijector):
+        check_bijector("repeat: bijector", bijector)
+    first = copy(0)
 
     def init(key: PRNGKey, x: Array, context: Array | None = None) -> Params:
-        def init_copy(x: Array, key: PRNGKey) -> tuple[Array, Params]:
-            params = init_part(bijector, key, x, context)
-            return bijector.forward(params, x, context)[0], params
+        def init_copy(x: Array, at: tuple[PRNGKey, Array]) -> tuple[Array, Params]:
+            key, index = at
+            part = copy(index)
+            params = init_part(part, key, x, context)
+            return part.forward(params, x, context)[0], params
 
         x = check_batch("x", x)  # inside of the scan, x is traced and has no values to check
-        return jax.lax.scan(init_copy, alike(x, key, context), jax.random.split(key, n))[1]
+        each = jax.random.split(key, n), jnp.arange(n)
+        return jax.lax.scan(init_copy, alike(x, key, context), each)[1]
 
     def unstacked(params: Params) -> list[Params]:
         # The gradient of indexing in a loop would be a scatter; jnp.unstack avoids it.
@@ -131,25 +161,42 @@ def repeat(
     def run(
         backwards: bool, params: Params, x: Array, context: Array | None = None
     ) -> tuple[Array, Array]:
-        transform = bijector.inverse if backwards else bijector.forward
         x = as_float(x)
         x = x.astype(jnp.result_type(x, *jax.tree.leaves(params)))
-        if checkpoint:
-            transform = jax.checkpoint(transform)
+
+        def transform(index: Any) -> TransformFn:
+            part = copy(index)
+            function = part.inverse if backwards else part.forward
+            return jax.checkpoint(function) if checkpoint else function
+
         if per_step >= n:
-            copies = unstacked(params)
-            return _run([transform] * n, copies[::-1] if backwards else copies, x, context)
+            each = [*zip(map(transform, range(n)), unstacked(params), strict=True)]
+            transforms, copies = zip(*(each[::-1] if backwards else each), strict=True)
+            return _run(transforms, copies, x, context)
 
-        def step(x: Array, p: Params) -> tuple[Array, Array]:
-            return transform(p, x, context)
+        def step(x: Array, at: tuple[Params, Array]) -> tuple[Array, Array]:
+            p, index = at
+            return transform(index)(p, x, context)
 
-        x = alike(x, params, context)
-        x, log_dets = jax.lax.scan(step, x, params, n, reverse=backwards, unroll=per_step)
+        x, each = alike(x, params, context), (params, jnp.arange(n))
+        x, log_dets = jax.lax.scan(step, x, each, n, reverse=backwards, unroll=per_step)
         return x, log_dets.sum(axis=0)
 
-    lines = (f"repeat x{n}", *("  " + line for line in bijector.layers))
-    constants = bijector.constants
+    def constants(dim: int) -> tuple[np.ndarray, ...]:
+        if isinstance(bijector, Bijector):
+            return bijector.constants(dim)
+        return tuple(array for i in range(n) for array in copy(i).constants(dim))
+
+    lines = (f"repeat x{n}", *("  " + line for line in first.layers))
     return Bijector(init, partial(run, False), partial(run, True), lines, constants=constants)
+
+
+def takes_one(function: Any) -> bool:
+    """Returns True if `function` can be called with one positional argument."""
+    try:
+        return bool(inspect.signature(function).bind(0))
+    except (TypeError, ValueError):
+        return False
 
 
 def invert(bijector: Bijector) -> Bijector:
@@ -164,6 +211,9 @@ def invert(bijector: Bijector) -> Bijector:
     Returns:
         A bijector with the same parameters.
 
+    Raises:
+        FlowjaxError: The argument is not a bijector.
+
     Example:
         >>> import jax.numpy as jnp
         >>> from flowjax.bijectors import actnorm
@@ -171,5 +221,6 @@ def invert(bijector: Bijector) -> Bijector:
         >>> invert(actnorm()).forward(params, jnp.array([[3.0]]))[0].tolist()
         [[2.0]]
     """
+    check_bijector("invert", bijector)
     lines = ("invert", *("  " + line for line in bijector.layers))
     return bijector._replace(forward=bijector.inverse, inverse=bijector.forward, layers=lines)

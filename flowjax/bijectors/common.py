@@ -48,6 +48,20 @@ def init_part(part: Bijector, key: PRNGKey, x: Array, context: Array | None) -> 
     return part.init(key, x) if context is None else part.init(key, x, context)
 
 
+def check_bijector(name: str, part: Any) -> Bijector:
+    """Returns `part`; raises FlowjaxError if it is not a `Bijector`."""
+    if isinstance(part, Bijector):
+        return part
+    got = f"a {type(part).__name__}"
+    if isinstance(part, (list, tuple)) and not hasattr(part, "_fields"):
+        got += "; write `chain(*parts)` for a list of bijectors"
+    elif isinstance(getattr(part, "bijector", None), Bijector):
+        got += "; use its attribute `bijector`"
+    elif callable(part):
+        got += f"; call it: `{getattr(part, '__name__', 'function')}()`"
+    raise FlowjaxError(f"{name}: expected a Bijector, got {got}")
+
+
 def bounded(raw: Array) -> Array:
     """Returns log-scales in (-2, 2) from raw network outputs; 0 maps to 0."""
     return 2 * jnp.tanh(raw / 2)

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from flowjax.bijectors.common import as_float, check_batch, constant_log_det
+from flowjax.errors import check_choice, check_integer
 from flowjax.types import Array, Bijector, Params, PRNGKey
+
+MASKS = ("half", "checkerboard")
+PERIOD = 32  # number of permutations in the sequence of one seed
 
 
 def take_columns(x: Array, order: np.ndarray) -> Array:
@@ -31,27 +36,22 @@ def take_columns(x: Array, order: np.ndarray) -> Array:
         >>> take_columns(jnp.array([10.0, 20.0, 30.0]), np.array([2, 0, 1])).tolist()
         [30.0, 10.0, 20.0]
     """
-    return _gather(tuple(int(i) for i in order))(x)
+    return _gather(x, np.asarray(order, np.int32), np.argsort(order).astype(np.int32))
 
 
-@lru_cache(maxsize=256)
-def _gather(order: tuple[int, ...]) -> Callable[[Array], Array]:
-    there = np.array(order, np.int32)
-    back = np.argsort(there).astype(np.int32)
+def _gather(x: Array, there: np.ndarray | Array, back: np.ndarray | Array) -> Array:
+    """Returns `x[..., there]`; `back` is the inverse permutation of `there`."""
 
-    def pick(x: Array, columns: np.ndarray) -> Array:
+    def pick(x: Array, columns: np.ndarray | Array) -> Array:
         # One index per entry, because XLA stores `x[..., columns]` in column-major order, which is
         # slow (see benchmarks/flows.md).
         indices = jnp.broadcast_to(columns, x.shape)
         return jnp.take_along_axis(x, indices, axis=-1, mode="promise_in_bounds")
 
     # jax.custom_vjp does not support forward mode; custom_linear_solve does.
-    def gather(x: Array) -> Array:
-        return jax.lax.custom_linear_solve(
-            lambda y: pick(y, back), x, lambda _, b: pick(b, there), lambda _, b: pick(b, back)
-        )
-
-    return gather
+    return jax.lax.custom_linear_solve(
+        lambda y: pick(y, back), x, lambda _, b: pick(b, there), lambda _, b: pick(b, back)
+    )
 
 
 def _fixed(apply: Callable[[Array], Array], undo: Callable[[Array], Array], line: str) -> Bijector:
@@ -72,17 +72,29 @@ def _fixed(apply: Callable[[Array], Array], undo: Callable[[Array], Array], line
     return Bijector(init, forward, inverse, (line,))
 
 
-def permutation(*, seed: int = 0) -> Bijector:
+def permutation(
+    *, seed: int = 0, index: int | Array = 0, mask: Literal["half", "checkerboard"] = "half"
+) -> Bijector:
     """Returns a fixed random permutation of the coordinates, with log_det 0.
 
-    The permutation is `numpy.random.default_rng(seed).permutation(dim)`, and
-    `Bijector.constants` returns it.
+    The permutation is number `index` of a sequence that `seed` determines. If permutation number i
+    precedes coupling number i, each coupling transforms the coordinates that the fewest couplings
+    before transformed, and otherwise about as many from one half as from the other half. Two
+    couplings therefore transform every coordinate (three in an odd dimension). A single
+    permutation, used before every coupling, needs up to four couplings. `Bijector.constants`
+    returns the permutation.
 
     Args:
-        seed: integer seed of the permutation.
+        seed: integer seed of the sequence of permutations.
+        index: number of the permutation, 0 or larger: an integer, or the argument of the function
+            given to `repeat`. The sequence repeats itself after 32 permutations.
+        mask: pattern of the coordinates that the couplings transform, see `coupling`.
 
     Returns:
         A bijector on `(n, dim)` without parameters.
+
+    Raises:
+        FlowjaxError: `seed` or `index` is not an integer of at least 0, or `mask` is unknown.
 
     References:
         Glow, https://arxiv.org/abs/1807.03039, section 6, compares fixed permutations with the 1x1
@@ -96,16 +108,54 @@ def permutation(*, seed: int = 0) -> Bijector:
         >>> sorted(z[0].tolist()), log_det.tolist(), layer.inverse(params, z)[0].tolist()
         ([0.0, 1.0, 2.0, 3.0], [0.0], [[0.0, 1.0, 2.0, 3.0]])
     """
+    seed = check_integer("seed", seed)
+    check_choice("mask", mask, MASKS)
+    traced = isinstance(index, jax.core.Tracer)
+    number: Any = index if traced else check_integer("index", index)
+    number = number % PERIOD
 
-    def order(dim: int) -> np.ndarray:
-        return np.random.default_rng(seed).permutation(dim)
+    def move(x: Array, back: bool) -> Array:
+        orders, inverses = _orders(x.shape[-1], seed, mask)
+        # A constant on the device: NumPy arrays cannot be indexed with a traced integer.
+        pair = [(jnp.asarray(a) if traced else a)[number] for a in (orders, inverses)]
+        return _gather(x, *(pair[::-1] if back else pair))
 
-    part = _fixed(
-        lambda x: take_columns(x, order(x.shape[-1])),
-        lambda z: take_columns(z, np.argsort(order(z.shape[-1]))),
-        f"permutation(seed={seed})",
-    )
-    return part._replace(constants=lambda dim: (order(dim),))
+    line = f"permutation(seed={seed}"
+    line += "" if traced or number == 0 else f", index={number}"
+    line += ")" if mask == "half" else f", {mask})"
+    part = _fixed(lambda x: move(x, False), lambda z: move(z, True), line)
+    return part._replace(constants=lambda dim: (_orders(dim, seed, mask)[0][number],))
+
+
+def _transformed(dim: int, mask: str) -> np.ndarray:
+    """Returns a mask, shape (dim,), of the positions that a coupling transforms."""
+    positions = np.arange(dim)
+    return positions >= dim - dim // 2 if mask == "half" else positions % 2 == 1
+
+
+@lru_cache(maxsize=64)
+def _orders(dim: int, seed: int, mask: str) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the sequence of permutations and of their inverses, shape (PERIOD, dim) each."""
+    rng, last = np.random.default_rng(seed), _transformed(dim, mask)
+    count = np.zeros(dim, int)  # number of couplings that transformed the coordinate at a position
+    rank = np.zeros(dim, int)  # random rank of a position in its half
+    orders = np.empty((PERIOD, dim), np.int32)
+    for order in orders:
+        shuffled = rng.permutation(dim)
+        for part in (last, ~last):
+            members = shuffled[part[shuffled]]
+            rank[members] = np.arange(len(members))
+        # The last coupling before a `split` leaves a coordinate that no coupling has transformed
+        # at position 0. The next coupling, after the split, transforms this coordinate.
+        rank[0] = -1
+        places = np.lexsort((last, rank, count))
+        chosen, rest = np.split(places, [last.sum()])
+        order[last] = chosen
+        # The chosen positions get the coordinates that were not chosen and not transformed before,
+        # so that repeating one permutation brings every coordinate to the transformed half.
+        order[places[~last[places]]] = rest[np.argsort(last[rest], kind="stable")]
+        count = count[order] + last
+    return orders, np.argsort(orders, axis=1).astype(np.int32)
 
 
 def reverse() -> Bijector:
@@ -124,6 +174,34 @@ def reverse() -> Bijector:
         [[3.0, 2.0, 1.0]]
     """
     return _fixed(lambda x: x[..., ::-1], lambda z: z[..., ::-1], "reverse")
+
+
+def exchange(mask: Literal["half", "checkerboard"]) -> Bijector:
+    """Returns the reversal in even dimensions, and a cyclic shift in odd dimensions.
+
+    Repeated reversals never bring the middle coordinate of an odd dimension to the positions that
+    a coupling transforms. The shift brings each coordinate there within three repetitions.
+
+    Args:
+        mask: pattern of the coordinates that the couplings transform.
+
+    Returns:
+        A bijector on `(n, dim)` without parameters.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> exchange("half").forward({}, jnp.arange(5.0)[None])[0].tolist()
+        [[2.0, 3.0, 4.0, 0.0, 1.0]]
+    """
+
+    def move(x: Array, sign: int) -> Array:
+        dim = x.shape[-1]
+        if dim % 2 == 0:
+            return x[..., ::-1]
+        return jnp.roll(x, sign * (-(dim // 2) if mask == "half" else 1), axis=-1)
+
+    line = "reverse (cyclic shift in odd dimensions)"
+    return _fixed(lambda x: move(x, 1), lambda z: move(z, -1), line)
 
 
 def identity() -> Bijector:

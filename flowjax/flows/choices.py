@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal, get_args
 
 from flowjax.bijectors import (
     additive_coupling,
     affine_coupling,
     linear_lu,
     permutation,
-    reverse,
     spline_coupling,
 )
+from flowjax.bijectors.permutation import exchange
 from flowjax.errors import check_choice
 from flowjax.types import Bijector
 
@@ -28,28 +28,34 @@ COUPLINGS: dict[str, Callable[..., Bijector]] = {
 }
 
 
-def mixing(kind: str, seed: int) -> list[Bijector]:
-    """Returns a list with the bijector that mixes the coordinates, or an empty list for "none".
+def mixing(kind: str, seed: int, mask: Mask = "half") -> Callable[[Any], list[Bijector]]:
+    """Returns the function from the number of a step to its mixing layer.
 
     Args:
-        kind: "random", a fixed permutation; "reverse"; "lu", a learned linear layer; or "none".
-        seed: integer seed of the permutation or of the initial linear layer.
+        kind: "random", a fixed permutation that differs between steps; "reverse"; "lu", a learned
+            linear layer; or "none".
+        seed: integer seed of the permutations or of the initial linear layer.
+        mask: pattern of the coordinates that the couplings transform.
+
+    Returns:
+        A function `index -> [bijector]`; `index -> []` for "none".
 
     Raises:
         FlowjaxError: The kind is unknown.
 
     Example:
-        >>> [part.layers for part in mixing("random", seed=2)], mixing("none", seed=2)
-        ([('permutation(seed=2)',)], [])
+        >>> mixing("random", seed=2)(1)[0].layers, mixing("none", seed=2)(1)
+        (('permutation(seed=2, index=1)',), [])
     """
-    kinds: dict[str, Callable[[], list[Bijector]]] = {
-        "random": lambda: [permutation(seed=seed)],
-        "reverse": lambda: [reverse()],
-        "lu": lambda: [linear_lu(seed=seed)],
-        "none": lambda: [],
+    kinds: dict[str, Callable[[Any], list[Bijector]]] = {
+        "random": lambda i: [permutation(seed=seed, index=i, mask=mask)],
+        "reverse": lambda i: [exchange(mask)],
+        "lu": lambda i: [linear_lu(seed=seed)],
+        "none": lambda i: [],
     }
     check_choice("permutation", kind, kinds)
-    return kinds[kind]()
+    check_choice("mask", mask, get_args(Mask))
+    return kinds[kind]
 
 
 def coupling_named(kind: str) -> Callable[..., Bijector]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flowjax.bijectors import Conditioner, actnorm, chain, mlp, repeat, spline_coupling
 from flowjax.flows.build import build, standardized
 from flowjax.flows.choices import BaseName, Coupling, Mask, Mixing, coupling_named, mixing
 from flowjax.flows.recipe import recipe
-from flowjax.types import Base, Flow, FlowjaxError
+from flowjax.types import Base, Bijector, Flow, FlowjaxError
 
 
 @recipe
@@ -66,7 +68,11 @@ def realnvp(
         raise FlowjaxError(f"depth: expected an even positive number of couplings, got {depth!r}")
     net = mlp(width, hidden_layers) if conditioner is None else conditioner
     layers = [coupling_named(coupling)(conditioner=net, mask=mask, swap=s) for s in (False, True)]
-    pair = chain(*([actnorm()] if normalize else []), *layers, *mixing(permutation, seed))
+    mix = mixing(permutation, seed, mask)
+
+    def pair(index: Any) -> Bijector:
+        return chain(*([actnorm()] if normalize else []), *layers, *mix(index))
+
     bijector = repeat(pair, depth // 2, unroll=unroll, checkpoint=checkpoint)
     return build(standardized(bijector), dim, base=base, name="realnvp")
 
@@ -126,6 +132,10 @@ def neural_spline(
     """
     net = mlp(width, hidden_layers) if conditioner is None else conditioner
     layer = spline_coupling(conditioner=net, bins=bins, bound=bound, mask=mask)
-    step = chain(actnorm(), *mixing(permutation, seed), layer)
+    mix = mixing(permutation, seed, mask)
+
+    def step(index: Any) -> Bijector:
+        return chain(actnorm(), *mix(index), layer)
+
     bijector = repeat(step, depth, unroll=unroll, checkpoint=checkpoint)
     return build(standardized(bijector), dim, base=base, name="neural_spline")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 from flowjax.bijectors import (
     Conditioner,
@@ -88,8 +88,10 @@ def glow(
         width: width of the hidden layers of the conditioners.
         hidden_layers: number of hidden layers of the conditioners.
         coupling: kind of the couplings: "additive", "affine" or "spline".
-        permutation: mixing between the couplings: "random" (fixed by `seed`, equal in all steps of
-            a level), "reverse", "lu" (learned linear layer, the 1x1 convolution of Glow), "none".
+        permutation: mixing before each coupling: "random" (fixed by `seed`, different in each
+            step, see `bijectors.permutation`), "reverse" (in odd dimensions a cyclic shift), "lu"
+            (learned linear layer, the 1x1 convolution of Glow), or "none" (a level then never
+            transforms its first half).
         mask: pattern of the coordinates that a coupling transforms, "half" or "checkerboard".
         conditional_split: True gives factored-out dimensions a learned prior that depends on the
             remaining dimensions, see `bijectors.split`.
@@ -126,7 +128,11 @@ def glow(
     levels = min(2, max(1, _most_levels(dim))) if levels is None else levels
 
     def level(index: int) -> Bijector:
-        step = chain(actnorm(init=init), *mixing(permutation, seed + index), layer)
+        mix = mixing(permutation, seed + index, mask)
+
+        def step(copy: Any) -> Bijector:
+            return chain(actnorm(init=init), *mix(copy), layer)
+
         return repeat(step, depth, unroll=unroll, checkpoint=checkpoint)
 
     bijector = _multiscale(dim, levels, level, conditional=conditional_split, conditioner=net)
@@ -151,7 +157,9 @@ def glow_as_released(
     conditioners also have actnorms, log-scales are stored divided by 3, and kernels are
     initialised with N(0, 0.05). Actnorms are initialised Glorot-uniform, because the released code
     never runs its data-dependent initialisation; the port of UKPLab runs it
-    (`data_dependent_init=True`). log_det is the same for all examples.
+    (`data_dependent_init=True`). log_det is the same for all examples. In an odd dimension, the
+    couplings of a level never transform the middle coordinate, because a reversal leaves it in
+    place.
 
     This recipe does not standardize the data first, in contrast to `glow`. Its shifts are in units
     of the data, so the result of a fit depends on these units.

@@ -161,10 +161,14 @@ def read_flow(folder: Path, config: Mapping[str, Any], flow: Flow | None) -> tup
     except (KeyError, TypeError, AttributeError) as error:
         raise FlowjaxError(f"{file}: cannot be read: {error!r}") from None
     if flow.dim != dim or digest(flow) != wanted:
-        raise FlowjaxError(
-            f"{file}: expected the flow that was saved (dim {dim}), {' | '.join(layers)}; got a "
-            f"flow of dim {flow.dim}, {' | '.join(flow.layers)}"
-        )
+        got = f"a flow of dim {flow.dim}, {' | '.join(flow.layers)}"
+        if flow.dim == dim and list(flow.layers) == layers:
+            got = (
+                "the same layers with other permutations; fit it again, or use the versions of "
+                "flowjax and NumPy that saved it"
+            )
+        saved = f"the flow that was saved (dim {dim}), {' | '.join(layers)}"
+        raise FlowjaxError(f"{file}: expected {saved}; got {got}")
     check_files(folder, config)
     return flow, load_params(folder / FILE, _shapes(flow, width))
 

@@ -60,4 +60,4 @@ def test_constants_of_seed_0_are_pinned():
     """Saved flows depend on the random stream of NumPy, which may change between versions."""
     order, signs = b.linear_lu(seed=0).constants(6)
     assert order.tolist() == [2, 3, 4, 0, 1, 5] and signs.tolist() == [1, -1, -1, 1, -1, -1]
-    assert b.permutation(seed=0).constants(6)[0].tolist() == [3, 2, 5, 4, 0, 1]
+    assert b.permutation(seed=0).constants(6)[0].tolist() == [1, 4, 5, 0, 2, 3]
