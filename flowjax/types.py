@@ -20,6 +20,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from flowjax.errors import FlowjaxError as FlowjaxError
@@ -29,6 +30,7 @@ PRNGKey = jax.Array
 Params = Any  # a pytree (dicts, tuples, lists) of floating-point arrays
 
 FROZEN = "frozen"
+_MOMENTS = ("mean", "log_std")  # of a context
 
 
 class InitFn(Protocol):
@@ -137,10 +139,13 @@ class ClosedForm(NamedTuple):
             `inner`, and then calls `set(inner_params, moments of the latents of inner)`. None if
             the frozen bijector comes first: `fit` then calls `set(params, moments of the data)`
             before the training.
+        take: function `take(params) -> inner_params` that removes the parameters that `set`
+            added, if there is an `inner`.
     """
 
     set: Callable[[Params, Any], Params]
     inner: Flow | None = None
+    take: Callable[[Params], Params] | None = None
 
 
 class Flow(NamedTuple):
@@ -153,13 +158,16 @@ class Flow(NamedTuple):
         forward: `forward(params, x, context=None) -> (z, log_det)`.
         inverse: `inverse(params, z, context=None) -> (x, log_det)`.
         log_prob: `log_prob(params, x, context=None) -> (n,)`, in nats.
-        sample: `sample(params, key, n, context=None) -> (n, dim)`.
+        sample: `sample(params, key, n, context=None) -> (n, dim)`. A context of shape (n, width)
+            gives one sample for each vector. If n is a tuple, that many samples are drawn for each
+            context vector: `(1000,)` and a context (m, width) give (1000, m, dim).
         dim: dimension of the data vectors.
-        sample_and_log_prob: like `sample`, but returns `(samples, log-densities (n,))`.
+        sample_and_log_prob: like `sample`, but returns `(samples, log-densities)`.
         latent_dim: dimension of the latents, smaller than `dim` if a whitening drops components;
             None means `dim`.
         bijector: the bijector, with parameters `params["bijector"]`.
-        base: the base density, with parameters `params["base"]`.
+        base: the base density, with parameters `params["base"]`. If the params have an entry
+            `"context"`, the bijector and the base get the standardized context.
         recipe: name and options of the recipe that built the flow.
         closed_form: frozen bijector that `fit` computes from moments, or None.
     """
@@ -197,11 +205,35 @@ class Flow(NamedTuple):
         """
         base: Any = self.base
         z, log_det = self.forward(params, x, context)
-        return base.log_prob(params["base"], z, context), log_det
+        return base.log_prob(params["base"], z, standardized_context(params, context)), log_det
 
     def describe(self, params: Params = None) -> str:
         """Returns the summary of the flow, see `flowjax.flows.describe`."""
         return describe(self, params)
+
+
+def standardized_context(params: Params, context: Any) -> Any:
+    """Returns the context, standardized with the frozen `params["context"]` of a flow.
+
+    Args:
+        params: params of a flow. Without an entry `"context"`, the context is returned unchanged.
+        context: conditioning vectors, shape (..., width), or None.
+
+    Raises:
+        FlowjaxError: The width of the context differs from its width in `init`.
+
+    Example:
+        >>> frozen = {"mean": jnp.array([2000.0]), "log_std": jnp.log(jnp.array([10.0]))}
+        >>> standardized_context({"context": {"frozen": frozen}}, jnp.array([[1990.0]])).tolist()
+        [[-1.0]]
+    """
+    if context is None or not isinstance(params, Mapping) or "context" not in params:
+        return context
+    mean, log_std = (jax.lax.stop_gradient(params["context"][FROZEN][k]) for k in _MOMENTS)
+    shape = jnp.shape(context)
+    if shape[-1:] != mean.shape:
+        raise FlowjaxError(f"context: expected the width of init, {mean.shape[0]}, got {shape}")
+    return (jnp.asarray(context) - mean) * jnp.exp(-log_std)
 
 
 def describe(flow: Flow, params: Params = None) -> str:

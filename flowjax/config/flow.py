@@ -23,8 +23,8 @@ class _FlowName:
     """Settings of the flow; an option has the default of the recipes that use it."""
 
     name: Annotated[str, "--flow"] = "glow"
-    """Recipe: glow, glow_as_released, realnvp, neural_spline, whitening, standardize,
-    whitening_glow or identity."""
+    """Recipe: glow, glow_as_released, realnvp, neural_spline, maf, iaf, elementwise_spline,
+    whitening, standardize, whitening_glow or identity."""
 
     def options(self) -> dict[str, Any]:
         """Returns the keyword arguments of the recipe: the fields that are set."""

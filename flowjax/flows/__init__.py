@@ -1,9 +1,11 @@
 """Flows: recipes that return a `Flow` (`flowjax.types`), and `make`, which calls one by name."""
 
+from flowjax.flows.autoregressive import iaf, maf
 from flowjax.flows.base import conditional_normal, normal, student_t
 from flowjax.flows.build import bits_per_dim, build
 from flowjax.flows.closed_form import identity, standardize, whitening, whitening_glow
 from flowjax.flows.couplings import neural_spline, realnvp
+from flowjax.flows.elementwise import elementwise_spline
 from flowjax.flows.glow import glow, glow_as_released
 from flowjax.flows.recipe import RECIPES, make
 from flowjax.types import Base, describe
@@ -15,9 +17,12 @@ __all__ = [
     "build",
     "conditional_normal",
     "describe",
+    "elementwise_spline",
     "glow",
     "glow_as_released",
+    "iaf",
     "identity",
+    "maf",
     "make",
     "neural_spline",
     "normal",

@@ -13,10 +13,22 @@ import jax.numpy as jnp
 
 from flowjax.bijectors import chain
 from flowjax.bijectors import standardize as standardize_bijector
+from flowjax.bijectors.actnorm import mean_and_std
 from flowjax.bijectors.common import as_float, check_batch, check_dim, init_part
+from flowjax.bijectors.whitening import freeze
 from flowjax.flows.base import base_from
 from flowjax.flows.blocks import in_blocks
-from flowjax.types import Array, Base, Bijector, Flow, FlowjaxError, Params, PRNGKey, Recipe
+from flowjax.types import (
+    Array,
+    Base,
+    Bijector,
+    Flow,
+    FlowjaxError,
+    Params,
+    PRNGKey,
+    Recipe,
+    standardized_context,
+)
 
 Noise = Callable[[Params, PRNGKey, Array], Array]
 
@@ -34,6 +46,10 @@ def build(
 
     The params of the flow are `{"bijector": ..., "base": ...}`, and
     `log_prob(x) = base.log_prob(z) + log_det` in nats, with `z, log_det` from `forward`.
+
+    If `init` gets a context, the params also have an entry `"context"`: the frozen mean and
+    log_std of each column of this context. All functions of the flow standardize their context
+    with these parameters, so that a fit does not depend on the units of the context.
 
     Args:
         bijector: any bijector, data -> latent.
@@ -59,6 +75,14 @@ def build(
         >>> params = flow.init(jax.random.key(1), x)
         >>> flow.log_prob(params, x).shape, flow.sample(params, jax.random.key(2), 4).shape
         ((10,), (4, 3))
+
+        With a context, a tuple draws that many samples for each context vector:
+
+        >>> flow, context = build(bijectors.elementwise(bijectors.affine_map()), 3), x[:, :2]
+        >>> params = flow.init(jax.random.key(1), x, context)
+        >>> samples = flow.sample(params, jax.random.key(2), (1000,), context)
+        >>> samples.shape, flow.log_prob(params, samples, context).shape
+        ((1000, 10, 3), (1000, 10))
     """
     if not isinstance(dim, int) or isinstance(dim, bool) or dim < 1:
         raise FlowjaxError(f"dim: expected a positive integer, got {dim!r}")
@@ -67,12 +91,18 @@ def build(
     def init(key: PRNGKey, x: Array, context: Array | None = None) -> Params:
         check_dim("x", x, dim)
         x = check_batch("x", x)
+        scale = {}
         if context is not None:
             context = first_context(context, x)
+            scale = {"context": context_moments(context)}
+            context = standardized_context(scale, context)
         bijector_key, base_key = jax.random.split(key)
         params = init_part(bijector, bijector_key, x, context)
         z: Any = jax.ShapeDtypeStruct((x.shape[0], latent), x.dtype)
-        return {"base": density.init(base_key, z, context), "bijector": params}
+        return {"base": density.init(base_key, z, context), "bijector": params, **scale}
+
+    def given(params: Params, context: Any, x: Any) -> Array | None:
+        return standardized_context(params, check_context(context, x))
 
     def forward_rows(params: Params, x: Array, context: Array | None) -> tuple[Array, Array]:
         z, log_det = bijector.forward(params["bijector"], x, context)
@@ -85,38 +115,38 @@ def build(
     def forward(params: Params, x: Array, context: Array | None = None) -> tuple[Array, Array]:
         check_dim("x", x, dim)
         x = as_float(x)
-        return in_blocks(forward_rows, params, x, check_context(context, x))
+        return in_blocks(forward_rows, params, x, given(params, context, x))
 
     def inverse(params: Params, z: Array, context: Array | None = None) -> tuple[Array, Array]:
         check_dim("z", z, latent)
         z = as_float(z)
-        return in_blocks(inverse_rows, params, z, check_context(context, z))
+        return in_blocks(inverse_rows, params, z, given(params, context, z))
 
     def log_prob(params: Params, x: Array, context: Array | None = None) -> Array:
         z, log_det = forward(params, x, context)
-        return density.log_prob(params["base"], z, context) + log_det
+        return density.log_prob(params["base"], z, given(params, context, z)) + log_det
 
     def draw(
-        params: Params, key: PRNGKey, n: int, context: Array | None
+        params: Params, key: PRNGKey, n: Any, context: Array | None
     ) -> tuple[Array, Array, Array]:
-        n = check_count(n)
-        context = check_context(context, jax.ShapeDtypeStruct((n, latent), jnp.float32))
-        base_key, noise_key = jax.random.split(key)
+        shape = (*sample_shape(n, context), latent)
         dtype = jnp.result_type(jnp.float32, *jax.tree.leaves(params))
-        z = density.sample(params["base"], base_key, (n, latent), dtype, context)
+        scaled = given(params, context, jax.ShapeDtypeStruct(shape, dtype))
+        base_key, noise_key = jax.random.split(key)
+        z = density.sample(params["base"], base_key, shape, dtype, scaled)
         x, log_det = inverse(params, z, context)
         return z, x if noise is None else noise(params["bijector"], noise_key, x), log_det
 
-    def sample(params: Params, key: PRNGKey, n: int, context: Array | None = None) -> Array:
+    def sample(params: Params, key: PRNGKey, n: Any, context: Array | None = None) -> Array:
         return draw(params, key, n, context)[1]
 
     def sample_and_log_prob(
-        params: Params, key: PRNGKey, n: int, context: Array | None = None
+        params: Params, key: PRNGKey, n: Any, context: Array | None = None
     ) -> tuple[Array, Array]:
         z, x, log_det = draw(params, key, n, context)
         if noise is not None:
             return x, log_prob(params, x, context)
-        return x, density.log_prob(params["base"], z, context) - log_det
+        return x, density.log_prob(params["base"], z, given(params, context, z)) - log_det
 
     return Flow(
         init,
@@ -154,6 +184,11 @@ def check_count(n: Any) -> Any:
     """Returns the number of samples to draw: an integer, or a symbolic size of `jax.export`."""
     if jax.export.is_symbolic_dim(n):
         return n
+    if isinstance(n, jax.core.Tracer):
+        raise FlowjaxError(
+            "n: expected an integer that is known at compile time, got a traced value; use "
+            "jax.jit(flow.sample, static_argnums=2)"
+        )
     try:
         count = operator.index(n)
     except TypeError:
@@ -161,6 +196,36 @@ def check_count(n: Any) -> Any:
     if count < 0:
         raise FlowjaxError(f"n: expected the number of samples, 0 or more, got {n!r}")
     return count
+
+
+def sample_shape(n: Any, context: Any) -> tuple[Any, ...]:
+    """Returns the shape of a batch of samples, without the axis of the coordinates.
+
+    Args:
+        n: an integer means n samples: one for each vector of a context of shape (n, width), or n
+            for a context of shape (width,). A tuple of integers means that many samples for each
+            context vector: the shape is `(*n, *context.shape[:-1])`.
+        context: conditioning vectors, shape (..., width), or None.
+
+    Raises:
+        FlowjaxError: `n` is not an integer or a tuple of integers of at least 0, or the context
+            has another number of vectors than n.
+
+    Example:
+        >>> sample_shape(5, None), sample_shape((1000,), jnp.zeros((5, 2)))
+        ((5,), (1000, 5))
+    """
+    each = () if context is None else jnp.shape(context)[:-1]
+    if isinstance(n, (tuple, list)):
+        return (*map(check_count, n), *each)
+    count = check_count(n)
+    if each not in ((), (count,)):
+        raise FlowjaxError(
+            f"context: expected shape ({count}, width) or (width,) for {count} samples, got "
+            f"{jnp.shape(context)}; pass ({count},) in place of {count} to draw {count} samples "
+            "for each context vector"
+        )
+    return (count,)
 
 
 def first_context(context: Any, x: Array) -> Array:
@@ -178,16 +243,24 @@ def first_context(context: Any, x: Array) -> Array:
     return check_batch("context", context)
 
 
+def context_moments(context: Array) -> Params:
+    """Returns the frozen mean and log_std of the columns of a first context, shape (n, width)."""
+    mean, std = mean_and_std(context)
+    return freeze({"mean": mean, "log_std": jnp.log(std)}, context.dtype)
+
+
 def check_context(context: Any, x: Any) -> Array | None:
     """Returns the context as an array or None, or raises FlowjaxError.
 
-    The context must have the shape (width,) or contain one vector per example of `x`.
+    The context must have the shape (width,) or contain one vector per example of `x`. If `x` has
+    more leading axes than the context, the context is used for each index of the first axes.
     """
     if context is None:
         return None
     context = jnp.asarray(context)
     leading = x.shape[:-1]
-    if context.ndim < 1 or context.shape[:-1] not in ((), leading):
+    suffix = leading[len(leading) - (context.ndim - 1) :] if context.ndim <= x.ndim else None
+    if context.ndim < 1 or context.shape[:-1] != suffix:
         rows = "".join(f"{size}, " for size in leading)
         raise FlowjaxError(
             f"context: expected shape ({rows}width) or (width,), got {context.shape}"
