@@ -1,4 +1,4 @@
-"""`flowjax evaluate`: correlation of cosine similarities with human scores."""
+"""`flowjax evaluate`: agreement of cosine similarities with gold scores or labels."""
 
 from __future__ import annotations
 
@@ -13,6 +13,11 @@ from flowjax.commands.outputs import check_output
 from flowjax.commands.terminal import command_line, message
 from flowjax.errors import FlowjaxError
 from flowjax.files.replace import replacing
+
+SAMPLE_NOTE = (
+    "a single annotator scored the embedded pairs; use them to try the commands, and other tasks "
+    "to compare methods"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +56,7 @@ def run(args: Args) -> None:
     from rich.console import Console
 
     from flowjax.compare import compare
-    from flowjax.evaluation import rich_table
+    from flowjax.evaluation import rich_table, verdict
     from flowjax.model import BertFlow
 
     if args.json is not None:
@@ -72,6 +77,7 @@ def run(args: Args) -> None:
     # rich cuts tables to 80 columns if the output is not a terminal.
     console = Console() if Console().is_terminal else Console(width=160)
     console.print(rich_table(report, subsets=args.subsets, title=title))
+    print(verdict(report, model.flow_name))
     if args.json is not None:
         with replacing(args.json) as new:
             new.write_text(json.dumps(report, indent=2) + "\n", "utf-8")
@@ -124,7 +130,8 @@ def load_tasks(
     tasks, files = [], 0
     for name in filter(None, names.split(",")):
         if name == "sample":
-            tasks.append(load_pairs(pairs_file(), name="sample"))
+            sample = load_pairs(pairs_file(), name="sample")
+            tasks.append(dataclasses.replace(sample, notes=(SAMPLE_NOTE,)))
         elif name in TASKS:
             if data_dir is None:
                 raise FlowjaxError(f"--tasks {name}: expected --data-dir, the folder of its files")

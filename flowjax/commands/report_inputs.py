@@ -16,6 +16,7 @@ from flowjax.data.sentences import read_sentences
 from flowjax.data.store import EmbeddingStore
 from flowjax.encoder.embed import CHUNK, SentenceEncoder
 from flowjax.evaluation import PairTask
+from flowjax.fitting.advice import verdict
 from flowjax.model import BertFlow
 from flowjax.report.inputs import RankedWords, ReportedModel, RunVectors, TaskVectors
 
@@ -33,8 +34,10 @@ def reported_model(model: BertFlow) -> ReportedModel:
         ("Pooling", f"{encoder.pooling}, {tokens}, at most {encoder.max_length} tokens"),
         ("Flow", model.flow_name + options),
     ]
-    if fitted:
+    if "sentences" in fitted:  # absent after `fit_vectors`
         provenance.append(("Fitted on", f"{fitted['data']}: {fitted['sentences']:,} sentences"))
+    if "nll_nats" in fitted:
+        provenance.append(("Likelihood", verdict(model.flow_name, fitted)))
     names = (encoder.name, encoder.pooling, model.flow_name)
     return ReportedModel(*names, calibrations(model), provenance, describe(model))
 

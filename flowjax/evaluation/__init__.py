@@ -37,6 +37,7 @@ from flowjax.evaluation.sts import (
 from flowjax.evaluation.summary import average, summarize_seeds
 from flowjax.evaluation.table import by_vectors, flat_rows, markdown_table, rich_table
 from flowjax.evaluation.tasks import Pairs, PairTask
+from flowjax.evaluation.verdict import verdict
 
 __all__ = [
     "Lookup",
@@ -76,5 +77,6 @@ __all__ = [
     "standardize_then_null",
     "summarize_seeds",
     "uniformity",
+    "verdict",
     "whiten",
 ]

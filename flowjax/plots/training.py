@@ -60,10 +60,21 @@ def loss_curves(
 
 # Label of the y axis and keys of each panel of `fit_curves`.
 PANELS = {
-    "bits per dimension": ("bits_per_dim", "validation_bits_per_dim"),
+    "bits per dimension": (
+        *("bits_per_dim", "validation_bits_per_dim", "finished_bits_per_dim"),
+        "finished_gaussian_bits_per_dim",
+    ),
     "nats per example": ("log_base", "log_det"),
     "gradient norm": ("grad_norm",),
     "learning rate": ("learning_rate",),
+}
+# Names of keys in a legend. The finished flow includes the whitening of the latents after the
+# training, which some flows have.
+LABELS = {
+    "bits_per_dim": "training batches, before latents are whitened",
+    "validation_bits_per_dim": "held-out examples, finished flow",
+    "finished_bits_per_dim": "training examples, finished flow",
+    "finished_gaussian_bits_per_dim": "training examples, Gaussian",
 }
 
 
@@ -109,8 +120,8 @@ def _draw(axes: Axes, rows: Sequence[Mapping[str, Any]], keys: Sequence[str], st
         finite = np.array([pair for pair in found if math.isfinite(pair[1])], dtype=np.float64)
         if not len(finite):
             raise FlowjaxError(f"rows: expected rows with {step} and a finite {key}, got none")
-        dropped = len(found) - len(finite)
-        name = f"{key} ({dropped} not finite, not shown)" if dropped else key
+        dropped, name = len(found) - len(finite), LABELS.get(key, key)
+        name += f" ({dropped} not finite, not shown)" if dropped else ""
         x, y = finite.T
         look: dict[str, Any] = {"color": CYCLE[index % len(CYCLE)], "linewidth": 2, "label": name}
         smooth = _running_mean(y, max(1, len(y) // 40))

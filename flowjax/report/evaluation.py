@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from flowjax.evaluation import Lookup
+from flowjax.evaluation import Lookup, verdict
 from flowjax.report import figures
 from flowjax.report.blocks import Page, Plot, Section
 from flowjax.report.inputs import ReportedModel, RunVectors, TaskVectors
@@ -37,9 +37,10 @@ def evaluation_page(
         command: command line of the user.
         curves: training curves of the run.
     """
+    line = verdict(results, model.flow)
     text = (
         "Agreement of cosine similarity with gold scores, before and after calibration. All "
-        "calibrations were fitted on the same sentences."
+        f"calibrations were fitted on the same sentences. {line[0].upper()}{line[1:]}."
     )
     sections = [Section("results", "Results", text, result_tables(results))]
     for found in tasks:
