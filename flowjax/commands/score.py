@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from itertools import islice
 
 from flowjax.commands.flags import Positional
 from flowjax.errors import FlowjaxError
 
+# Characters at which a reader of the output would begin a new line or a new column.
+_LINE_ENDS = re.compile(r"\r\n|[\t\n\v\f\r\x1c-\x1e\x85\u2028\u2029]")
+
 
 @dataclasses.dataclass(frozen=True)
 class Args:
     """Print the log-density, in nats, of the vector of each sentence, one per line.
+
+    Line ends and tabs in a sentence are printed as spaces; --json keeps them.
 
     For a run of flowjax fit-array: the log-density of each row of an array.
     """
@@ -20,8 +26,8 @@ class Args:
     run: Positional[str]
     """Run or model folder."""
     input: Positional[str]
-    """Sentences: .txt, .jsonl, .csv, .tsv, .parquet, tfds:NAME[/SPLIT][:COLUMN], or - for standard
-    input. Rows: .npy, .parquet or an embedding store."""
+    """Sentences, as in flowjax encode; - is standard input. Rows: .npy, .parquet or an embedding
+    store."""
     column: str | None = None
     """Column of the sentences; for rows, the column of vectors or numeric columns."""
     json: bool = False
@@ -50,9 +56,11 @@ def _score_sentences(args: Args) -> None:
     while block := list(islice(sentences, CHUNK)):
         for sentence, value in zip(block, model.log_prob(block).tolist(), strict=True):
             if args.json:
-                print(json.dumps({"sentence": sentence, "log_prob": value}, ensure_ascii=False))
+                line = json.dumps({"sentence": sentence, "log_prob": value}, ensure_ascii=False)
+                # JSON allows these line ends inside of strings; readers of lines may split there.
+                print(_LINE_ENDS.sub(lambda end: f"\\u{ord(end[0]):04x}", line))
             else:
-                print(f"{value:.4f}\t{sentence}")
+                print(f"{value:.4f}\t{_LINE_ENDS.sub(' ', sentence)}")
         scored += len(block)
     if not scored:
         raise FlowjaxError(f"{args.input}: expected sentences, got none")

@@ -58,6 +58,8 @@ def loss_curves(
     return figure
 
 
+# Minimum number of values of a curve that is drawn with its running mean.
+_LONG = 80
 # Label of the y axis and keys of each panel of `fit_curves`.
 PANELS = {
     "bits per dimension": (
@@ -114,30 +116,46 @@ def fit_curves(rows: Iterable[Mapping[str, Any]], *, step: str = "step") -> Figu
 
 
 def _draw(axes: Axes, rows: Sequence[Mapping[str, Any]], keys: Sequence[str], step: str) -> None:
-    lows, highs = [], []
+    curves = []
     for index, key in enumerate(keys):
         found = [(row[step], row[key]) for row in rows if key in row and step in row]
         finite = np.array([pair for pair in found if math.isfinite(pair[1])], dtype=np.float64)
         if not len(finite):
             raise FlowjaxError(f"rows: expected rows with {step} and a finite {key}, got none")
-        dropped, name = len(found) - len(finite), LABELS.get(key, key)
-        name += f" ({dropped} not finite, not shown)" if dropped else ""
+        dropped = len(found) - len(finite)
+        name = f"{key} ({dropped} not finite, not shown)" if dropped else key
         x, y = finite.T
         look: dict[str, Any] = {"color": CYCLE[index % len(CYCLE)], "linewidth": 2, "label": name}
-        smooth = _running_mean(y, max(1, len(y) // 40))
-        lows.append(smooth.min())
-        if len(y) < 80:
+        if len(y) < _LONG:
             axes.plot(x, y, marker="o", markersize=3.5, **look)
-            highs.append(smooth[0])
         else:
             axes.plot(x, y, color=look["color"], alpha=0.25, linewidth=0.8)
-            axes.plot(x, smooth, **look)
-            # Ignore the first steps of long curves, whose losses may be far larger.
-            highs.append(max(smooth[len(y) // 50 :].max(), y[-1]))
-    low, high = min(lows), max(highs)
-    constant = high - low <= 1e-9 * abs(high)  # up to the rounding of the running mean
+            axes.plot(x, _running_mean(y, len(y) // 40), **look)
+        curves.append(y)
+    _scale(axes, curves, log="grad_norm" in keys)
+
+
+def _scale(axes: Axes, curves: Sequence[np.ndarray], *, log: bool) -> None:
+    """Sets limits that show all values, or all but the first 2 % of long curves.
+
+    The losses of the first steps can be so large that the remaining curve would be flat. A note
+    then has their maximum.
+    """
+    every = np.concatenate(curves)
+    low, high = float(every.min()), float(every.max())
+    if log and low > 0.0 and high > 30.0 * low:
+        axes.set_yscale("log")
+        axes.set_ylim(low / 1.3, high * 1.3)
+        return
+    late = np.concatenate([y[len(y) // 50 if len(y) >= _LONG else 0 :] for y in curves])
+    if not log and high - low > 20.0 * (late.max() - late.min()) > 0.0:
+        note = f"first steps not shown: {low:.3g} to {high:.3g}"
+        axes.text(0.98, 0.97, note, transform=axes.transAxes, ha="right", va="top", fontsize=8)
+        low, high = float(late.min()), float(late.max())
+    constant = high - low <= 1e-9 * abs(high)
     room = (0.1 * abs(high) or 1.0) if constant else 0.08 * (high - low)
     axes.set_ylim(low - room, high + room)
+    axes.ticklabel_format(axis="y", useOffset=False, scilimits=(-5, 6))
 
 
 def _running_mean(y: np.ndarray, width: int) -> np.ndarray:

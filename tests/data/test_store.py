@@ -161,7 +161,7 @@ def test_a_mismatch_is_refused(tmp_path):
     for name, value in [("encoder", "other"), ("pooling", "cls"), ("max_length", 32)]:
         with pytest.raises(OtherStore, match=f"expected vectors of {name} {value!r}, got "):
             make(**{name: value})
-    with pytest.raises(OtherStore, match=r"\(source_hash 'i'\), got .* of other sentences \('h'\)"):
+    with pytest.raises(OtherStore, match=r"\(source_hash 'i'\), got .* other sentences \('h'\)"):
         make(source_hash="i")
     with pytest.raises(OtherStore, match="extra 1, got None"):
         make(extra=1)

@@ -191,3 +191,46 @@ def test_warped_grid_draws_the_image_of_the_grid():
 def test_bad_input(draw, message):
     with pytest.raises(FlowjaxError, match=message):
         draw()
+
+
+def inside(axes):
+    """True for each drawn value that lies within the limits of the y axis."""
+    low, high = axes.get_ylim()
+    values = np.concatenate([line.get_ydata() for line in axes.get_lines()])
+    return (values > low) & (values < high)
+
+
+@pytest.mark.parametrize("n", [1, 2, 20, 79, 80, 400])
+def test_all_metrics_of_a_fit_are_inside_the_axes(n):
+    """Warm-up from 0, rising curves, and gradient norms of several magnitudes."""
+    rng = np.random.default_rng(n)
+    rows = [
+        {
+            "step": 10 * i,
+            "bits_per_dim": 3 * np.exp(-i / 10) + rng.normal() / 9,
+            "validation_bits_per_dim": 3.0 + i / n,
+            "log_base": -100.0 - rng.normal(),
+            "log_det": 50.0 + i,
+            "grad_norm": float(np.exp(2 * rng.normal())) * (1000 if i < 3 else 1),
+            "learning_rate": 0.001 * min(1.0, i / 5),
+        }
+        for i in range(n)
+    ]
+    figure = plots.fit_curves(rows)
+    for axes in figure.axes:
+        assert inside(axes).all(), axes.get_ylabel()
+    rates = figure.axes[-1]
+    assert n == 1 or rates.get_ylim()[1] < 0.0013  # 0.001 is not drawn at 0.00
+    figure.canvas.draw()
+    labels = [float(t.get_text().replace("\N{MINUS SIGN}", "-")) for t in rates.get_yticklabels()]
+    assert n == 1 or any(0.0001 <= label <= 0.0011 for label in labels)
+
+
+def test_huge_losses_of_the_first_steps_are_noted():
+    rows = [{"step": i, "loss": 1e6 if i < 3 else np.cos(i)} for i in range(300)]
+    (axes,) = plots.loss_curves(rows).axes
+    assert axes.get_ylim()[1] < 2 and "1e+06" in axes.texts[0].get_text()
+    (axes,) = plots.loss_curves(
+        [{"step": i, "loss": 9.0 if i < 3 else 1.0 + i % 2} for i in range(300)]
+    ).axes
+    assert inside(axes).all() and not axes.texts
