@@ -1,12 +1,12 @@
 """Flows: recipes that return a `Flow` (`flowjax.types`), and `make`, which calls one by name."""
 
-from flowjax.flows.autoregressive import iaf, maf
 from flowjax.flows.base import conditional_normal, normal, student_t
 from flowjax.flows.build import bits_per_dim, build
 from flowjax.flows.closed_form import identity, standardize, whitening, whitening_glow
 from flowjax.flows.couplings import neural_spline, realnvp
 from flowjax.flows.elementwise import elementwise_spline
 from flowjax.flows.glow import glow, glow_as_released
+from flowjax.flows.masked import iaf, maf
 from flowjax.flows.recipe import RECIPES, make
 from flowjax.types import Base, describe
 
