@@ -41,6 +41,12 @@ class Args:
     """Output file: .npy, .parquet or .safetensors."""
     column: str | None = None
     """Column of the sentences in the input; sentence or text by default."""
+    pooling: str | None = None
+    """Pooling of an encoder: cls, pooler, mean, last2, first_last or embeddings_last; by default
+    the pooling in a folder of sentence-transformers, otherwise first_last."""
+    max_length: int | None = None
+    """Maximum number of tokens per sentence of an encoder; by default the length in a folder of
+    sentence-transformers, otherwise 64."""
     batch_size: int | None = None
     """Sentences per batch; by default the batch size of the encoder."""
     normalize: bool = False
@@ -73,12 +79,13 @@ def _encode(args: Args, share: tuple[int, int]) -> None:
     from flowjax.data.sentences import open_source
     from flowjax.data.store import EmbeddingStore, OtherStore
     from flowjax.data.vectors import write_vectors
-    from flowjax.encoder.corpus import embed_in_store, hash_arrays
-    from flowjax.encoder.embed import EncodeReport
+    from flowjax.encoder.corpus import embed_in_store
+    from flowjax.encoder.counts import EncodeReport, warn_unknown
+    from flowjax.encoder.digest import hash_arrays
     from flowjax.encoder.sentence_model import unit
 
     source = open_source(args.input, args.column)
-    model, encoder = load_run(args.run)
+    model, encoder = load_run(args.run, pooling=args.pooling, max_length=args.max_length)
     scratch = args.out.with_name(f".{args.out.name}.store")
     texts = None
     if args.out.suffix == ".parquet":
@@ -127,22 +134,33 @@ def _encode(args: Args, share: tuple[int, int]) -> None:
         return
     write_vectors(args.out, store.vectors, texts)
     _remove(scratch)
-    report = EncodeReport(facts["sentences"], facts["empty"], facts["cut"])
-    message(f"flowjax encode: {report}")
+    counts = [facts[key] for key in ("sentences", "empty", "cut", "tokens", "unknown_tokens")]
+    message(f"flowjax encode: {EncodeReport(*counts)}")
+    warn_unknown(facts["unknown_tokens"], facts["tokens"], encoder.name)
     print(f"{facts['sentences']} x {store.dim} float32: {args.out}")
 
 
-def load_run(name: str) -> tuple[BertFlow | None, Any]:
+def load_run(name: str, **options: Any) -> tuple[BertFlow | None, Any]:
     """Returns the model and the encoder of a run or model folder, or `(None, encoder)`.
 
+    Args:
+        name: a run or model folder, or the name or folder of an encoder.
+        **options: `pooling` and `max_length` of an encoder; None means the default.
+
     Raises:
-        FlowjaxError: The run is unfinished, or there is neither such a folder nor such an encoder.
+        FlowjaxError: The run is unfinished, there is neither such a folder nor such an encoder, or
+            an option is given for a run, which has its own.
     """
     from flowjax.encoder.embed import SentenceEncoder
     from flowjax.model import BertFlow
 
-    folder = Path(name)
+    folder, options = Path(name), {k: v for k, v in options.items() if v is not None}
     if any((folder / part).exists() for part in ("model", "config.toml", "flow.safetensors")):
+        for option in options:
+            raise FlowjaxError(
+                f"--{option.replace('_', '-')}: expected the name of an encoder, got the run "
+                f"{name}, which has its own"
+            )
         model = BertFlow.load(folder)
         return model, model.encoder
     if not folder.exists() and folder.parent != Path() and folder.parent.is_dir():
@@ -150,7 +168,7 @@ def load_run(name: str) -> tuple[BertFlow | None, Any]:
         raise FlowjaxError(
             f"{name}: expected a run or model folder, or an encoder, got no such folder"
         )
-    return None, SentenceEncoder.from_pretrained(name)
+    return None, SentenceEncoder.from_pretrained(name, **options)
 
 
 def _remove(store: Path) -> None:

@@ -18,7 +18,6 @@ from flowjax.data.sentences import SentenceSource
 from flowjax.data.store import EmbeddingStore
 from flowjax.encoder.adapter import EncoderAdapter
 from flowjax.encoder.counts import EncodeReport
-from flowjax.encoder.digest import hash_arrays as hash_arrays
 from flowjax.encoder.embed import CHUNK, SentenceEncoder
 from flowjax.errors import FlowjaxError
 

@@ -34,7 +34,7 @@ from flowjax.encoder.resolve import Location, locate
 from flowjax.encoder.sentence_model import SentenceModel, unit
 from flowjax.encoder.tokenizer import encode_texts, load_tokenizer, unknown_id
 from flowjax.encoder.weights import load_pretrained, save_pretrained
-from flowjax.errors import FlowjaxError, check_choice
+from flowjax.errors import FlowjaxError, check_choice, check_integer
 from flowjax.parallel import devices
 from flowjax.parallel.forks import check_process
 from flowjax.progress import track
@@ -196,11 +196,7 @@ class SentenceEncoder(SentenceModel):
 
     @max_length.setter
     def max_length(self, value: int) -> None:
-        most = self.config.max_length
-        integer = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-        if not integer or not 3 <= value <= most:
-            raise FlowjaxError(f"max_length: expected 3 to {most} (positions), got {value!r}")
-        self._max_length = int(value)
+        self._max_length = check_integer("max_length", value, 3, self.config.max_length)
 
     @property
     def max_seq_length(self) -> int:  # type: ignore[override]
@@ -366,8 +362,7 @@ def _collect(batch: Batch, result: jax.Array, vectors: np.ndarray, advance: Any)
 
 def check_batch_size(value: Any) -> None:
     """Raises FlowjaxError if a batch size is not an integer of at least 1."""
-    if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < 1:
-        raise FlowjaxError(f"batch_size: expected an integer of at least 1, got {value!r}")
+    check_integer("batch_size", value, least=1)
 
 
 def _restored(

@@ -95,11 +95,14 @@ def read_vocab(file: Path) -> Tokenizer:
         **special,
     )._tokenizer
     tokenizer.add_special_tokens([t for t in added.values() if t.special])
-    for token in added.values():
-        if not token.special and token.content not in special.values():
-            # A token with capitals is matched before the text is lower-cased.
-            token.normalized &= not lowercase or token.content == token.content.lower()
-            tokenizer.add_tokens([token])
+    for plain in added.values():
+        content = plain.content
+        if plain.special or content in special.values():
+            continue
+        if lowercase and content != content.lower():
+            # Matched before the text is lower-cased, so that the token keeps its spelling.
+            plain = AddedToken(content, normalized=False, lstrip=plain.lstrip, rstrip=plain.rstrip)
+        tokenizer.add_tokens([plain])
     extra = field(options, "additional_special_tokens", list, config, [])
     names = [_content(t, f"{config}: additional_special_tokens") for t in extra]
     tokenizer.add_special_tokens([AddedToken(t, special=True) for t in names if t in vocab])

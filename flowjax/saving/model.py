@@ -158,7 +158,7 @@ def _load_encoder(
     }
     if FILES in spec:
         inside = field(spec, FILES, str, file)
-        if Path(inside).name != inside:
+        if Path(inside).name != inside or inside in ("", ".."):
             raise FlowjaxError(f"{file}: files: expected a folder beside it, got {inside!r}")
         encoder = SentenceEncoder.from_pretrained(folder / inside, **options)
         encoder.name = name

@@ -11,7 +11,8 @@ from flowjax import BertFlow, SentenceEncoder
 from flowjax.commands import encode as command
 from flowjax.data.sentences import open_source
 from flowjax.data.store import OtherStore
-from flowjax.encoder.corpus import embed_in_memory, embed_in_store, hash_arrays
+from flowjax.encoder.corpus import embed_in_memory, embed_in_store
+from flowjax.encoder.digest import hash_arrays
 from flowjax.errors import FlowjaxError
 
 TEXTS = [f"{'A man ' * (i % 7)}sees {i} birds." for i in range(40)]
