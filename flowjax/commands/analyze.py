@@ -5,11 +5,15 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from flowjax.commands.flags import Positional
 from flowjax.commands.terminal import command_line, message
+from flowjax.config.ranges import Range
 from flowjax.errors import FlowjaxError
+
+if TYPE_CHECKING:
+    from flowjax.config import FitConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,11 +24,17 @@ class Args:
     """Run or model folder."""
     out: Path = Path("report")
     """Folder of the report: index.html, report.json, tables as CSV and figures as PNG."""
-    tasks: str = "sample"
-    """Tasks, as in flowjax evaluate; the figures show the pairs of the first task."""
+    tasks: str = ""
+    """Tasks, as in flowjax evaluate; the figures show the pairs of the first task. By default the
+    tasks that the run was fitted on; without tasks, only the vectors of the run are analyzed."""
+    columns: str | None = None
+    """Columns of the files in --tasks, as in flowjax evaluate."""
+    delimiter: str | None = None
+    """Text between the cells of the files in --tasks, as in flowjax evaluate."""
     data_dir: Path | None = None
-    """Folder of the tasks' files."""
-    rows: int = 5000
+    """Folder of the tasks' files. For the tasks that the run was fitted on, the default is the
+    folder in the config of the run."""
+    rows: Annotated[int, Range(2)] = 5000
     """Maximum number of the run's vectors, drawn at random, for the isotropy metrics."""
     overwrite: bool = False
     """Replace an existing report."""
@@ -43,17 +53,27 @@ def run(args: Args) -> None:
     from flowjax.report import check_folder, write_report
     from flowjax.report.analysis import analysis_page
 
-    if args.rows < 2:
-        raise FlowjaxError(f"--rows: expected at least 2, got {args.rows}")
     check_folder(args.out, overwrite=args.overwrite)
-    tasks = load_tasks(args.tasks, args.data_dir)
+    config = fitted_config(args.run)
+    tasks = []
+    if args.tasks or args.columns or args.delimiter:
+        tasks = load_tasks(args.tasks, args.data_dir, args.columns, args.delimiter)
+    elif names := fitted_tasks(config):
+        folder = args.data_dir or (Path(config.data.dir) if config and config.data.dir else None)
+        try:
+            tasks = load_tasks(names, folder)
+        except FlowjaxError as error:
+            message(
+                f"flowjax analyze: {names}: omitted the tasks that the run was fitted on: {error}"
+            )
     model = BertFlow.load(args.run)
     message("1/3 reading the vectors of the run")
-    vectors = run_vectors(model, args.run, fitted_sentences(args.run))
+    vectors = run_vectors(model, args.run, fitted_sentences(config))
     for task in tasks:
         for note in task.notes:
             message(f"flowjax analyze: {task.name}: {note}")
-    message("2/3 encoding the sentences of the tasks")
+    if tasks:
+        message("2/3 encoding the sentences of the tasks")
     encoded = task_vectors(model, tasks)
     message("3/3 computing metrics and drawing figures")
     page = analysis_page(
@@ -75,13 +95,32 @@ def show(page: Any) -> None:
         print(f"{fact.label:<36} {fact.before:>8} -> {fact.after:>8}   ({fact.hint})")
 
 
-def fitted_sentences(run: Path) -> Iterable[str] | None:
-    """Returns the sentences that a run was fitted on, or None if its config or file is missing."""
-    from flowjax.commands.fit import load_sentences
+def fitted_config(run: Path) -> FitConfig | None:
+    """Returns the config of a run, or None for a model folder or a run of another command."""
     from flowjax.config import FitConfig, read_config
 
     try:
-        source = load_sentences(read_config(run / "config.toml", FitConfig))[0]
+        return read_config(run / "config.toml", FitConfig)
+    except (ValueError, OSError):
+        return None
+
+
+def fitted_tasks(config: FitConfig | None) -> str:
+    """Returns the names of the tasks that a run was fitted on; empty if it was fitted on files."""
+    from flowjax.evaluation import TASKS
+
+    wanted = config.data.fit if config else ""
+    return wanted if all(name in TASKS or wanted == "sample" for name in wanted.split(",")) else ""
+
+
+def fitted_sentences(config: FitConfig | None) -> Iterable[str] | None:
+    """Returns the sentences that a run was fitted on, or None if its config or file is missing."""
+    from flowjax.commands.fit import load_sentences
+
+    if config is None:
+        return None
+    try:
+        source = load_sentences(config)[0]
     except (ValueError, OSError):
         return None
     return None if source.is_stream else source

@@ -14,13 +14,12 @@ from flowjax.report.inputs import RankedWords, ReportedModel, RunVectors, TaskVe
 
 # Maximum number of vectors that the baselines are fitted on.
 FIT_ROWS = 50_000
-ISOTROPY_NOTES = (
+ISOTROPY_NOTES = [
     "Mean cosine of random pairs: 0 is isotropic. Isotropy score (Mu & Viswanath) of vectors of "
     "length 1, and IsoScore: 1 is isotropic. Uniformity (Wang & Isola): lower values are more "
     "uniform on the sphere.",
-    "Whitening makes the vectors that it was fitted on isotropic by construction. The next table "
-    "is computed on other vectors.",
-)
+    "Whitening makes the vectors that it was fitted on isotropic by construction.",
+]
 ISOTROPY_TEXT = (
     "Vectors of a pretrained BERT lie in a narrow cone, so that the cosine of any two sentences "
     "is high. A calibration should spread them evenly."
@@ -54,7 +53,8 @@ def analysis_page(
     Args:
         model: model of the report.
         run: plain vectors of the sentences that the model was fitted on.
-        tasks: tasks with vectors; alignment is measured on pairs of the first task.
+        tasks: tasks with vectors; alignment is measured on pairs of the first task. Without
+            tasks, the page has no similarities.
         words: word embeddings of the encoder.
         command: command line of the user.
         rows: maximum number of vectors for the isotropy measures and the figures.
@@ -62,17 +62,18 @@ def analysis_page(
     some = run.take(rows)
     clouds = {name: map_(some.vectors) for name, map_ in model.maps.items()}
     caption = f"On {some.description}"
-    isotropy = measures.isotropy_table("isotropy", caption, clouds, notes=ISOTROPY_NOTES)
+    notes = [*ISOTROPY_NOTES, *(["The next table is computed on other vectors."] if tasks else [])]
+    isotropy = measures.isotropy_table("isotropy", caption, clouds, notes=notes)
     blocks: list[Block] = [isotropy, *(_task_isotropy(found, model) for found in tasks[:1])]
     before_after = [clouds[name] for name in model.names]
     blocks += figures.geometry(model, before_after, of=some.description)
     sections = [Section("isotropy", "Isotropy", ISOTROPY_TEXT, blocks)]
 
-    fitted = run.take(FIT_ROWS).vectors
-    baselines = measures.baseline_table(fitted, tasks, model.flow, model.maps[model.flow])
-    blocks = [baselines, *(plot for found in tasks for plot in figures.similarity(found, model))]
-    text = SIMILARITY_TEXT.format(pooling=model.pooling)
-    sections.append(Section("similarity", "Similarity", text, blocks))
+    if tasks:
+        baselines = measures.baseline_table(run.take(FIT_ROWS).vectors, tasks, model)
+        plots = (plot for found in tasks for plot in figures.similarity(found, model))
+        text = SIMILARITY_TEXT.format(pooling=model.pooling)
+        sections.append(Section("similarity", "Similarity", text, [baselines, *plots]))
 
     lexical = measures.lexical_table(tasks, model)
     if lexical is not None:

@@ -63,6 +63,7 @@ def similarity(found: TaskVectors, model: ReportedModel) -> list[Plot]:
     where = f"{len(pairs):,} pairs of {task}, {found.split}"
     if found.task.grouped:
         where += ", all subsets pooled"
+    notes = "".join(f" {note[:1].upper()}{note[1:]}." for note in found.task.notes)
     histogram = Plot(
         f"cosines_{found.slug}",
         plots.cosine_histogram(*cosines, names=names, of=f"{task} pairs"),
@@ -76,7 +77,7 @@ def similarity(found: TaskVectors, model: ReportedModel) -> list[Plot]:
         plots.similarity_scatter(pairs.gold, *cosines, names=names),
         f"Cosine similarity against gold scores, {where}: {names[0]} and {names[1]}.",
         f"Cosine against gold scores, {where}. The line is the mean cosine in equal ranges of the "
-        "score. A steep line with points close to it is best.",
+        f"score. A steep line with points close to it is best.{notes}",
     )
     return [scatter, histogram]
 

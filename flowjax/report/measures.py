@@ -119,25 +119,25 @@ def lexical_table(tasks: Sequence[TaskVectors], model: ReportedModel) -> Table |
 
 
 def baseline_table(
-    fitted: np.ndarray, tasks: Sequence[TaskVectors], name: str, flow: Transform
+    fitted: np.ndarray, tasks: Sequence[TaskVectors], model: ReportedModel
 ) -> Table:
     """Returns table 5 of the paper: closed-form baselines and the fitted flow.
 
     Args:
         fitted: plain vectors on which the baselines are fitted, shape `(n, d)`.
         tasks: tasks on which the baselines and the flow are evaluated.
-        name: name of the flow.
-        flow: function from plain vectors to vectors of the fitted flow.
+        model: model of the report. Its standardization and whitening are used if it has them, so
+            that all pages have the same values.
     """
-    k = max(1, fitted.shape[1] // 3)
+    k, maps = max(1, fitted.shape[1] // 3), model.maps
     makers: dict[str, Any] = {
         "plain": lambda: lambda x: x,
-        "standardize (SN)": lambda: standardize(fitted),
+        "standardize (SN)": lambda: maps.get("standardize") or standardize(fitted),
         **{f"NATSV k={k}": lambda k=k: null_top_singular_vectors(fitted, k) for k in NATSV},
         **{f"SN + NATSV k={k}": lambda k=k: standardize_then_null(fitted, k) for k in SN_NATSV},
-        "whitening": lambda: whiten(fitted),
+        "whitening": lambda: maps.get("whitening") or whiten(fitted),
         f"whitening-{k}": lambda: whiten(fitted, k),
-        f"{name} (fitted flow)": lambda: flow,
+        f"{model.flow} (fitted flow)": lambda: maps[model.flow],
     }
     notes = [
         "Spearman x 100 (QNLI: AUC x 100). NATSV k: top k singular vectors nulled. whitening-"

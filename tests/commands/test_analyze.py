@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from html_reader import Reader
 
-from flowjax.commands.analyze import fitted_sentences
+from flowjax.commands.analyze import fitted_config, fitted_sentences, fitted_tasks
+from flowjax.commands.evaluate import SAMPLE_NOTE, load_tasks
 from flowjax.commands.main import main
 from flowjax.commands.report_inputs import ranked_words, run_vectors
 from flowjax.compare import compare
@@ -15,6 +16,7 @@ from flowjax.evaluation import isotropy_report, load_pairs
 from flowjax.model import BertFlow
 from flowjax.report import measures
 from flowjax.report.blocks import MISSING
+from flowjax.report.inputs import ReportedModel
 
 
 @pytest.fixture(scope="module")
@@ -98,12 +100,12 @@ def test_isotropy_is_measured_on_the_vectors_of_the_run(tiny_run, model, data):
 
 
 def test_baselines_agree_with_evaluate(tiny_run, model, data):
+    """Each method has one value on all pages: the same transformation computes it."""
     results = compare(model, [load_pairs(tiny_run[2])])["results"]["pairs"]["test"]
     rows = {r["method"]: r["pairs_test"] for r in data["tables"]["baselines"]["rows"]}
-    assert rows["plain"] == pytest.approx(results["plain"]["spearman"], abs=1e-6)
-    assert rows["glow (fitted flow)"] == pytest.approx(results["glow"]["spearman"], abs=1e-6)
-    # `evaluate` computes in float32 from streamed moments; ranks of close cosines may differ.
-    assert rows["standardize (SN)"] == pytest.approx(results["standardize"]["spearman"], abs=0.05)
+    same = {"plain": "plain", "standardize (SN)": "standardize", "whitening": "whitening"}
+    for method, name in {**same, "glow (fitted flow)": "glow"}.items():
+        assert rows[method] == pytest.approx(results[name]["spearman"], abs=1e-9), method
     assert {"NATSV k=1", "NATSV k=10", "SN + NATSV k=1", "SN + NATSV k=6"} < {*rows}
     lexical = {r["measure"]: r for r in data["tables"]["lexical"]["rows"]}
     assert lexical["gold"]["gold"] == pytest.approx(100.0)
@@ -112,8 +114,36 @@ def test_baselines_agree_with_evaluate(tiny_run, model, data):
 
 def test_a_baseline_that_cannot_be_fitted_is_noted():
     few = np.random.default_rng(0).normal(size=(40, 60))
-    table = measures.baseline_table(few, [], "glow", lambda x: x)
+    model = ReportedModel("bert", "mean", "glow", {"glow": lambda x: x}, [], {})
+    table = measures.baseline_table(few, [], model)
     assert "whitening: not defined for these vectors" in " ".join(table.notes)
+
+
+def test_a_report_is_about_the_text_of_the_run_by_default(tiny_run, tmp_path, capsys):
+    """The embedded pairs are on no page of a user's own run."""
+    out = tmp_path / "report"
+    assert main(["analyze", str(tiny_run[0]), "--out", str(out), "--rows", "50"]) == 0
+    data = json.loads((out / "report.json").read_text("utf-8"))
+    assert set(data["tables"]) == {"isotropy", "words"}
+    texts = tiny_run[1].read_text("utf-8").splitlines()
+    assert {row["query"] for row in data["neighbours"]["neighbours"]} <= {*texts}
+    assert "sample" not in (out / "index.html").read_text("utf-8")
+    assert "Mean cosine" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("fit", "names"),
+    [("sample", "sample"), ("stsb,sickr", "stsb,sickr"), ("mine.txt", ""), ("stsb,a.txt", "")],
+)
+def test_the_default_tasks_are_those_of_the_fit(tmp_path, fit, names):
+    (tmp_path / "config.toml").write_text(f'[data]\nfit = "{fit}"\n')
+    assert fitted_tasks(fitted_config(tmp_path)) == names
+    assert fitted_tasks(None) == ""
+
+
+def test_the_embedded_pairs_are_not_called_judgements_of_several_persons():
+    (task,) = load_tasks("sample", None)
+    assert task.notes == (SAMPLE_NOTE,) and "a single annotator" in SAMPLE_NOTE
 
 
 def test_words_are_ranked_by_count_or_by_token_id(model, data, monkeypatch):
@@ -132,10 +162,11 @@ def test_words_are_ranked_by_count_or_by_token_id(model, data, monkeypatch):
 
 
 def test_the_sentences_of_a_run_are_found_by_its_config(tiny_run, tmp_path):
-    assert list(fitted_sentences(tiny_run[0])) == tiny_run[1].read_text("utf-8").splitlines()
-    assert fitted_sentences(tmp_path) is None
+    lines = tiny_run[1].read_text("utf-8").splitlines()
+    assert list(fitted_sentences(fitted_config(tiny_run[0]))) == lines
+    assert fitted_sentences(fitted_config(tmp_path)) is None
     (tmp_path / "config.toml").write_text('[data]\nfit = "gone.txt"\n')
-    assert fitted_sentences(tmp_path) is None
+    assert fitted_sentences(fitted_config(tmp_path)) is None
 
 
 def test_without_a_store_the_embedded_sample_is_encoded(tiny_run):
