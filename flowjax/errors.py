@@ -40,6 +40,10 @@ def check_that(valid: bool, name: str, expected: str, got: object) -> None:
         raise FlowjaxError(f"{name}: expected {expected}, got {got!r}")
 
 
+def _is_bool(value: Any) -> bool:
+    return isinstance(value, bool) or getattr(getattr(value, "dtype", None), "kind", None) == "b"
+
+
 def check_integer(name: str, value: Any, least: int = 0, most: int | None = None) -> int:
     """Returns `value` as an `int`; integers of NumPy and JAX are valid, bools are not.
 
@@ -59,16 +63,15 @@ def check_integer(name: str, value: Any, least: int = 0, most: int | None = None
         >>> check_integer("depth", 2.5, least=1)
         Traceback (most recent call last):
             ...
-        flowjax.errors.FlowjaxError: depth: expected a positive integer, got 2.5
+        flowjax.errors.FlowjaxError: depth: expected an integer of at least 1, got 2.5
     """
     try:
-        number = None if isinstance(value, bool) else operator.index(value)
+        number = None if _is_bool(value) else operator.index(value)
     except TypeError:  # also a traced integer of JAX
         number = None
     if number is None or number < least or (most is not None and number > most):
-        expected = f"an integer of at least {least}" if least != 1 else "a positive integer"
-        if most is not None:
-            expected = f"an integer from {least} to {most}"
+        expected = f"an integer {'of at least' if most is None else 'from'} {least}"
+        expected += "" if most is None else f" to {most}"
         raise FlowjaxError(f"{name}: expected {expected}, got {value!r}")
     return number
 
@@ -101,15 +104,19 @@ def check_number(
         >>> check_number("bound", float("inf"), above=0)
         Traceback (most recent call last):
             ...
-        flowjax.errors.FlowjaxError: bound: expected a finite number > 0, got inf
+        flowjax.errors.FlowjaxError: bound: expected a number in (0, inf), got inf
     """
     try:
-        number = math.nan if isinstance(value, (bool, str, bytes)) else float(value)
+        single = not (
+            _is_bool(value) or isinstance(value, (str, bytes)) or getattr(value, "ndim", 0)
+        )
+        number = float(value) if single else math.nan
     except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not (math.isfinite(number) and least <= number <= most and above < number < below):
-        limits = ((">=", least), (">", above), ("<=", most), ("<", below))
-        ranges = [f"{sign} {limit:g}" for sign, limit in limits if abs(limit) < math.inf]
-        expected = " ".join(["a finite number", " and ".join(ranges)]).strip()
+        low, high = max(least, above), min(most, below)
+        start, end = "(" if above >= least else "[", ")" if below <= most else "]"
+        limited = math.isfinite(low) or math.isfinite(high)
+        expected = f"a number in {start}{low:g}, {high:g}{end}" if limited else "a finite number"
         raise FlowjaxError(f"{name}: expected {expected}, got {value!r}")
     return number

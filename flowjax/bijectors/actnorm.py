@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
 
 from flowjax.bijectors.common import check_batch, check_dim, constant_log_det, total
-from flowjax.bijectors.moments import centred, root_mean_square, varies
-from flowjax.errors import check_choice, check_that
+from flowjax.bijectors.moments import column_moments, varies
+from flowjax.errors import check_choice, check_number, check_that
 from flowjax.types import Array, Bijector, InitFn, Params, PRNGKey
 
 Init = Literal["data", "identity", "glorot"]
 
 
-def mean_and_std(x: Array) -> tuple[Array, Array]:
+def mean_and_std(x: Array, *, smallest: bool = False) -> tuple[Array, Array]:
     """Returns the mean and the standard deviation of each column, with 1 for constant columns.
 
     A column counts as constant if it varies too little to be scaled, see `moments.varies`; in a
@@ -24,6 +24,8 @@ def mean_and_std(x: Array) -> tuple[Array, Array]:
 
     Args:
         x: data, shape (n, dim), floating point.
+        smallest: True gives constant columns the smallest standard deviation of the other columns
+            instead of 1, but at least the rounding error of their mean.
 
     Returns:
         Mean and standard deviation (divided by n), shape (dim,) each; both are finite, std > 0.
@@ -34,9 +36,14 @@ def mean_and_std(x: Array) -> tuple[Array, Array]:
         >>> mean.tolist(), std.tolist()
         ([2.0, 7.0], [1.0, 1.0])
     """
-    xp, mean, rows = centred(x)
-    std = root_mean_square(xp, rows)
-    std = xp.where(varies(mean, std, x.dtype), std, 1)
+    xp, mean, std = column_moments(x)
+    changes = varies(mean, std, x.dtype)
+    other: Any = 1
+    if smallest:
+        least = xp.where(changes, std, xp.inf).min()
+        other = xp.maximum(least, float(jnp.finfo(x.dtype).eps) * abs(mean))
+        other = xp.where(changes.any(), other, 1)
+    std = xp.where(changes, std, other)
     return jnp.asarray(mean, x.dtype), jnp.asarray(std, x.dtype)
 
 
@@ -75,6 +82,13 @@ def diagonal(init: InitFn, parts: Callable[[Params], tuple[Array, Array]], line:
     return Bijector(init, forward, inverse, (line,))
 
 
+def check_factor(value: float) -> float:
+    """Returns the factor of a stored log-scale; raises FlowjaxError if it is 0 or not finite."""
+    factor = check_number("logscale_factor", value)
+    check_that(factor != 0, "logscale_factor", "a number other than 0", value)
+    return factor
+
+
 def actnorm(*, init: Init = "data", logscale_factor: float = 1.0) -> Bijector:
     """Returns the bijector `z = (x + bias) * exp(logscale_factor * log_scale)`, per coordinate.
 
@@ -105,7 +119,7 @@ def actnorm(*, init: Init = "data", logscale_factor: float = 1.0) -> Bijector:
         [[-1.0, 0.0], [1.0, 0.0]]
     """
     check_choice("init", init, get_args(Init))
-    check_that(logscale_factor != 0, "logscale_factor", "a number other than 0", logscale_factor)
+    logscale_factor = check_factor(logscale_factor)
 
     def start(key: PRNGKey, x: Array, context: Array | None = None) -> Params:
         bias, log_scale = initial(init, key, check_batch("x", x), logscale_factor)

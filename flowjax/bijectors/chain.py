@@ -178,8 +178,8 @@ def repeat(
             p, index = at
             return transform(index)(p, x, context)
 
-        x, each = alike(x, params, context), (params, jnp.arange(n))
-        x, log_dets = jax.lax.scan(step, x, each, n, reverse=backwards, unroll=per_step)
+        x, at = alike(x, params, context), (params, jnp.arange(n))
+        x, log_dets = jax.lax.scan(step, x, at, n, reverse=backwards, unroll=per_step)
         return x, log_dets.sum(axis=0)
 
     def constants(dim: int) -> tuple[np.ndarray, ...]:

@@ -50,7 +50,7 @@ import jax
 import jax.numpy as jnp
 
 from flowjax.bijectors.products import policy_dot
-from flowjax.errors import check_choice
+from flowjax.errors import check_choice, check_integer
 from flowjax.types import Array, PRNGKey
 
 Activation = Literal["relu", "gelu", "silu", "tanh"] | Callable[[Array], Array]
@@ -151,7 +151,7 @@ def mlp(
         A function `out_features -> flax.linen.Module`.
 
     Raises:
-        FlowjaxError: The activation or `start` is unknown.
+        FlowjaxError: The activation or `start` is unknown, or a number is out of range.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -161,6 +161,7 @@ def mlp(
         (4, 3)
     """
     check_choice("start", start, ("zero", "spread"))
+    width, depth = check_integer("width", width, least=1), check_integer("depth", depth)
     function, suffix = activation_and_suffix(activation)
     suffix += "" if start == "zero" else f", start={start!r}"
     net = _MLP(width, depth, function, start)
@@ -181,7 +182,7 @@ def residual(width: int = 64, blocks: int = 2, *, activation: Activation = "relu
         A function `out_features -> flax.linen.Module`.
 
     Raises:
-        FlowjaxError: The activation is unknown.
+        FlowjaxError: The activation is unknown, or a number is out of range.
 
     References:
         The network of Neural Spline Flows, https://arxiv.org/abs/1906.04032.
@@ -192,6 +193,7 @@ def residual(width: int = 64, blocks: int = 2, *, activation: Activation = "relu
         >>> net.apply(net.init(jax.random.key(0), jnp.ones((4, 2))), jnp.ones((4, 2))).shape
         (4, 3)
     """
+    width, blocks = check_integer("width", width, least=1), check_integer("blocks", blocks)
     function, suffix = activation_and_suffix(activation)
     net = _Residual(width, blocks, function)
     return NetFactory(net, f"residual(width={width}, blocks={blocks}{suffix})")

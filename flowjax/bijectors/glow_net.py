@@ -8,10 +8,10 @@ from typing import get_args
 import flax.linen as nn
 import jax.numpy as jnp
 
-from flowjax.bijectors.actnorm import Init, initial
+from flowjax.bijectors.actnorm import Init, check_factor, initial
 from flowjax.bijectors.conditioner import NetFactory
 from flowjax.bijectors.products import policy_dot
-from flowjax.errors import check_choice
+from flowjax.errors import check_choice, check_integer
 from flowjax.types import Array, PRNGKey
 
 
@@ -70,7 +70,7 @@ def glow_net(width: int = 32, *, init: Init = "data", logscale_factor: float = 3
         A conditioner, `out_features -> flax.linen.Module`.
 
     Raises:
-        FlowjaxError: `init` is unknown.
+        FlowjaxError: An argument is out of range.
 
     References:
         Glow, https://arxiv.org/abs/1807.03039; BERT-flow, https://arxiv.org/abs/2011.05864.
@@ -82,5 +82,7 @@ def glow_net(width: int = 32, *, init: Init = "data", logscale_factor: float = 3
         (4, 3)
     """
     check_choice("init", init, get_args(Init))
+    width = check_integer("width", width, least=1)
+    logscale_factor = check_factor(logscale_factor)
     suffix = "" if logscale_factor == 3 else f", logscale_factor={logscale_factor:g}"
     return NetFactory(_GlowNet(width, init, logscale_factor), f"glow_net(width={width}{suffix})")

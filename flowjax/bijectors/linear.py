@@ -12,7 +12,7 @@ from jax.scipy.linalg import solve_triangular
 from flowjax.bijectors.common import check_batch, check_dim, constant_log_det, product, total
 from flowjax.bijectors.moments import deviations, scatter
 from flowjax.bijectors.permutation import take_columns
-from flowjax.errors import check_choice
+from flowjax.errors import check_choice, check_integer
 from flowjax.types import Array, Bijector, Params, PRNGKey
 
 
@@ -85,7 +85,7 @@ def linear_lu(
         A bijector on `(n, dim)`; log_det in nats.
 
     Raises:
-        FlowjaxError: `init` is unknown. The `init` of the bijector raises it for a wrong shape or
+        FlowjaxError: `init` or `seed` is out of range. The `init` of the bijector raises it for a wrong shape or
             values that are not finite.
 
     References:
@@ -101,7 +101,7 @@ def linear_lu(
         (True, True)
     """
     check_choice("init", init, ("rotation", "identity", "pca"))
-    rotated = init == "rotation"
+    seed, rotated = check_integer("seed", seed), init == "rotation"
 
     def start(key: PRNGKey, x: Array, context: Array | None = None) -> Params:
         x = check_batch("x", x)

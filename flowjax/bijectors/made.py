@@ -13,7 +13,7 @@ import numpy as np
 
 from flowjax.bijectors.conditioner import Activation, activation_and_suffix
 from flowjax.bijectors.products import policy_dot
-from flowjax.errors import FlowjaxError, check_choice
+from flowjax.errors import FlowjaxError, check_choice, check_integer, check_that
 from flowjax.types import Array, Params, PRNGKey
 
 Order = Literal["natural", "reverse"] | Sequence[int]
@@ -40,6 +40,13 @@ class Masks(NamedTuple):
     last: np.ndarray
     linear: np.ndarray
     units: np.ndarray
+
+
+def check_order(order: tuple[int, ...], dim: int | None = None) -> None:
+    """Raises FlowjaxError if `order` is not a permutation of 0 .. dim - 1."""
+    dim = len(order) if dim is None else dim
+    valid = sorted(order) == list(range(dim))
+    check_that(valid, "order", f"a permutation of 0 .. {dim - 1}", order)
 
 
 def _degrees(dim: int, width: int, context: bool) -> np.ndarray:
@@ -70,8 +77,7 @@ def masks(dim: int, context_width: int, width: int, order: Any) -> Masks:
         sequence = np.arange(dim)[:: -1 if order == "reverse" else 1]
     else:
         sequence = np.array(order, int)
-    if sorted(sequence) != list(range(dim)):
-        raise FlowjaxError(f"order: expected a permutation of 0 .. {dim - 1}, got {order!r}")
+        check_order(order, dim)
     rank = np.argsort(sequence) + 1
     known = np.concatenate([rank, np.zeros(context_width, int)])
     degrees = _degrees(dim, width, context_width > 0)
@@ -217,6 +223,9 @@ def made(
         made(width=8, depth=2)
     """
     check_choice("start", start, ("zero", "spread"))
+    width, depth = check_integer("width", width, least=1), check_integer("depth", depth)
+    odd = depth % 2 == 1 or not residual
+    check_that(odd, "depth", "an odd number of hidden layers with residual", depth)
     function, suffix = activation_and_suffix(activation)
     suffix += ", residual" if residual else ""
     suffix += "" if start == "zero" else f", start={start!r}"

@@ -76,12 +76,14 @@ def merge(a: Moments, b: Moments) -> Moments:
     return Moments(count, a.mean + gap * fraction, a.m2 + b.m2 + between)
 
 
-def update(moments: Moments, batch: Any) -> Moments:
+def update(moments: Moments, batch: Any, weights: Any = None) -> Moments:
     """Returns the moments of the previous examples and the examples of `batch` together.
 
     Args:
         moments: moments of the previous examples.
         batch: new examples, shape (n, dim), n >= 0.
+        weights: weights of the new examples, shape (n,), at least 0; None means 1. The count is
+            the sum of the weights.
 
     Returns:
         The updated moments; the argument does not change.
@@ -101,9 +103,17 @@ def update(moments: Moments, batch: Any) -> Moments:
         return moments
     rows = rows.astype(np.float64)
     check_finite("batch", rows)
-    mean = rows.mean(axis=0)
+    if weights is None:
+        mean = rows.mean(axis=0)
+        centred = rows - mean
+        return merge(moments, Moments(len(rows), mean, centred.T @ centred))
+    w = np.asarray(weights, np.float64)
+    count: Any = w.sum()
+    if count == 0:
+        return moments
+    mean = w @ rows / count
     centred = rows - mean
-    return merge(moments, Moments(len(rows), mean, centred.T @ centred))
+    return merge(moments, Moments(count, mean, (centred * w[:, None]).T @ centred))
 
 
 def moments_of(batches: Iterable[Any], dim: int) -> Moments:
@@ -120,7 +130,7 @@ def moments_of(batches: Iterable[Any], dim: int) -> Moments:
     return reduce(update, batches, no_moments(dim))
 
 
-def centred(x: Array) -> tuple[ModuleType, Any, Any]:
+def centred(x: Any) -> tuple[ModuleType, Any, Any]:
     """Decomposes a batch as `x = mean + rows`; the rows of constant columns are exactly 0.
 
     The deviations are centred twice. The result is therefore accurate for columns such as
@@ -158,6 +168,20 @@ def root_mean_square(xp: ModuleType, rows: Any) -> Any:
     return largest * xp.sqrt(xp.square(rows / safe).mean(axis=0))
 
 
+def column_moments(x: Any) -> tuple[ModuleType, Any, Any]:
+    """Returns `(xp, mean, std)` of the columns of `x` (n, dim); see `centred` for `xp`."""
+    if isinstance(x, jax.core.Tracer):
+        _, mean, rows = centred(x)
+        return jnp, mean, root_mean_square(jnp, rows)
+    x, width = np.asarray(x), max(1, (1 << 20) // len(x))  # 8 MiB of float64 at a time
+    means, stds = [], []
+    for start in range(0, x.shape[1], width):
+        _, mean, rows = centred(x[:, start : start + width])
+        means.append(mean)
+        stds.append(root_mean_square(np, rows))
+    return np, np.concatenate(means), np.concatenate(stds)
+
+
 def varies(mean: Any, std: Any, dtype: Any) -> Any:
     """Returns a mask, shape (dim,): False for columns that standardization cannot scale.
 
@@ -176,6 +200,25 @@ def varies(mean: Any, std: Any, dtype: Any) -> Any:
     limits = jnp.finfo(dtype)
     smallest = (float(limits.tiny) ** 0.5, float(limits.eps) * abs(mean), 1e-25 * std.max())
     return (std > smallest[0]) & (std > smallest[1]) & (std > smallest[2])
+
+
+def weighted_moments(batches: Iterable[tuple[Any, Any]], dim: int) -> Moments:
+    """Returns the moments of all examples in an iterable of batches with weights.
+
+    Args:
+        batches: pairs of examples, shape (n, dim), and their weights, shape (n,), or None.
+        dim: dimension of the examples.
+
+    Raises:
+        FlowjaxError: A batch has a wrong shape, NaN or infinity.
+
+    Example:
+        >>> import numpy as np
+        >>> found = weighted_moments([(np.array([[0.0], [4.0]]), np.array([3, 1]))], dim=1)
+        >>> float(found.mean[0]), covariance(found).tolist()
+        (1.0, [[3.0]])
+    """
+    return reduce(lambda found, batch: update(found, *batch), batches, no_moments(dim))
 
 
 def deviations(x: Array) -> tuple[ModuleType, Any, Any, Any]:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from flowjax.bijectors.coupling import Mask, coupling
 from flowjax.bijectors.nets import Conditioner
 from flowjax.bijectors.scalar import ScalarMap
-from flowjax.errors import check_that
+from flowjax.errors import check_integer, check_number
 from flowjax.types import Array, Bijector
 
 MIN_WIDTH = 1e-3  # width (and height) of a bin as a fraction of the interval
@@ -135,9 +135,8 @@ def spline_map(bins: int = 8, bound: float = 5.0) -> ScalarMap:
         >>> round(float(z[0]), 4)
         1.5
     """
-    valid = isinstance(bins, int) and 2 <= bins <= 500
-    check_that(valid, "bins", "an integer from 2 to 500", bins)
-    check_that(bound > 0, "bound", "a positive number", bound)
+    bins = check_integer("bins", bins, least=2, most=500)
+    bound = check_number("bound", bound, above=0, most=1e6)
 
     def spline(raw: Array, x: Array, inverse: bool = False) -> tuple[Array, Array]:
         raw = RAW_BOUND * jnp.tanh(raw / RAW_BOUND)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import jax.numpy as jnp
 import numpy as np
 
@@ -9,10 +11,13 @@ from flowjax.bijectors.actnorm import diagonal, mean_and_std
 from flowjax.bijectors.common import check_batch, check_dim, frozen
 from flowjax.bijectors.moments import Moments, covariance, varies
 from flowjax.bijectors.whitening import freeze
+from flowjax.errors import check_choice
 from flowjax.types import Array, Bijector, Params, PRNGKey
 
 
-def standardize(*, moments: Moments | None = None) -> Bijector:
+def standardize(
+    *, moments: Moments | None = None, constant: Literal["one", "smallest"] = "one"
+) -> Bijector:
     """Returns `z = (x - mean) / std` per coordinate, with frozen parameters.
 
     The mean and the standard deviation are computed from the batch given to `init`. Constant
@@ -20,6 +25,9 @@ def standardize(*, moments: Moments | None = None) -> Bijector:
 
     Args:
         moments: moments of the data; None means the moments of the batch given to `init`.
+        constant: standard deviation by which constant columns are divided. "one" is 1; "smallest"
+            is the smallest standard deviation of the other columns of the batch, so that samples
+            stay near the data in any unit.
 
     Returns:
         A bijector on `(n, dim)`; log_det is minus the sum of `log(std)`, in nats.
@@ -37,11 +45,12 @@ def standardize(*, moments: Moments | None = None) -> Bijector:
         >>> layer.forward(layer.init(jax.random.key(0), x), x)[0].tolist()
         [[-1.0, 0.0], [1.0, 0.0]]
     """
+    check_choice("constant", constant, ("one", "smallest"))
 
     def init(key: PRNGKey, x: Array, context: Array | None = None) -> Params:
         x = check_batch("x", x)
         if moments is None:
-            mean, std = mean_and_std(x)
+            mean, std = mean_and_std(x, smallest=constant == "smallest")
         else:
             check_dim("x", x, len(moments.mean))
             wide = np.sqrt(np.diag(covariance(moments)))

@@ -17,8 +17,15 @@ from flowjax.bijectors.common import (
     product,
     total,
 )
-from flowjax.bijectors.moments import Moments, covariance, deviations, scatter
-from flowjax.errors import check_that
+from flowjax.bijectors.moments import (
+    Moments,
+    covariance,
+    deviations,
+    root_mean_square,
+    scatter,
+    varies,
+)
+from flowjax.errors import check_integer, check_number, check_that
 from flowjax.types import FROZEN, Array, Bijector, Params, PRNGKey
 
 
@@ -33,14 +40,17 @@ class _Options(NamedTuple):
     def check(self) -> _Options:
         """Returns the options; raises FlowjaxError if an option is out of range."""
         components, beta, shrinkage, floor = self
-        kept = components is None or (isinstance(components, int) and components >= 1)
-        named = shrinkage in ("auto", "ledoit_wolf")
-        mixed = named if isinstance(shrinkage, str) else 0 <= shrinkage <= 1
-        check_that(kept, "components", "a positive integer or None", components)
-        check_that(0 <= beta <= 1, "beta", "a number in [0, 1]", beta)
-        check_that(mixed, "shrinkage", "a number in [0, 1], 'auto' or 'ledoit_wolf'", shrinkage)
-        check_that(0 < floor < 1, "eigenvalue_floor", "a number in (0, 1)", floor)
-        return self
+        if components is not None:
+            components = check_integer("components", components, least=1)
+        beta = check_number("beta", beta, 0, 1)
+        if isinstance(shrinkage, str):
+            named = shrinkage in ("auto", "ledoit_wolf")
+            expected = "a number in [0, 1], 'auto' or 'ledoit_wolf'"
+            check_that(named, "shrinkage", expected, shrinkage)
+        else:
+            shrinkage = check_number("shrinkage", shrinkage, 0, 1)
+        floor = check_number("eigenvalue_floor", floor, above=0, below=1)
+        return _Options(components, beta, shrinkage, floor)
 
 
 def _shrinkage(xp: ModuleType, cov: Any, count: int, rows: Any, shrinkage: float | str) -> Any:
@@ -61,31 +71,58 @@ def _shrinkage(xp: ModuleType, cov: Any, count: int, rows: Any, shrinkage: float
 
 
 def _solve(
-    xp: ModuleType, mean: Any, cov: Any, count: int, rows: Any, options: _Options
+    xp: ModuleType, mean: Any, std: Any, corr: Any, count: int, rows: Any, options: _Options
 ) -> dict[str, Any]:
-    """Returns the parameters of a whitening, computed with `xp` (NumPy or jax.numpy)."""
+    """Returns the parameters of a whitening, computed with `xp` (NumPy or jax.numpy).
+
+    The floor acts on the eigenvalues of the correlation matrix, which do not depend on the units
+    of the columns. The principal axes are those of the covariance S = A A^T. They follow from the
+    right singular vectors U of A, by `A U` and `A^-T U`. Both products have small relative errors
+    for any units, in contrast to the small eigenvalues of S.
+
+    Args:
+        xp: NumPy or jax.numpy.
+        mean: mean of each column, shape (dim,).
+        std: standard deviation of each column, shape (dim,); 0 for a constant column.
+        corr: correlation matrix, with zeros for constant columns.
+        count: number of examples.
+        rows: deviations from the mean, only for "ledoit_wolf".
+        options: options of `whitening`.
+    """
     components, beta, shrinkage, floor = options
-    dim = cov.shape[0]
+    dim = len(mean)
     kept = dim if components is None else components
     check_that(kept <= dim, "components", f"at most dim = {dim}", kept)
-    weight = _shrinkage(xp, cov, count, rows, shrinkage)
-    cov = (1 - weight) * cov + weight * xp.trace(cov) / dim * xp.eye(dim)
-    values, vectors = xp.linalg.eigh(cov)
-    values, vectors = values[::-1], vectors[:, ::-1]
-    values = xp.maximum(values, xp.where(values[0] > 0, floor * values[0], 1))
+    weight = _shrinkage(xp, corr * xp.outer(std, std), count, rows, shrinkage)
+    sphere = weight * xp.square(std).mean()
+    scale = xp.sqrt((1 - weight) * xp.square(std) + sphere)
+    largest = xp.where(scale.max() > 0, scale.max(), 1)
+    scale = xp.where(scale > 0, scale, largest)  # a constant column gets the smallest eigenvalue
+    ratio = std / scale
+    corr = (1 - weight) * corr * xp.outer(ratio, ratio) + xp.diag(sphere / xp.square(scale))
+    values, vectors = xp.linalg.eigh(corr)
+    values = xp.maximum(values, xp.where(values[-1] > 0, floor * values[-1], 1))
+    factor = scale[:, None] * (vectors * xp.sqrt(values))  # A
+    _, turn = xp.linalg.eigh((factor / largest).T @ (factor / largest))
+    axes, white = factor @ turn, (vectors / xp.sqrt(values) / scale[:, None]) @ turn
+    root = xp.sqrt(xp.square(axes).sum(axis=0))  # of the eigenvalues of the covariance
+    order = xp.argsort(-root)
+    axes, white, root = axes[:, order], white[:, order], root[order]
     # The sign of an eigenvector is arbitrary; its largest entry is made positive.
-    largest = xp.take_along_axis(vectors, xp.abs(vectors).argmax(axis=0)[None], axis=0)
-    vectors = vectors * xp.where(largest < 0, -1, 1)
-    log_scale = -0.5 * beta * xp.log(values[:kept])
-    scale = xp.exp(log_scale)
+    highest = xp.take_along_axis(axes, xp.abs(axes).argmax(axis=0)[None], axis=0)
+    sign = xp.where(highest < 0, -1, 1)
+    log_root = xp.log(root[:kept])
+    log_det = -beta * log_root.sum()
+    if kept == dim:  # exact for any units
+        log_det = (1 - beta) * log_root.sum() - xp.log(scale).sum() - 0.5 * xp.log(values).sum()
     params = {
         "mean": mean,
-        "matrix": vectors[:, :kept] * scale,
-        "inverse": (vectors[:, :kept] / scale).T,
-        "log_det": log_scale.sum(),
+        "matrix": (sign * white * root ** (1 - beta))[:, :kept],
+        "inverse": (sign * axes * root ** (beta - 1))[:, :kept].T,
+        "log_det": log_det,
     }
     if kept < dim:
-        params["log_noise"] = xp.log(values[kept:].mean())
+        params["log_noise"] = xp.log(xp.square(root[kept:]).mean())
     return params
 
 
@@ -123,7 +160,7 @@ def whitening_from_moments(
         beta: exponent of the eigenvalues, see `whitening`.
         shrinkage: weight of the spherical covariance, or "auto", see `whitening`. "ledoit_wolf"
             is not available, because it needs the examples.
-        eigenvalue_floor: smallest relative eigenvalue, see `whitening`.
+        eigenvalue_floor: smallest relative eigenvalue of the correlation matrix, see `whitening`.
 
     Returns:
         `{"frozen": {...}}` in float32, or float64 if x64 is enabled.
@@ -147,7 +184,12 @@ def whitening_from_moments(
 def _from_moments(moments: Moments, options: _Options) -> dict[str, Any]:
     weight = options.shrinkage
     check_that(weight != "ledoit_wolf", "shrinkage", "a number or 'auto' with moments", weight)
-    return _solve(np, moments.mean, covariance(moments), moments.count, None, options)
+    found = covariance(moments)
+    std = np.sqrt(np.diag(found))
+    std = np.where(varies(moments.mean, std, log_det_dtype()), std, 0)
+    safe = np.where(std > 0, std, 1)
+    corr = np.where(np.outer(std, std) > 0, found / safe / safe[:, None], 0)
+    return _solve(np, moments.mean, std, corr, moments.count, None, options)
 
 
 def whitening(
@@ -165,7 +207,8 @@ def whitening(
     n, is I. Outside of jit, NumPy solves the eigenproblem in float64; inside of jit, it is solved
     in the dtype of the batch. The round trip data -> latent -> data is accurate to the precision
     of the dtype. The rounding error of latent -> data -> latent is larger by a factor of
-    sqrt(largest / smallest eigenvalue), at most 1000 with the default `eigenvalue_floor`.
+    sqrt(largest / smallest eigenvalue) of the correlation matrix, at most 1000 with the default
+    `eigenvalue_floor`.
 
     With k = `components` < dim, forward returns k coordinates, and inverse sets the dropped
     coordinates to their mean. The dropped coordinates are modelled as N(0, s I), where s is the
@@ -181,9 +224,11 @@ def whitening(
             combination with the sample covariance S. "auto" computes the weight by oracle
             approximating shrinkage (OAS), "ledoit_wolf" by the estimator of Ledoit and Wolf. Use
             "auto" or "ledoit_wolf" if n < dim.
-        eigenvalue_floor: lower bound of the eigenvalues relative to the largest eigenvalue, in
-            (0, 1). It keeps the parameters finite for constant columns and rank-deficient data. If
-            all eigenvalues are 0, as for a batch of one example, they are set to 1.
+        eigenvalue_floor: lower bound of the eigenvalues of the correlation matrix relative to the
+            largest of them, in (0, 1). The bound does not depend on the units of the columns. It
+            keeps the parameters finite for rank-deficient data. A constant column has the smallest
+            eigenvalue, in the unit of the column with the largest variance. If all columns are
+            constant, as for a batch of one example, the eigenvalues are set to 1.
         moments: moments of the data; None means the moments of the batch given to `init`.
 
     Returns:
@@ -214,7 +259,9 @@ def whitening(
             check_dim("x", x, len(moments.mean))
             return freeze(_from_moments(moments, options), x.dtype)
         xp, mean, rows, unit = deviations(x)
-        arrays = _solve(xp, mean, scatter(rows) / len(rows), len(rows), rows, options)
+        std = root_mean_square(xp, rows)
+        corr = scatter(rows / xp.where(std > 0, std, 1)) / len(rows)
+        arrays = _solve(xp, mean, std, corr, len(rows), rows, options)
         return freeze(_in_units(xp, arrays, unit, beta), x.dtype)
 
     def forward(params: Params, x: Array, context: Array | None = None) -> tuple[Array, Array]:

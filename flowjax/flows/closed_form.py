@@ -13,6 +13,7 @@ from flowjax.bijectors import identity as identity_bijector
 from flowjax.bijectors import standardize as standardize_bijector
 from flowjax.bijectors import whitening as whitening_bijector
 from flowjax.bijectors.common import product
+from flowjax.errors import check_integer
 from flowjax.flows.build import Noise, build
 from flowjax.flows.choices import BaseName
 from flowjax.flows.glow import glow
@@ -89,7 +90,8 @@ def whitening(
         beta: exponent of the eigenvalues: 1 whitens, 0 only rotates.
         shrinkage: shrinkage of the covariance towards a multiple of the identity: a number in
             [0, 1], "auto" or "ledoit_wolf". Use a name if examples are fewer than dimensions.
-        eigenvalue_floor: smallest eigenvalue, relative to the largest eigenvalue.
+        eigenvalue_floor: smallest eigenvalue of the correlation matrix, relative to its largest
+            eigenvalue.
         moments: moments of the data; None means the moments of the batch given to `init`.
         base: "normal", "student_t" or a `Base`.
 
@@ -119,6 +121,7 @@ def whitening(
             moments=moments,
         )
 
+    check_integer("components", dim if components is None else components, 1, dim)
     drops = components is not None and components < dim
     noise = _noise_of_dropped(lambda params: params) if drops else None
     flow = build(
@@ -176,7 +179,8 @@ def whitening_glow(
         dim: dimension of the data vectors.
         components: number of leading components to keep; None keeps all.
         shrinkage: shrinkage of the covariance, see `whitening`.
-        eigenvalue_floor: smallest eigenvalue, relative to the largest eigenvalue.
+        eigenvalue_floor: smallest eigenvalue of the correlation matrix, relative to its largest
+            eigenvalue.
         moments: moments of the data; None means the moments of the batch given to `init`.
         **glow_options: keyword arguments of `glow` except `init` and `whiten_latents`.
 
@@ -195,7 +199,7 @@ def whitening_glow(
         >>> bool(jnp.abs(gap).max() < 1e-3)
         True
     """
-    latent = dim if components is None else components
+    latent = check_integer("components", dim if components is None else components, 2, dim)
     rest: Any = glow(latent, init="identity", whiten_latents=False, **glow_options)
 
     def part(moments: Moments | None) -> Bijector:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from flowjax.bijectors import Conditioner, actnorm, chain, mlp, repeat, spline_coupling
+from flowjax.errors import check_integer, check_that
 from flowjax.flows.build import build, standardized
 from flowjax.flows.choices import BaseName, Coupling, Mask, Mixing, coupling_named, mixing
 from flowjax.flows.recipe import recipe
-from flowjax.types import Base, Bijector, Flow, FlowjaxError
+from flowjax.types import Base, Bijector, Flow
 
 
 @recipe
@@ -64,8 +65,8 @@ def realnvp(
         >>> flow.log_prob(flow.init(jax.random.key(1), x), x).shape
         (20,)
     """
-    if not isinstance(depth, int) or depth < 2 or depth % 2:
-        raise FlowjaxError(f"depth: expected an even positive number of couplings, got {depth!r}")
+    check_integer("dim", dim, least=2)
+    check_that(depth % 2 == 0, "depth", "an even number of couplings", depth)
     net = mlp(width, hidden_layers) if conditioner is None else conditioner
     layers = [coupling_named(coupling)(conditioner=net, mask=mask, swap=s) for s in (False, True)]
     mix = mixing(permutation, seed, mask)
@@ -130,6 +131,7 @@ def neural_spline(
         >>> flow.log_prob(flow.init(jax.random.key(1), x), x).shape
         (20,)
     """
+    check_integer("dim", dim, least=2)
     net = mlp(width, hidden_layers) if conditioner is None else conditioner
     layer = spline_coupling(conditioner=net, bins=bins, bound=bound, mask=mask)
     mix = mixing(permutation, seed, mask)

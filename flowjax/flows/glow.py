@@ -16,12 +16,13 @@ from flowjax.bijectors import (
     reverse,
     split,
 )
+from flowjax.errors import check_integer, check_that
 from flowjax.flows.base import NORMAL
 from flowjax.flows.build import build, standardized
 from flowjax.flows.choices import BaseName, Coupling, Mask, Mixing, coupling_named, mixing
 from flowjax.flows.recipe import recipe
 from flowjax.flows.white_latents import with_white_latents
-from flowjax.types import Base, Bijector, Flow, FlowjaxError
+from flowjax.types import Base, Bijector, Flow
 
 
 def _multiscale(
@@ -33,10 +34,9 @@ def _multiscale(
     conditioner: Conditioner | None = None,
 ) -> Bijector:
     """Returns the chain level(0), split, level(1), split, ..., level(levels - 1)."""
-    most = _most_levels(dim)
-    if not isinstance(levels, int) or not 1 <= levels <= most:
-        fits = f"1 to {most}" if most > 1 else "1" if most else "dim >= 2"
-        raise FlowjaxError(f"levels: expected {fits} for dim {dim}, got {levels!r}")
+    most = _most_levels(check_integer("dim", dim, least=2))
+    fits = f"1 to {most} for dim {dim}" if most > 1 else f"1 for dim {dim}"
+    check_that(levels <= most, "levels", fits, levels)
     inner = level(levels - 1)
     for index in reversed(range(levels - 1)):
         rest = split(inner, conditional=conditional, conditioner=conditioner)

@@ -7,10 +7,13 @@ import inspect
 from collections.abc import Callable
 from typing import Any, ParamSpec
 
-from flowjax.errors import FlowjaxError, check_choice
+from flowjax.errors import FlowjaxError, check_choice, check_integer
 from flowjax.types import Flow, Recipe
 
 P = ParamSpec("P")
+
+# Options that may be smaller than 1.
+LEAST = {"seed": 0, "hidden_layers": 0}
 
 RECIPES: dict[str, Callable[..., Flow]] = {}
 
@@ -29,13 +32,25 @@ def recipe(function: Callable[P, Flow]) -> Callable[P, Flow]:
     name = function.__name__
 
     @functools.wraps(function)
-    def recorded(*args: P.args, **kwargs: P.kwargs) -> Flow:
-        flow = function(*args, **kwargs)
-        defaults = {key: option.default for key, option in options_of(name).items()}
+    def recorded(*args: Any, **kwargs: Any) -> Flow:
+        known = options_of(name)
+        for key, value in kwargs.items():
+            if key == "dim" or (key in known and _is_integer(known[key], value)):
+                kwargs[key] = check_integer(key, value, least=LEAST.get(key, 1))
+        dim = [check_integer("dim", value, least=1) for value in args[:1]]
+        call: Any = function
+        flow = call(*dim, *args[1:], **kwargs)
+        kwargs.pop("dim", None)
+        defaults = {key: option.default for key, option in known.items()}
         return flow._replace(recipe=Recipe(name, defaults | kwargs))
 
     RECIPES[name] = recorded
     return recorded
+
+
+def _is_integer(option: inspect.Parameter, value: Any) -> bool:
+    """Returns True if the value of an option must be an integer."""
+    return option.annotation == "int" or (option.annotation == "int | None" and value is not None)
 
 
 def options_of(name: str) -> dict[str, inspect.Parameter]:

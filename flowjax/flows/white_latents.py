@@ -46,7 +46,10 @@ def with_white_latents(flow: Flow) -> Flow:
     def set_part(params: Params, moments: Moments) -> Params:
         # OAS shrinkage changes the result noticeably only if there are few examples.
         found = whitening_from_moments(moments, shrinkage="auto")
-        return {"base": params["base"], "bijector": (params["bijector"], found)}
+        return {**params, "bijector": (params["bijector"], found)}
+
+    def take_inner(params: Params) -> Params:
+        return {**params, "bijector": params["bijector"][0]}
 
     part = whitening()
     inner: Any = flow.bijector
@@ -54,4 +57,4 @@ def with_white_latents(flow: Flow) -> Flow:
     line = "whitening of the latents, computed at the end of fit"
     whole = chain(inner, Bijector(identity, part.forward, part.inverse, (line,)))
     outer = build(whole, flow.dim, base=base, name=flow.name, latent_dim=latent_dim)
-    return outer._replace(closed_form=ClosedForm(set_part, inner=flow))
+    return outer._replace(closed_form=ClosedForm(set_part, inner=flow, take=take_inner))

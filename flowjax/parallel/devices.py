@@ -15,7 +15,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from flowjax.errors import FlowjaxError
+from flowjax.errors import FlowjaxError, check_integer
 from flowjax.parallel.processes import gather, several, together
 
 AXIS = "data"
@@ -47,10 +47,8 @@ def make_mesh(devices: Sequence[jax.Device] | int | None = None) -> Mesh:
         FlowjaxError: The number is out of range, or a process has none of the devices.
     """
     visible = jax.devices()
-    if isinstance(devices, int):
-        if not 1 <= devices <= len(visible):
-            raise FlowjaxError(f"devices: expected 1 to {len(visible)} (visible), got {devices}")
-        devices = visible[:devices]
+    if devices is not None and not hasattr(devices, "__len__"):
+        devices = visible[: check_integer("devices", devices, 1, len(visible))]
     chosen = visible if devices is None else devices
     if idle := {d.process_index for d in visible} - {d.process_index for d in chosen}:
         raise FlowjaxError(

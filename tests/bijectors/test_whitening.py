@@ -143,7 +143,7 @@ def test_standardize_inputs_of_1e6():
 @pytest.mark.parametrize(
     ("call", "text"),
     [
-        (lambda: b.whitening(components=0), "components: expected a positive integer"),
+        (lambda: b.whitening(components=0), "components: expected an integer of at least 1"),
         (lambda: whiten(rows(), components=6), "components: expected at most dim = 5, got 6"),
         (lambda: b.whitening(beta=2), "beta: expected a number in"),
         (lambda: b.whitening(shrinkage="lots"), "shrinkage: expected a number in"),
