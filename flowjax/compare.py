@@ -14,6 +14,11 @@ from flowjax.evaluation import PairTask, by_vectors, evaluate_vectors
 from flowjax.evaluation.baselines import Transform
 from flowjax.model import BertFlow
 
+NO_MOMENTS = (
+    "standardize and whitening are omitted, because the model has no moments of its training "
+    "vectors"
+)
+
 
 def calibrations(model: BertFlow) -> dict[str, Transform]:
     """Returns the transformations of uncalibrated sentence vectors that reports compare.
@@ -72,7 +77,7 @@ def compare(
         results[task.name] = by_vectors(
             {name: evaluate_vectors(task, sentences, map_(plain)) for name, map_ in maps.items()}
         )
-        notes[task.name] = list(task.notes)
+        notes[task.name] = [*task.notes, *([NO_MOMENTS] if model.moments is None else [])]
     return {"results": results, "model": describe(model), "notes": notes}
 
 

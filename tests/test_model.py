@@ -10,9 +10,10 @@ import pytest
 
 import flowjax
 from flowjax import bijectors, flows
-from flowjax.compare import calibrations
+from flowjax.compare import NO_MOMENTS, calibrations, compare
 from flowjax.data.sample import sentences_file
 from flowjax.data.sentences import read_sentences
+from flowjax.evaluation import Pairs, PairTask
 from flowjax.types import FlowjaxError
 
 
@@ -37,6 +38,18 @@ def test_the_encoder_stays_frozen(encoder, model):
     again = flowjax.SentenceEncoder.from_pretrained("minibert")
     for a, b in zip(jax.tree.leaves(encoder.params), jax.tree.leaves(again.params)):
         assert np.array_equal(a, b)
+
+
+def test_columns_that_need_the_moments_are_not_dropped_silently(encoder):
+    model = flowjax.BertFlow(encoder, flow="whitening")
+    model.fit([f"A sentence about topic {i}." for i in range(300)])
+    pairs = Pairs(("a b", "c", "d"), ("a", "c d", "e"), [5.0, 2.0, 0.0])
+    task = PairTask("mine", {"test": {"mine": pairs}}, notes=("first",))
+    assert compare(model, [task])["notes"] == {"mine": ["first"]}
+    model.moments = None
+    found = compare(model, [task])
+    assert list(found["results"]["mine"]["test"]) == ["plain", "whitening"]
+    assert found["notes"] == {"mine": ["first", NO_MOMENTS]}
 
 
 def test_encode_is_the_flow_of_the_plain_vectors(model, encoder, sentences):
