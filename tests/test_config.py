@@ -12,10 +12,13 @@ from flowjax.config import (
     FitArrayConfig,
     FitConfig,
     PretrainConfig,
+    PretrainModel,
+    PretrainTrain,
     TrainConfig,
     read_config,
     write_config,
 )
+from flowjax.config.ranges import Choice, rules_of
 from flowjax.errors import FlowjaxError
 
 KINDS = [FitConfig, FitArrayConfig, PretrainConfig]
@@ -28,7 +31,17 @@ VALUES = {
 }
 
 
-def values_of(hint):
+def values_of(hint, rules=()):
+    for rule in rules:
+        if isinstance(rule, Choice):
+            return st.sampled_from(rule)
+        kinds = typing.get_args(hint) or (hint,)
+        low, high = max(rule.least, rule.above), min(rule.most, rule.below)
+        numbers = st.floats(max(low, -1e300), min(high, 1e300))
+        if int in kinds:
+            numbers = st.integers(int(low), int(min(high, 2**31)))
+        numbers = numbers.filter(lambda x, rule=rule: rule.above < x < rule.below)
+        return st.one_of(st.none(), numbers) if type(None) in kinds else numbers
     if typing.get_origin(hint) is typing.Literal:
         return st.sampled_from(typing.get_args(hint))
     parts = typing.get_args(hint)
@@ -36,13 +49,25 @@ def values_of(hint):
 
 
 def configs(kind):
-    fields = {}
+    fields, rules = {}, rules_of(kind)
     for name, hint in typing.get_type_hints(kind).items():
         if dataclasses.is_dataclass(hint):
             fields[name] = configs(hint)
         else:
-            fields[name] = values_of(hint)
-    return st.builds(kind, **fields)
+            fields[name] = values_of(hint, rules.get(name, (None, ()))[1])
+    return st.fixed_dictionaries(fields).map(lambda values: kind(**consistent(kind, values)))
+
+
+def consistent(kind, values):
+    """Changes fields that do not agree with other fields."""
+    if kind is TrainConfig:
+        values["epochs"] = None if values["steps"] is not None else values["epochs"]
+        values["patience"] = values["patience"] if values["validation"] else None
+    elif kind is PretrainTrain:
+        values["steps"] += values["warmup_steps"] + values["decay_steps"]
+    elif kind is PretrainModel:
+        values["width"] *= values["heads"]
+    return values
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -92,6 +117,11 @@ def test_int_for_float_and_none(tmp_path):
         ("[encoder]\nspecial_tokens = 1", r"encoder\.special_tokens: expected bool, got 1"),
         ("[data]\nfit = [1]", r"data\.fit: expected str, got \[1\]"),
         ("[flow]\nshrinkage = true", r"flow\.shrinkage: expected float or str, got True"),
+        ("[train]\nsteps = 0", r"train\.steps: expected an integer of at least 1, got 0"),
+        ("[train]\nlearning_rate = nan", r"train\.learning_rate: expected .*, got nan"),
+        ("[train]\nsteps = 5\nepochs = 2", r"train: expected either steps or epochs, got steps 5"),
+        ("[train]\npatience = 5", r"train\.validation: expected a fraction above 0 if patience"),
+        ('[train]\noptimizer = "sgd"', r"train\.optimizer: expected one of adam, adam_uncorr"),
         ("[train", "expected a config in TOML"),
         ("[train]\nsteps = 1\nsteps = 2", "expected a config in TOML"),
     ],

@@ -6,10 +6,11 @@ import dataclasses
 import json
 import time
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from flowjax.commands.terminal import message
 from flowjax.config import DataConfig, EncoderConfig, FitConfig, FlowConfig, TrainConfig
+from flowjax.config.ranges import SEED, Range
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,9 +21,9 @@ class Args:
     """Run folder."""
     flow: str = "glow"
     """Name of the flow, as in flowjax fit."""
-    epochs: float = 4.0
+    epochs: Annotated[float, Range(above=0)] = 4.0
     """Passes over the sentences."""
-    seed: int = 0
+    seed: Annotated[int, SEED] = 0
     """Seed of the initialisation and the batches."""
     overwrite: bool = False
     """Replace an existing demo."""

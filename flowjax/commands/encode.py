@@ -6,11 +6,12 @@ import dataclasses
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from flowjax.commands.flags import Positional
 from flowjax.commands.outputs import check_output
 from flowjax.commands.terminal import message
+from flowjax.config.ranges import Range
 from flowjax.errors import FlowjaxError
 from flowjax.files.lock import locked
 
@@ -44,10 +45,10 @@ class Args:
     pooling: str | None = None
     """Pooling of an encoder: cls, pooler, mean, last2, first_last or embeddings_last; by default
     the pooling in a folder of sentence-transformers, otherwise first_last."""
-    max_length: int | None = None
+    max_length: Annotated[int | None, Range(3)] = None
     """Maximum number of tokens per sentence of an encoder; by default the length in a folder of
     sentence-transformers, otherwise 64."""
-    batch_size: int | None = None
+    batch_size: Annotated[int | None, Range(1)] = None
     """Sentences per batch; by default the batch size of the encoder."""
     normalize: bool = False
     """Scale each vector to unit length."""
@@ -67,8 +68,6 @@ def run(args: Args) -> None:
     from flowjax.data.vectors import SUFFIXES
 
     check_output(args.out, overwrite=args.overwrite, suffixes=SUFFIXES)
-    if args.batch_size is not None and args.batch_size < 1:
-        raise FlowjaxError(f"--batch-size: expected at least 1, got {args.batch_size}")
     share = parse_share(args.share)
     lock = args.out.with_name(f".{args.out.name}.{share[0]}.lock")
     with locked(lock, f"--out {args.out}"):

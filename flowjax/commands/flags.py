@@ -23,6 +23,7 @@ from typing import Annotated, Any, NoReturn, TypeVar
 
 from flowjax.config import NONE, read_config
 from flowjax.config.files import is_literal
+from flowjax.config.ranges import Choice, Range, check_fields
 from flowjax.errors import FlowjaxError
 
 T = TypeVar("T")
@@ -44,6 +45,15 @@ READERS: dict[type, tuple[str, Any]] = {
     Path: ("path", Path),
     str: ("text", str),
 }
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    """Formatter that shows a list of values as `TEXT ...` instead of `[TEXT [TEXT ...]]`."""
+
+    def _format_args(self, action: argparse.Action, default_metavar: str) -> str:
+        if action.nargs == "*":
+            return f"{action.metavar} ..."
+        return super()._format_args(action, default_metavar)
 
 
 # tyro has no public way to get an error as one line; argparse documents `error` as overridable.
@@ -71,14 +81,18 @@ def parse_flags(kind: type[T], prog: str, argv: Sequence[str]) -> T:
     argv = [_dashed(word) for word in argv]
     parser = _Parser(
         description=inspect.getdoc(kind),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Formatter,
         argument_default=argparse.SUPPRESS,
         allow_abbrev=False,
         add_help=False,
     )
     tables: dict[str, Any] = {}
     if config := getattr(kind, "CONFIG", None):
-        parser.add_argument("--config", metavar="FILE", help="TOML file; the flags override it.")
+        parser.add_argument(
+            "--config",
+            metavar="FILE",
+            help="TOML file with values of the fields; flags override it.",
+        )
         file = getattr(parser.parse_known_args(argv)[0], "config", None)
         tables = values_of(read_config(file, config) if file else config())
     defaults = {f.name: f.default for f in dataclasses.fields(kind) if f.name not in tables}  # type: ignore[arg-type]
@@ -111,8 +125,16 @@ def _filled(kind: type[T], tables: Mapping[str, Any], values: Mapping[str, Any])
         if path != "config":
             table, _, name = path.rpartition(".")
             given.setdefault(table, {})[name] = tuple(value) if isinstance(value, list) else value
-    filled = {n: dataclasses.replace(t, **given.get(n, {})) for n, t in tables.items()}
-    return kind(**filled, **given[""])
+    filled = {}
+    for name, table in tables.items():
+        changes = given.get(name, {})
+        alternatives = {*getattr(table, "ALTERNATIVES", ())}
+        if alternatives & {*changes}:  # a flag replaces the other field in a file
+            changes = dict.fromkeys(alternatives) | changes
+        filled[name] = dataclasses.replace(table, **changes)
+    args = kind(**filled, **given[""])
+    check_fields(args, "--")
+    return args
 
 
 def values_of(config: Any) -> dict[str, Any]:
@@ -140,9 +162,14 @@ def _add_flags(
 
 
 def _add_flag(
-    parser: Any, path: str, hint: Any, extras: Sequence[str], doc: str, default: Any
+    parser: Any, path: str, hint: Any, extras: Sequence[Any], doc: str, default: Any
 ) -> list[argparse.Action]:
     required = default is dataclasses.MISSING
+    extras, rules = (
+        [e for e in extras if type(e) is str],
+        [e for e in extras if type(e) is not str],
+    )
+    doc = " ".join([doc, *(f"Range: {rule}." for rule in rules if isinstance(rule, Range))])
     if required:
         doc += " (required)"
     elif default is not False and default not in (None, "", ()):
@@ -165,7 +192,8 @@ def _add_flag(
         for kind, word in zip(kinds, words, strict=True)
         if word != NONE
     ]
-    options["metavar"] = "|".join(shown)
+    choices = [str(rule) for rule in rules if isinstance(rule, Choice)]
+    options["metavar"] = "|".join(choices or shown)
     if POSITIONAL in extras:
         several = options.get("nargs")
         names, options = [path], {"help": options["help"], "metavar": path.upper()}

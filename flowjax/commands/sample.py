@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Annotated
 
 from flowjax.commands.flags import Positional
 from flowjax.commands.outputs import check_output
-from flowjax.errors import FlowjaxError
+from flowjax.config.ranges import SEED, Range
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,9 +19,9 @@ class Args:
     """Run or model folder."""
     out: Path
     """Output file: .npy, shape (n, d), float32."""
-    n: int = 100
+    n: Annotated[int, Range(1)] = 100
     """Number of vectors."""
-    seed: int = 0
+    seed: Annotated[int, SEED] = 0
     """Seed of the random numbers."""
     overwrite: bool = False
     """Replace an existing file."""
@@ -35,8 +36,6 @@ def run(args: Args) -> None:
     from flowjax.model import BertFlow
     from flowjax.saving.flow import holds_flow, load_flow
 
-    if args.n < 1:
-        raise FlowjaxError(f"--n: expected at least 1, got {args.n}")
     check_output(args.out, overwrite=args.overwrite, suffixes=(".npy",))
     if holds_flow(args.run):
         flow, params = load_flow(args.run)

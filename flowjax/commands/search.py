@@ -7,9 +7,10 @@ import json
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from flowjax.commands.flags import Positional
+from flowjax.config.ranges import Range
 from flowjax.errors import FlowjaxError
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Args:
     """Queries, each in quotes."""
     queries: Path | None = None
     """File of queries: .txt with one query per line, .jsonl, .csv, .tsv or .parquet."""
-    top: int = 10
+    top: Annotated[int, Range(1)] = 10
     """Number of sentences to print for each query."""
     vectors: Path | None = None
     """Vectors of the sentences of the corpus, a .npy or .parquet file of flowjax encode with the
@@ -52,8 +53,6 @@ def run(args: Args) -> None:
     from flowjax.commands.encode import load_run
     from flowjax.evaluation.nearest import merge_block, none_found
 
-    if args.top < 1:
-        raise FlowjaxError(f"--top: expected at least 1, got {args.top}")
     queries = read_queries(args)
     model, encoder = load_run(args.run)
     if args.column is not None and is_vectors(args.corpus):

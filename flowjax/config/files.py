@@ -78,7 +78,10 @@ def _fill(config: T, values: Mapping[str, Any], file: str, table: str) -> T:
             filled[name] = _fill(getattr(config, name), value, file, f"{table}{name}.")
         else:
             filled[name] = _check(value, hints[name], where)
-    return dataclasses.replace(config, **filled)  # type: ignore[type-var]
+    try:
+        return dataclasses.replace(config, **filled)  # type: ignore[type-var]
+    except FlowjaxError as error:  # a value out of range
+        raise FlowjaxError(f"{file}: {error}") from None
 
 
 def _check(value: Any, wanted: Any, where: str) -> Any:

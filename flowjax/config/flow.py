@@ -7,7 +7,7 @@ import functools
 import inspect
 import operator
 import typing
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import docstring_parser
 
@@ -20,7 +20,7 @@ SIMPLE = (bool, int, float, str)
 
 @dataclasses.dataclass(frozen=True)
 class _FlowName:
-    """Settings of the flow; an option has the default of the recipes that use it."""
+    """Settings of the flow. Each option lists its recipes, with the default values."""
 
     name: Annotated[str, "--flow"] = "glow"
     """Recipe: glow, glow_as_released, realnvp, neural_spline, maf, iaf, elementwise_spline,
@@ -35,22 +35,51 @@ class _FlowName:
 
 def _option_fields() -> list[tuple[str, Any, Any]]:
     """Returns a field per recipe option whose value can stand in a TOML file."""
-    found: dict[str, tuple[str, Any, Any]] = {}
-    for function in RECIPES.values():
+    kinds: dict[str, list[Any]] = {}
+    texts: dict[str, dict[str, list[str]]] = {}
+    for recipe, function in RECIPES.items():
         hints = typing.get_type_hints(function)
         documented = docstring_parser.parse(function.__doc__ or "").params
-        texts = {param.arg_name: param.description for param in documented}
-        for name in inspect.signature(function).parameters:
+        described = {param.arg_name: param.description for param in documented}
+        for name, parameter in inspect.signature(function).parameters.items():
             hint = hints[name]
-            kinds = (hint,) if is_literal(hint) else typing.get_args(hint) or (hint,)
-            simple = [kind for kind in kinds if kind in SIMPLE or is_literal(kind)]
-            if simple and name not in ("dim", *found):
-                kind = functools.reduce(operator.or_, [*simple, type(None)])
-                text = " ".join((texts.get(name) or "").split())
-                text = text[:1].upper() + text[1:]
-                field = dataclasses.field(default=None, metadata={"help": text})
-                found[name] = (name, kind, field)
-    return list(found.values())
+            parts = (hint,) if is_literal(hint) else typing.get_args(hint) or (hint,)
+            simple = [kind for kind in parts if kind in SIMPLE or is_literal(kind)]
+            if simple and name != "dim":
+                kinds.setdefault(name, []).extend(simple)
+                text = " ".join((described.get(name) or "").split()).rstrip(".")
+                texts.setdefault(name, {}).setdefault(text, []).append(
+                    recipe + _default(parameter.default)
+                )
+    return [
+        (
+            name,
+            _union(parts),
+            dataclasses.field(default=None, metadata={"help": _help(texts[name])}),
+        )
+        for name, parts in kinds.items()
+    ]
+
+
+def _union(kinds: list[Any]) -> Any:
+    """Returns the union of types and None, with one `Literal` of all words."""
+    words = [word for kind in kinds if is_literal(kind) for word in typing.get_args(kind)]
+    others = [kind for kind in dict.fromkeys(kinds) if not is_literal(kind)]
+    literal = [Literal[tuple(dict.fromkeys(words))]] if words else []
+    return functools.reduce(operator.or_, [*literal, *others, type(None)])
+
+
+def _default(value: Any) -> str:
+    """Returns the default value of a recipe's option for the help text."""
+    simple = isinstance(value, SIMPLE)
+    return f" {str(value).lower() if isinstance(value, bool) else value}" if simple else ""
+
+
+def _help(texts: dict[str, list[str]]) -> str:
+    """Returns the help text of an option from its texts, each with its recipes and defaults."""
+    return " ".join(
+        f"{text[:1].upper()}{text[1:]} ({', '.join(recipes)})." for text, recipes in texts.items()
+    )
 
 
 if TYPE_CHECKING:

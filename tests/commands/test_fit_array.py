@@ -69,9 +69,9 @@ def test_invalid_arrays_give_one_line(name, run, tmp_path, capsys):
 
 
 ERRORS = {
-    "patience": "validation: expected a value if patience is given",
-    "batch-size": "batch_size: expected an integer of at least 1, got 0",
-    "optimizer": "train.optimizer: expected adam",
+    "patience": "train.validation: expected a fraction above 0 if patience is given",
+    "batch-size": "train.batch_size: expected an integer of at least 1, got 0",
+    "optimizer": "train.optimizer: expected one of adam",
 }
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import pytest
 
 from flowjax.commands.flags import Positional, field_docs, parse_flags
+from flowjax.config.ranges import Choice, Range
 from flowjax.errors import FlowjaxError
 
 
@@ -24,6 +25,11 @@ class Table:
     scale: bool | None = None
     mode: Literal["fast", "slow"] = "fast"
     order: Literal["row", "column"] | int | None = None
+    kind: Annotated[str, Choice(["new", "old"])] = "new"
+    steps: Annotated[int | None, Range(1)] = None
+    """Steps."""
+    epochs: float | None = None
+    ALTERNATIVES = ("steps", "epochs")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +47,7 @@ class Args(Config):
     run: Positional[str]
     """Run folder."""
     text: tuple[str, ...] = ()
+    count: Annotated[int, Range(1, 9)] = 3
     out: Path | None = None
     overwrite: bool = False
 
@@ -97,6 +104,14 @@ def test_flags_override_the_config_file(tmp_path):
         assert table == Table(name="file", batch_size=4)
 
 
+def test_a_flag_replaces_the_alternative_in_the_config_file(tmp_path):
+    file = tmp_path / "c.toml"
+    file.write_text("[table]\nepochs = 2.0\n")
+    assert parse("r", "--config", str(file)).table.epochs == 2.0
+    table = parse("r", "--config", str(file), "--table.steps", "4").table
+    assert (table.steps, table.epochs) == (4, None)
+
+
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
@@ -111,6 +126,7 @@ def test_flags_override_the_config_file(tmp_path):
         (["r", "--table.batch"], "--table.batch: expected a known flag"),
         (["r", "s"], "s: expected no further argument; see prog --help"),
         (["r", "--config"], "--config: expected one argument"),
+        (["r", "--count", "0"], "--count: expected an integer from 1 to 9, got 0"),
         (["r", "--config", "missing.toml"], "missing.toml: expected a config"),
     ],
 )
@@ -130,6 +146,9 @@ def test_help_has_every_field_with_its_text_and_default(capsys):
     assert "--short TEXT Name with 100 % of two lines. (default: a)" in text
     assert "--table.batch-size INT (default: 16)" in text
     assert "--table.mode fast|slow (default: fast)" in text
+    assert "--table.kind new|old (default: new)" in text
+    assert "--table.steps INT Steps. Range: at least 1." in text
+    assert "--text TEXT ... " in text and "--config FILE TOML file" in text
     assert "Disable --table.bias." in text and "--no-overwrite" not in text
 
 
