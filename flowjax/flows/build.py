@@ -16,6 +16,7 @@ from flowjax.bijectors import standardize as standardize_bijector
 from flowjax.bijectors.actnorm import mean_and_std
 from flowjax.bijectors.common import as_float, check_batch, check_dim, init_part
 from flowjax.bijectors.whitening import freeze
+from flowjax.errors import check_integer
 from flowjax.flows.base import base_from
 from flowjax.flows.blocks import in_blocks
 from flowjax.types import (
@@ -65,7 +66,8 @@ def build(
         jit, `init` raises FlowjaxError if x has NaN or infinity.
 
     Raises:
-        FlowjaxError: `dim` is not a positive integer, or the name of the base is unknown.
+        FlowjaxError: `dim` or `latent_dim` is not an integer of at least 1, or the name of the
+            base is unknown.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -84,9 +86,8 @@ def build(
         >>> samples.shape, flow.log_prob(params, samples, context).shape
         ((1000, 10, 3), (1000, 10))
     """
-    if not isinstance(dim, int) or isinstance(dim, bool) or dim < 1:
-        raise FlowjaxError(f"dim: expected a positive integer, got {dim!r}")
-    latent, density = dim if latent_dim is None else latent_dim, base_from(base)
+    dim, density = check_integer("dim", dim, least=1), base_from(base)
+    latent = dim if latent_dim is None else check_integer("latent_dim", latent_dim, least=1)
 
     def init(key: PRNGKey, x: Array, context: Array | None = None) -> Params:
         check_dim("x", x, dim)

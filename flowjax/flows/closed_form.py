@@ -13,6 +13,7 @@ from flowjax.bijectors import identity as identity_bijector
 from flowjax.bijectors import standardize as standardize_bijector
 from flowjax.bijectors import whitening as whitening_bijector
 from flowjax.bijectors.common import product
+from flowjax.errors import check_integer
 from flowjax.flows.build import Noise, build
 from flowjax.flows.choices import BaseName
 from flowjax.flows.glow import glow
@@ -120,6 +121,7 @@ def whitening(
             moments=moments,
         )
 
+    check_integer("components", dim if components is None else components, 1, dim)
     drops = components is not None and components < dim
     noise = _noise_of_dropped(lambda params: params) if drops else None
     flow = build(
@@ -197,7 +199,7 @@ def whitening_glow(
         >>> bool(jnp.abs(gap).max() < 1e-3)
         True
     """
-    latent = dim if components is None else components
+    latent = check_integer("components", dim if components is None else components, 2, dim)
     rest: Any = glow(latent, init="identity", whiten_latents=False, **glow_options)
 
     def part(moments: Moments | None) -> Bijector:

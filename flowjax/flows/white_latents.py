@@ -48,10 +48,13 @@ def with_white_latents(flow: Flow) -> Flow:
         found = whitening_from_moments(moments, shrinkage="auto")
         return {**params, "bijector": (params["bijector"], found)}
 
+    def take_inner(params: Params) -> Params:
+        return {**params, "bijector": params["bijector"][0]}
+
     part = whitening()
     inner: Any = flow.bijector
     base: Any = flow.base
     line = "whitening of the latents, computed at the end of fit"
     whole = chain(inner, Bijector(identity, part.forward, part.inverse, (line,)))
     outer = build(whole, flow.dim, base=base, name=flow.name, latent_dim=latent_dim)
-    return outer._replace(closed_form=ClosedForm(set_part, inner=flow))
+    return outer._replace(closed_form=ClosedForm(set_part, inner=flow, take=take_inner))
