@@ -7,11 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
+from flowjax.data.frames import frame_rows
 from flowjax.data.npy import load_npy
 from flowjax.data.rowfile import RowFile
-from flowjax.errors import FlowjaxError
+from flowjax.data.weights import check_mask, check_weights
+from flowjax.errors import FlowjaxError, check_that
 from flowjax.parallel import processes
 
 # Larger arrays stay in host memory or on disk, and each batch is copied to the devices.
@@ -43,7 +46,9 @@ class ArraySource:
         dim: number of columns.
         rows: the array of rows.
         context: the array of contexts, or None.
-        resident: `take(slice(None))`, all rows as float32 arrays; None if not resident.
+        weights: weights of the rows with mean 1, or None.
+        name: name of the rows in error messages.
+        resident: `take(slice(None))`, all rows as floating-point arrays; None if not resident.
 
     Example:
         >>> source = ArraySource(np.arange(6).reshape(3, 2), resident=False)
@@ -56,7 +61,10 @@ class ArraySource:
         rows: np.ndarray,
         context: np.ndarray | None = None,
         *,
+        weights: Any = None,
         name: str = "data",
+        context_name: str = "context",
+        weights_name: str = "weights",
         resident: bool | None = None,
     ) -> None:
         """Checks the rows.
@@ -65,25 +73,29 @@ class ArraySource:
         checks its shard of the rows.
 
         Args:
-            rows: real numbers that are finite in float32, shape (n, d).
+            rows: real numbers that are finite in `float_dtype(rows.dtype)`, shape (n, d).
             context: real numbers, shape (n, c).
+            weights: weights of the rows in the likelihood, shape (n,): at least 0 and not all 0.
+                They are scaled to the mean 1.
             name: name of the rows in error messages.
+            context_name: name of the context in error messages.
+            weights_name: name of the weights in error messages.
             resident: True to keep the rows on the devices. By default, True if the rows have at
                 most `RESIDENT_BYTES` and the job has one process. In a job of several processes,
                 each process reads only its shard of every batch.
 
         Raises:
             FlowjaxError: The rows or the context are empty or have another shape or dtype, a
-                number is not finite in float32 (the message names its row and column), or the
-                lengths differ.
+                number is masked or not finite (the message names its row and column), the lengths
+                differ, or a weight is negative.
         """
         rows = check_rows(rows, name)
         if context is not None:
-            context = check_rows(context, "context")
-            if len(context) != len(rows):
-                raise FlowjaxError(f"context: expected {len(rows)} rows, got {len(context)}")
+            context = check_rows(context, context_name, labels=True)
+            check_that(len(context) == len(rows), context_name, f"{len(rows)} rows", len(context))
         self.size, self.dim = rows.shape
-        self.rows, self.context = rows, context
+        self.rows, self.context, self.name = rows, context, name
+        self.weights = None if weights is None else check_weights(weights, len(rows), weights_name)
         if resident is None:
             resident = rows.size * 4 <= RESIDENT_BYTES and not processes.several()
         self.resident: Any = self.take(slice(None)) if resident else None
@@ -101,17 +113,55 @@ class ArraySource:
             release(self.rows)
 
     def take(self, rows: Any) -> dict[str, np.ndarray]:
-        """Returns a dict with the float32 arrays `x` and, if there is one, `context`.
+        """Returns a dict with the arrays `x` and, if there are any, `context` and `weight`.
 
         Args:
             rows: row indices, or a slice.
+
+        Returns:
+            Floating-point arrays, see `float_dtype`.
         """
         file = None if isinstance(rows, slice) else self._file
         x = self.rows[rows] if file is None else file.read(rows)
-        taken = {"x": np.asarray(x, np.float32)}
+        taken = {"x": _floats(x)}
         if self.context is not None:
-            taken["context"] = np.asarray(self.context[rows], np.float32)
+            taken["context"] = _floats(self.context[rows])
+        if self.weights is not None:
+            taken["weight"] = self.weights[rows].astype(taken["x"].dtype)
         return taken
+
+
+def float_dtype(dtype: Any) -> Any:
+    """Returns the dtype in which a flow is fitted on numbers of a given dtype.
+
+    The dtype is float32. If x64 is enabled, it is float64 for float64 and for integers of more
+    than 16 bits.
+
+    Example:
+        >>> float_dtype(np.dtype("float16"))
+        <class 'numpy.float32'>
+    """
+    wide = np.dtype(dtype).kind in "iuf" and np.dtype(dtype).itemsize > 2
+    wide &= np.dtype(dtype) != np.float32
+    return np.float64 if wide and jnp.result_type(float) == np.float64 else np.float32
+
+
+def _floats(numbers: Any) -> np.ndarray:
+    numbers = np.asarray(numbers)
+    return np.asarray(numbers, float_dtype(numbers.dtype))
+
+
+def selected(source: ArraySource, rows: np.ndarray) -> ArraySource:
+    """Returns a source in memory with the selected rows of a source.
+
+    Example:
+        >>> selected(ArraySource(np.arange(4.0)[:, None]), np.array([3, 1])).rows[:, 0].tolist()
+        [3.0, 1.0]
+    """
+    taken = source.take(rows)
+    return ArraySource(
+        taken["x"], taken.get("context"), weights=taken.get("weight"), name=source.name
+    )
 
 
 def open_rows(data: Any, name: str = "data", columns: str | None = None) -> np.ndarray:
@@ -133,6 +183,9 @@ def open_rows(data: Any, name: str = "data", columns: str | None = None) -> np.n
         got = data if isinstance(data, (str, Path)) else "an array"
         raise FlowjaxError(f"columns: expected a .parquet file with {columns}, got {got}")
     if not isinstance(data, (str, Path)):
+        check_mask(data, name)
+        if hasattr(data, "columns"):
+            return frame_rows(data, name)
         try:
             return np.asarray(data)
         except ValueError as error:  # the rows have different lengths
@@ -154,7 +207,7 @@ def open_rows(data: Any, name: str = "data", columns: str | None = None) -> np.n
     return load_npy(path)
 
 
-def check_rows(rows: Any, name: str = "data") -> np.ndarray:
+def check_rows(rows: Any, name: str = "data", *, labels: bool = False) -> np.ndarray:
     """Returns the rows as an array and checks that a flow can be fitted on them.
 
     The check reads one block at a time, so that a memory-mapped file does not fill the memory. In
@@ -164,6 +217,7 @@ def check_rows(rows: Any, name: str = "data") -> np.ndarray:
     Args:
         rows: real numbers, shape (n, d); see `open_rows`.
         name: name of the rows in error messages.
+        labels: True adds a remedy to the error for an array of shape (n,).
 
     Raises:
         FlowjaxError: See `ArraySource`.
@@ -173,9 +227,14 @@ def check_rows(rows: Any, name: str = "data") -> np.ndarray:
         Traceback (most recent call last):
         flowjax.errors.FlowjaxError: data: expected finite numbers, got nan at row 0, column 1
     """
+    check_mask(rows, name)
     rows = rows if isinstance(rows, np.ndarray) else open_rows(rows, name)
     if rows.ndim != 2 or 0 in rows.shape:
-        raise FlowjaxError(f"{name}: expected rows of shape (n, d), got {rows.shape}")
+        flat = labels and rows.ndim == 1
+        remedy = "; pass labels as one-hot vectors and numbers as a column, x[:, None]"
+        raise FlowjaxError(
+            f"{name}: expected rows of shape (n, d), got {rows.shape}{remedy if flat else ''}"
+        )
     if rows.dtype.name != "bfloat16" and rows.dtype.kind not in "iuf":
         raise FlowjaxError(f"{name}: expected real numbers, got dtype {rows.dtype}")
     if rows.dtype.kind in "iu":
@@ -185,7 +244,11 @@ def check_rows(rows: Any, name: str = "data") -> np.ndarray:
     if first < len(rows):
         column = int(np.argmin(_finite(rows[first])))
         value = rows[first, column]
-        limit, place = " in float32" if np.isfinite(value) else "", f"row {first}, column {column}"
+        dtype = np.dtype(float_dtype(rows.dtype)).name
+        limit, place = (
+            f" in {dtype}" if np.isfinite(value) else "",
+            f"row {first}, column {column}",
+        )
         raise FlowjaxError(f"{name}: expected finite numbers{limit}, got {value} at {place}")
     return rows
 
@@ -203,7 +266,7 @@ def _first_bad(rows: np.ndarray, start: int, stop: int) -> int:
 
 def _finite(numbers: np.ndarray) -> np.ndarray:
     with np.errstate(over="ignore"):  # float64 beyond float32 becomes infinite
-        return np.isfinite(np.asarray(numbers, np.float32))
+        return np.isfinite(_floats(numbers))
 
 
 def release(rows: np.ndarray) -> None:

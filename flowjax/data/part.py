@@ -31,10 +31,11 @@ class Part(ArraySource):
             seed: integer seed of the shuffle.
         """
         self.size, self.dim, self.resident = stop - start, whole.dim, None
+        self.name, self.context, self.weights = whole.name, whole.context, whole.weights
         self._whole, self._start, self._seed = whole, start, seed
 
     def take(self, rows: Any) -> dict[str, np.ndarray]:
-        """Returns a dict with the float32 arrays `x` and, if there is one, `context`.
+        """Returns a dict with the arrays `x` and, if there are any, `context` and `weight`.
 
         Args:
             rows: row indices within the part.

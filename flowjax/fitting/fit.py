@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
-import operator
 import warnings
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,16 +13,22 @@ import numpy as np
 import optax
 
 from flowjax import training
+from flowjax.bijectors.moments import Moments
+from flowjax.data.arrays import ArraySource
 from flowjax.fitting import advice
 from flowjax.fitting.length import training_steps
 from flowjax.fitting.likelihood import finished_nll, measure
+from flowjax.fitting.losses import UserLoss, nll_loss, user_loss
+from flowjax.fitting.options import batch_size_for, check_options
 from flowjax.fitting.passes import finish_params, init_params, trained_part
-from flowjax.fitting.rows import held_out, rows_of
+from flowjax.fitting.rows import about_columns, held_out, rows_of
+from flowjax.fitting.start import given_params, random_key
 from flowjax.fitting.validation import Record
 from flowjax.parallel import devices as machines
 from flowjax.parallel import processes
 from flowjax.training.checkpoint import saved_steps
-from flowjax.types import Array, Flow, FlowjaxError, Params, PRNGKey, trainable_mask
+from flowjax.training.identity import arrays_digest, source_identity
+from flowjax.types import Flow, FlowjaxError, Params, PRNGKey, trainable_mask
 
 
 class FitResult(NamedTuple):
@@ -50,34 +54,14 @@ class FitResult(NamedTuple):
     steps: int
     likelihood: dict[str, float]
 
-
-def nll_loss(flow: Flow) -> training.Loss:
-    """Returns the loss of `fit`: the mean negative log-likelihood of a batch, in nats per example.
-
-    Args:
-        flow: flow to train.
-
-    Returns:
-        `loss(params, resident, batch, key) -> (loss, {"log_det": ..., "log_base": ...})`.
-
-    Example:
-        >>> import jax.numpy as jnp
-        >>> from flowjax import flows
-        >>> flow, x = flows.standardize(2), jnp.array([[-1.0, 0.0], [1.0, 2.0]])
-        >>> loss, terms = nll_loss(flow)(flow.init(jax.random.key(0), x), None, {"x": x}, None)
-        >>> round(float(loss), 4), round(float(terms["log_base"]), 4)  # log(2 pi) + 1
-        (2.8379, -2.8379)
-    """
-
-    def loss(params: Params, resident: Any, batch: Any, key: Array) -> tuple[Array, dict]:
-        rows = batch if resident is None else jax.tree.map(lambda a: a[batch["rows"]], resident)
-        if flow.base is None:  # a hand-written flow
-            return -flow.log_prob(params, rows["x"], rows.get("context")).mean(), {}
-        log_base, log_det = flow.log_parts(params, rows["x"], rows.get("context"))
-        terms = {"log_det": log_det.mean(), "log_base": log_base.mean()}
-        return -(log_base + log_det).mean(), terms
-
-    return loss
+    def __repr__(self) -> str:
+        """Returns the numbers of steps, parameters and metrics, and the likelihood."""
+        count = sum(np.size(leaf) for leaf in jax.tree.leaves(self.params))
+        values = ", ".join(f"{key}: {value:.4g}" for key, value in self.likelihood.items())
+        return (
+            f"FitResult(steps={self.steps}, params=<{count} numbers>, "
+            f"metrics=<{len(self.metrics)} rows>, likelihood={{{values}}})"
+        )
 
 
 def fit(
@@ -85,13 +69,17 @@ def fit(
     data: Any,
     *,
     key: PRNGKey | int,
-    batch_size: int = 256,
+    batch_size: int | None = None,
     steps: int | None = None,
     epochs: float | None = None,
-    optimizer: optax.GradientTransformation | None = None,
+    optimizer: optax.GradientTransformation | optax.ScalarOrSchedule | None = None,
+    loss: UserLoss | None = None,
+    params: Params | None = None,
     context: Any = None,
+    weights: Any = None,
     validation: Any = None,
     validation_context: Any = None,
+    validation_weights: Any = None,
     validate_every: int | None = None,
     patience: int | None = None,
     devices: Any = None,
@@ -118,16 +106,33 @@ def fit(
         flow: flow from `flowjax.flows`, or a hand-written `Flow`.
         data: array of shape (n, d), a path to `.npy`, `.parquet` or an embedding store, or an
             `ArraySource`. Small arrays are kept on the devices; a large `.npy` is memory-mapped.
+            Computations are in float32, or in float64 if the data is float64 and x64 is enabled.
         key: JAX random key or an integer seed, for the parameters and the batches.
-        batch_size: number of examples per step, over all devices.
+        batch_size: number of examples per step, over all devices. None means 256, or the next
+            multiple of the devices and micro-batches.
         steps: number of steps. Give `steps` or `epochs` or neither: then the fit is one pass over
             the data long, but at least 1,000 steps, see `length.training_steps`.
         epochs: number of passes over the data; can be a fraction.
-        optimizer: any optax transformation; None means `flowjax.training.default_optimizer()`.
+        optimizer: any optax transformation; or the learning rate, a number or a schedule, of
+            `flowjax.training.default_optimizer`, which None means too.
+        loss: function `loss(flow, params, x, key) -> scalar` that is minimised instead of the
+            negative log-likelihood: its mean over the batch `x`, shape (batch, d). `flow` is the
+            flow without a closed form that comes last, such as the whitening of the latents of
+            `glow`, and this closed form stays the identity. With `context` and `weights`, the
+            loss also gets the keyword arguments `context`, shape (batch, c), and `weights`, shape
+            (batch,), which have a mean of 1 over all examples; the loss must apply the weights.
+            `key` differs from step to step, and is the same on all devices. The metrics have
+            `loss` instead of `nll_nats`. Validations still measure the log-likelihood.
+        params: parameters with which the training starts (warm start), such as those of a
+            `FitResult`; `flow.init` is not called. Frozen parameters stay as they are.
         context: conditioning vectors, shape (n, c), for a conditional flow.
+        weights: weights of the examples in the log-likelihood, shape (n,): at least 0 and not all
+            0. Only their ratios matter; an example of weight 2 counts as two examples. They
+            apply to closed forms, moments, the training, and a held-out fraction as well.
         validation: validation examples, shape (m, d), in any form that `data` accepts; or the
             fraction of the data, between 0 and 1, to hold out.
         validation_context: context of the validation examples, shape (m, c).
+        validation_weights: weights of the validation examples, shape (m,).
         validate_every: number of steps between validations; None means a twentieth of the run.
         patience: number of validations without improvement after which the run stops early; None
             means no early stopping.
@@ -137,7 +142,8 @@ def fit(
         precision: precision of the conditioners' matrix products during training: "float32",
             "bfloat16" or "tf32". All other computations are float32.
         checkpoint_dir: folder of the checkpoints. An interrupted run in this folder resumes,
-            including its best validation and the number of validations since then.
+            including its best validation and the number of validations since then. A run with
+            another key, batch size, flow or other examples is an error.
         checkpoint_every: number of steps between checkpoints.
         keep: number of checkpoints to keep.
         resume: False raises an error if the folder has checkpoints.
@@ -152,15 +158,16 @@ def fit(
 
     Raises:
         FlowjaxError: The data has a wrong shape or is not finite, both `steps` and `epochs` are
-            given, a number is out of range, `patience` is given without `validation`,
-            the batch size is not a multiple of the number of devices, or the checkpoints belong to
-            another flow, optimizer or validation.
-        flowjax.training.NonFinite: A loss or gradient is not finite. The last finite state was
-            saved before.
+            given, a number is out of range, `patience` is given without `validation`, the batch
+            size is not a multiple of the number of devices, `params` has another structure, the
+            optimizer or the loss fails, or the checkpoints belong to another run.
+        flowjax.training.NonFinite: A loss or gradient is not finite. The error has the parameters
+            of the best validation or, without one, of the last finite loss.
 
     Warns:
-        UserWarning: The examples are too few or all equal, or the fitted flow is a worse density
-            than a Gaussian.
+        UserWarning: The examples are too few or all equal, a column has outliers, does not vary,
+            has few distinct values or loses them in float32, or the fitted flow is a worse
+            density than a Gaussian.
 
     Example:
         >>> import jax, flowjax
@@ -179,33 +186,53 @@ def fit(
         patience=patience,
         validate_every=validate_every,
         checkpoint_every=checkpoint_every,
+        keep=keep,
     )
-    source = rows_of(data, context, flow.dim)
-    key = key if isinstance(key, jax.Array) else jax.random.key(operator.index(key))
+    key, optimizer = random_key(key), training.optimizer_from(optimizer)
+    mesh = machines.make_mesh(devices)
+    batch_size = batch_size or batch_size_for(mesh.size, accumulate)
+    whole = rows_of(data, context, flow.dim, weights=weights)
     init_key, seed_key = jax.random.split(key)
     seed = int(jax.random.bits(seed_key))
-    source, held = held_out(source, validation, validation_context, seed)
+    source, held = held_out(whole, validation, validation_context, seed, validation_weights)
     steps = training_steps(source.size, batch_size, steps=steps, epochs=epochs)
-    _warn(advice.about_data(source))
+    texts = [advice.about_data(source), *about_columns(whole)]
+    if held is not None and source is whole:
+        texts += about_columns(held, discrete=False)
+    for text in texts:
+        _warn(text)
+    run = training.run_identity(whole, key=key, batch_size=batch_size)
+    run |= {} if held is None else source_identity(held, "validation")
+    run |= {"loss": getattr(loss, "__qualname__", str(type(loss)))} if loss else {}
     trained = trained_part(flow)
-    params = init_params(trained, init_key, source)
+    if params is None:
+        params = init_params(trained, init_key, source)
+    else:
+        params = given_params(flow, params, source)
+        run["params"] = arrays_digest(params)
+    finish = _finishing(flow, source, whitens=loss is None)
     if not any(jax.tree.leaves(trainable_mask(params))):
-        params = finish_params(flow, params, source)
+        params = finish(params)
         return FitResult(params, [], 0, measure(flow, params, source, held) if measured else {})
+    validated = trained if loss else flow
     record = Record(
         trained,
         params,
         steps=steps,
         batch_size=batch_size,
-        held_nll=None if held is None else finished_nll(flow, source, held),
+        held_nll=None if held is None else finished_nll(validated, source, held),
         every=validate_every or max(1, steps // 20),
         patience=patience,
         on_step=on_step,
+        is_nll=loss is None,
     )
-    optimizer = training.freeze(optimizer or training.default_optimizer(), params)
+    optimizer = training.freeze(optimizer, params)
     state = training.init_state(params, optimizer)
 
-    with _open(checkpoint_dir, trained, keep, resume) as checkpoints:
+    with (
+        _last_params(record, finish),
+        _open(checkpoint_dir, trained, run, keep, resume) as checkpoints,
+    ):
         if checkpoints and (found := checkpoints.restore(record.saved(state))):
             state = record.restored(found[1])
             if record.ended:  # a run that stopped early stays stopped when `fit` is called again
@@ -213,14 +240,14 @@ def fit(
         else:
             record.validate(jax.tree.map(np.asarray, params))
         state = training.train(
-            nll_loss(trained),
+            nll_loss(trained) if loss is None else user_loss(trained, loss),
             optimizer,
             state,
             source,
             steps=steps,
             batch_size=batch_size,
             seed=seed,
-            mesh=machines.make_mesh(devices),
+            mesh=mesh,
             mapping=mapping,
             accumulate=accumulate,
             precision=precision,
@@ -232,9 +259,11 @@ def fit(
             stop=stop,
         )
     last = machines.to_host(state)
-    params = finish_params(flow, record.chosen(last.params), source)
+    params = finish(record.chosen(last.params))
     likelihood = measure(flow, params, source, held) if measured else {}
-    if likelihood and source.size > source.dim:  # fewer examples are warned about above
+    if (
+        likelihood and loss is None and source.size > source.dim
+    ):  # fewer examples are warned about above
         _warn(advice.about_likelihood(flow.name, likelihood))
     return FitResult(params, record.metrics, int(last.step), likelihood)
 
@@ -245,12 +274,42 @@ def _warn(text: str | None) -> None:
         warnings.warn(text, UserWarning, stacklevel=3)
 
 
+def _finishing(flow: Flow, source: ArraySource, whitens: bool) -> Callable[[Params], Params]:
+    """Returns the function from trained params to the params of the result.
+
+    Args:
+        flow: flow that is fitted.
+        source: training examples.
+        whitens: False sets a closed form that comes last to the identity.
+    """
+
+    def finish(params: Params) -> Params:
+        inner = trained_part(flow)
+        if whitens or inner is flow or flow.closed_form is None:
+            return finish_params(flow, params, source)
+        dim = inner.latent_dim or inner.dim
+        unit = Moments(1, np.zeros(dim), np.eye(dim))
+        return jax.tree.map(np.asarray, flow.closed_form.set(params, unit))
+
+    return finish
+
+
+@contextmanager
+def _last_params(record: Record, finish: Callable[[Params], Params]) -> Iterator[None]:
+    """Completes the params of an interrupted run, which its exception holds."""
+    try:
+        yield
+    except (training.NonFinite, training.Stopped) as error:
+        error.params = finish(record.chosen(error.params))
+        raise
+
+
 def _open(
-    folder: str | Path | None, flow: Flow, keep: int, resume: bool
+    folder: str | Path | None, flow: Flow, run: dict[str, str], keep: int, resume: bool
 ) -> AbstractContextManager[training.Checkpoints | None]:
     """Returns a context manager of the checkpoints of a fit, or of None without a folder.
 
-    Only a flow with the same layers can resume the fit.
+    Only the same run of a flow with the same layers can resume.
     """
     if folder is None:
         return nullcontext()
@@ -260,37 +319,4 @@ def _open(
             "checkpoint_dir: expected a folder without checkpoints because of resume=False, got "
             f"{folder}"
         )
-    return training.Checkpoints(folder, keep=keep, about=about)
-
-
-def check_options(
-    *, steps: int | None, epochs: float | None, validation: Any = None, **numbers: int | None
-) -> None:
-    """Raises FlowjaxError if an option of `fit` is out of range.
-
-    The command line calls this function before it creates a run folder.
-
-    Args:
-        steps: number of steps; see `fit`.
-        epochs: number of passes over the data; see `fit`.
-        validation: validation examples or a fraction; `patience` requires it.
-        **numbers: other options, such as `batch_size` and `patience`: integers of at least 1, or
-            None.
-
-    Example:
-        >>> check_options(steps=10, epochs=None, batch_size=64)
-    """
-    if steps is not None and epochs is not None:
-        raise FlowjaxError("fit: expected either steps or epochs, got both")
-    if epochs is not None and not 0 < epochs < math.inf:
-        raise FlowjaxError(f"epochs: expected a positive number, got {epochs}")
-    for name, value in {"steps": steps, **numbers}.items():
-        least = 0 if name == "steps" else 1
-        try:
-            fits = not isinstance(value, bool) and operator.index(value) >= least  # type: ignore[arg-type]
-        except TypeError:
-            fits = value is None
-        if not fits:
-            raise FlowjaxError(f"{name}: expected an integer of at least {least}, got {value}")
-    if numbers.get("patience") is not None and validation is None:
-        raise FlowjaxError("validation: expected a value if patience is given, got None")
+    return training.Checkpoints(folder, keep=keep, about=about, run=run)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 # Steps of a fit whose length is not given, unless one pass over the examples is longer.
 LEAST_STEPS = 1000
 # Passes after which such a fit ends even before LEAST_STEPS, because it would overfit.
@@ -25,7 +27,7 @@ def training_steps(
 
     Example:
         >>> training_steps(2_000, 256), training_steps(1_000_000, 64), training_steps(100, 64)
-        (1000, 15625, 312)
+        (1000, 15625, 400)
         >>> training_steps(2_000, 250, epochs=1)
         8
     """
@@ -33,5 +35,5 @@ def training_steps(
         return steps
     if epochs is not None:
         return max(1, round(epochs * examples / batch_size))
-    one_pass = examples / batch_size
-    return max(1, round(max(one_pass, min(LEAST_STEPS, MOST_EPOCHS * one_pass))))
+    one_pass = max(1, math.ceil(examples / batch_size))
+    return max(round(examples / batch_size), min(LEAST_STEPS, MOST_EPOCHS * one_pass))

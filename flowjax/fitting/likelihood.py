@@ -10,7 +10,8 @@ import jax
 import numpy as np
 
 from flowjax import flows
-from flowjax.data.arrays import ArraySource
+from flowjax.data.arrays import ArraySource, selected
+from flowjax.fitting.losses import weighted_mean
 from flowjax.fitting.passes import finish_params, latents_of, mean_nll, moments_of_rows
 from flowjax.types import Array, Flow, Params
 
@@ -32,8 +33,7 @@ def few_of(source: ArraySource, limit: int) -> ArraySource:
     """
     if source.size <= limit:
         return source
-    rows = source.take(np.arange(0, source.size, math.ceil(source.size / limit)))
-    return ArraySource(rows["x"], rows.get("context"))
+    return selected(source, np.arange(0, source.size, math.ceil(source.size / limit)))
 
 
 def finished_nll(flow: Flow, train: ArraySource, held: ArraySource) -> Callable[[Params], float]:
@@ -112,7 +112,9 @@ def measure(
 
 
 def _mean_log_prob(flow: Flow) -> Callable[..., Any]:
-    def mean(params: Params, x: Array, context: Array | None) -> Array:
-        return flow.log_prob(params, x, context).mean()
+    def mean(
+        params: Params, x: Array, context: Array | None, weight: Array | None = None
+    ) -> Array:
+        return weighted_mean(flow.log_prob(params, x, context), weight)
 
     return jax.jit(mean)

@@ -15,10 +15,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from flowjax.bijectors.moments import Moments, merge, moments_of
+from flowjax.bijectors.moments import Moments, merge, weighted_moments
 from flowjax.data.arrays import ArraySource, bounds
+from flowjax.fitting.outliers import (
+    Range,
+    robust_range,
+    warn_of_constants,
+    warn_of_outliers,
+)
 from flowjax.parallel import processes
-from flowjax.types import Flow, Params, PRNGKey
+from flowjax.types import Flow, Params, PRNGKey, trainable_mask
 
 # Function `(params, x, context) -> z`.
 Latents = Callable[..., Any]
@@ -30,14 +36,29 @@ INIT_NUMBERS = 1 << 26
 STREAMED_INIT_NUMBERS = 1 << 22
 
 
-def moments_of_rows(source: ArraySource, rows: int = ROWS) -> Moments:
+def moments_of_rows(source: ArraySource, rows: int = ROWS, within: Range | None = None) -> Moments:
     """Returns the moments of all examples of a source, read in blocks of `rows` examples.
+
+    Args:
+        source: source of the examples.
+        rows: number of examples per block.
+        within: range of the examples to include; None includes all.
 
     Example:
         >>> moments_of_rows(ArraySource(np.array([[1.0], [3.0]]))).mean.tolist()
         [2.0]
     """
-    return _together(moments_of(source.blocks(rows, processes.shard()), source.dim))
+    blocks: Any = ((block, None) for block in source.blocks(rows, processes.shard()))
+    if source.weights is not None:
+        blocks = ((block["x"], block["weight"]) for block in _share(source))
+
+    def kept(block: Any, weight: Any) -> tuple[Any, Any]:
+        if within is None:
+            return block, weight
+        inside = ~within.outside(block).any(axis=1)
+        return block[inside], None if weight is None else weight[inside]
+
+    return _together(weighted_moments((kept(*block) for block in blocks), source.dim))
 
 
 def latents_of(flow: Flow) -> Latents:
@@ -72,16 +93,20 @@ def moments_of_latents(
         (2, [[2.0]])
     """
     call = latents or latents_of(flow)
-    blocks = (np.asarray(call(params, b["x"], b.get("context"))) for b in _share(source))
+    blocks = (
+        (np.asarray(call(params, b["x"], b.get("context"))), b.get("weight"))
+        for b in _share(source)
+    )
     inner = trained_part(flow)
-    return _together(moments_of(blocks, inner.latent_dim or inner.dim))
+    return _together(weighted_moments(blocks, inner.latent_dim or inner.dim))
 
 
 def mean_nll(mean_log_prob: Callable[..., Any], params: Params, source: ArraySource) -> float:
     """Returns the mean negative log-likelihood of a source, in nats per example.
 
     Args:
-        mean_log_prob: `mean_log_prob(params, x, context) -> ()`, the mean over a batch `x`.
+        mean_log_prob: `mean_log_prob(params, x, context) -> ()`, the mean over a batch `x`. If the
+            examples have weights, it gets the weights of the batch as a fourth argument.
         params: parameters of the flow.
         source: source of the examples.
 
@@ -92,19 +117,27 @@ def mean_nll(mean_log_prob: Callable[..., Any], params: Params, source: ArraySou
         >>> round(mean_nll(mean, flow.init(jax.random.key(0), x), ArraySource(x)), 4)
         1.4189
     """
-    total = 0.0
+    total = np.zeros(2)
     for rows in _share(source):
-        log_prob = mean_log_prob(params, rows["x"], rows.get("context"))
-        total -= float(log_prob) * len(rows["x"])
-    return float(sum(processes.gather_arrays(np.array(total)))) / source.size
+        weights = [rows["weight"]] if "weight" in rows else []
+        log_prob = mean_log_prob(params, rows["x"], rows.get("context"), *weights)
+        n = len(rows["x"])
+        total += -float(log_prob) * n, float(weights[0].sum()) if weights else n
+    nll, count = sum(processes.gather_arrays(total))
+    return float(nll / count)
 
 
 def init_params(flow: Flow, key: PRNGKey, source: ArraySource) -> Params:
     """Returns the initial parameters of a flow.
 
     `flow.init` gets all examples if they are few, otherwise equally spaced examples of the source.
-    If the source is not resident on the devices, a closed form that comes first (whitening,
-    standardization) is computed from the moments of all examples.
+    If the source is not resident on the devices or has weights, a closed form that comes first
+    (whitening, standardization) is computed from the moments of all examples. If the examples have
+    weights, `flow.init` gets each example as often as its weight requires.
+
+    Examples with outliers (see `outliers.robust_range`) are left out, unless the flow has no
+    trainable parameters or they are more than half of the examples. One warning names the first
+    outlier, another one the columns that do not vary.
 
     Args:
         flow: any flow.
@@ -123,15 +156,31 @@ def init_params(flow: Flow, key: PRNGKey, source: ArraySource) -> Params:
     """
     streamed = source.resident is None
     numbers = STREAMED_INIT_NUMBERS if streamed else INIT_NUMBERS
-    stride = max(1, math.ceil(source.size * source.dim / numbers))
-    rows = source.take(np.arange(0, source.size, stride))
-    first = {name: jnp.asarray(values) for name, values in rows.items()}
-    if "context" in first:
-        params = flow.init(key, first["x"], first["context"])
-    else:
-        params = flow.init(key, first["x"])
-    if streamed and flow.closed_form is not None and flow.closed_form.inner is None:
-        params = flow.closed_form.set(params, moments_of_rows(source))
+    numbered = _first_rows(source, math.ceil(source.size * source.dim / numbers))
+    rows = source.take(numbered)
+    closed_first = flow.closed_form is not None and flow.closed_form.inner is None
+
+    def start(rows: dict[str, np.ndarray]) -> Params:
+        first = {name: jnp.asarray(values) for name, values in rows.items()}
+        if "context" in first:
+            return flow.init(key, first["x"], first["context"])
+        return flow.init(key, first["x"])
+
+    trains = not closed_first or any(jax.tree.leaves(trainable_mask(jax.eval_shape(start, rows))))
+    within = robust_range(rows["x"])
+    far = within.outside(rows["x"])
+    kept = ~far.any(axis=1)
+    trains = trains and 2 * kept.sum() >= len(kept)
+    warn_of_outliers(rows["x"], far, numbered, left_out=trains)
+    if trains and not kept.all():
+        rows = {name: values[kept] for name, values in rows.items()}
+    params = start(rows)
+    if jax.tree.leaves(params):
+        warn_of_constants(rows["x"])
+    if (streamed or source.weights is not None) and closed_first and flow.closed_form is not None:
+        params = flow.closed_form.set(
+            params, moments_of_rows(source, within=within if trains else None)
+        )
     return params
 
 
@@ -178,6 +227,19 @@ def finish_params(
     return jax.tree.map(np.asarray, flow.closed_form.set(params, found))
 
 
+def _first_rows(source: ArraySource, stride: int) -> np.ndarray:
+    """Returns the numbers of the examples for `flow.init`: about one of `stride` examples.
+
+    With weights, an example of weight w is drawn w times on average (systematic sampling).
+    """
+    stride = max(1, stride)
+    if source.weights is None:
+        return np.arange(0, source.size, stride)
+    steps = np.cumsum(source.weights)
+    places = np.arange(stride / 2, source.size, stride) * (steps[-1] / source.size)
+    return np.minimum(np.searchsorted(steps, places), np.flatnonzero(source.weights)[-1])
+
+
 def _share(source: ArraySource) -> Iterator[dict[str, np.ndarray]]:
     """Yields the examples in the shard of this process, in blocks."""
     start, stop = bounds(source.size, processes.shard())
@@ -188,4 +250,5 @@ def _share(source: ArraySource) -> Iterator[dict[str, np.ndarray]]:
 def _together(mine: Moments) -> Moments:
     """Returns the moments of the whole source, given the moments of the shard of this process."""
     whole = reduce(merge, processes.gather_arrays(mine))
-    return whole._replace(count=int(whole.count))
+    count = max(1, round(float(whole.count)))  # weights have a mean of 1
+    return Moments(count, whole.mean, whole.m2 * (count / float(whole.count)))

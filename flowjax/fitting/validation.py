@@ -77,6 +77,7 @@ class Record:
         every: int,
         patience: int | None,
         on_step: Callable[[dict[str, float]], bool | None] | None,
+        is_nll: bool = True,
     ) -> None:
         """Creates the record of a new fit.
 
@@ -90,6 +91,7 @@ class Record:
             every: number of steps between validations; ignored if `held_nll` is None.
             patience: see `fit`.
             on_step: see `fit`.
+            is_nll: True if the loss of the training is the NLL.
         """
         self.metrics: list[dict[str, float]] = []
         self.every = every if held_nll is not None else None
@@ -97,6 +99,7 @@ class Record:
         self._flow, self._held_nll, self._batch_size = flow, held_nll, batch_size
         self._steps, self._log_every = steps, max(1, steps // 100)
         self._patience, self._on_step = patience, on_step
+        self._is_nll = is_nll
         self._since: list[dict[str, float]] = []
 
     @property
@@ -149,7 +152,10 @@ class Record:
             return float(np.mean([metrics[name] for metrics in self._since]))
 
         nll, last = mean("loss"), self._since[-1]
-        row = {"step": step, "nll_nats": nll, "bits_per_dim": nll / (math.log(2) * self._flow.dim)}
+        row = {"step": step, "loss": nll}
+        if self._is_nll:
+            bits = nll / (math.log(2) * self._flow.dim)
+            row = {"step": step, "nll_nats": nll, "bits_per_dim": bits}
         row |= {name: mean(name) for name in ("log_det", "log_base", "grad_norm") if name in last}
         if "learning_rate" in last:
             row["learning_rate"] = last["learning_rate"]

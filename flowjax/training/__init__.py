@@ -9,7 +9,7 @@ from flowjax.training.dispatch import ExampleSource
 from flowjax.training.evaluation import evaluate
 from flowjax.training.identity import run_identity
 from flowjax.training.loop import Chunk, NonFinite, Stopped, train
-from flowjax.training.optimizers import default_optimizer, freeze
+from flowjax.training.optimizers import default_optimizer, freeze, optimizer_from
 from flowjax.training.released import adam_uncorrected
 from flowjax.training.step import Loss, Precision, TrainState, init_state, make_step
 
@@ -28,6 +28,7 @@ __all__ = [
     "freeze",
     "init_state",
     "make_step",
+    "optimizer_from",
     "run_identity",
     "train",
 ]

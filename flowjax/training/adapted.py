@@ -58,7 +58,8 @@ def lenient(optimizer: optax.GradientTransformation) -> optax.GradientTransforma
     `optax.contrib.sam` accepts only some.
 
     Example:
-        >>> lenient(optax.scale(-0.5)).update(jnp.ones(1), optax.EmptyState(), any_name=1)[0].tolist()
+        >>> scale = lenient(optax.scale(-0.5))
+        >>> scale.update(jnp.ones(1), scale.init(None), any_name=1)[0].tolist()
         [-0.5]
     """
     inner = optax.with_extra_args_support(optimizer)

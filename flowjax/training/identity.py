@@ -49,14 +49,24 @@ def source_identity(source: ExampleSource, name: str) -> dict[str, str]:
     rows = np.unique(np.linspace(0, source.size - 1, EXAMPLES).round().astype(np.int64))
     resident = source.resident
     taken = source.read(rows) if resident is None else {k: v[rows] for k, v in resident.items()}
-    digest = hashlib.sha256()
-    for part in sorted(taken):
-        digest.update(np.ascontiguousarray(taken[part]).tobytes())
     shapes = ", ".join(f"{part} {taken[part].shape[1:]}" for part in sorted(taken))
     return {
         name: f"{source.size} examples of {shapes}",
-        f"values of {name}": f"digest {digest.hexdigest()[:16]}",
+        f"values of {name}": arrays_digest(taken),
     }
+
+
+def arrays_digest(tree: Any) -> str:
+    """Returns a digest of the numbers of a pytree of arrays.
+
+    Example:
+        >>> arrays_digest({"w": np.ones(2)}) == arrays_digest({"w": np.zeros(2)})
+        False
+    """
+    digest = hashlib.sha256()
+    for leaf in jax.tree.leaves(tree):
+        digest.update(np.ascontiguousarray(leaf).tobytes())
+    return f"digest {digest.hexdigest()[:16]}"
 
 
 def _key_text(key: Any) -> str:

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from flowjax.errors import FlowjaxError, check_number
 from flowjax.training.adapted import lenient
 from flowjax.types import Params, trainable_mask
 
@@ -103,6 +104,10 @@ def default_optimizer(
     Returns:
         An optax gradient transformation; its state holds the learning rate for the metrics.
 
+    Raises:
+        FlowjaxError: The learning rate or `clip_norm` is not a positive number, or `weight_decay`
+            is negative.
+
     Example:
         >>> import jax.numpy as jnp
         >>> params, optimizer = jnp.zeros(2), default_optimizer(1e-3)
@@ -110,12 +115,50 @@ def default_optimizer(
         >>> step.round(6).tolist()
         [-0.0010000000474974513, 0.0010000000474974513]
     """
+    if not callable(learning_rate):
+        check_number("learning_rate", learning_rate, above=0)
+    check_number("weight_decay", weight_decay, 0)
+    if clip_norm is not None:
+        check_number("clip_norm", clip_norm, above=0)
     parts = [optax.scale_by_adam()]
-    if clip_norm:
+    if clip_norm is not None:
         parts.insert(0, clip_by_global_norm(clip_norm))
     if weight_decay:
         parts.append(optax.add_decayed_weights(weight_decay, trainable_mask))
     return optax.chain(*parts, scale_by_rate(learning_rate))
+
+
+def optimizer_from(optimizer: Any) -> optax.GradientTransformation:
+    """Returns the optimizer that the argument `optimizer` of `fit` stands for.
+
+    Args:
+        optimizer: optax transformation; learning rate or schedule of `default_optimizer`; or None.
+
+    Raises:
+        FlowjaxError: `optimizer` is of another type, or the learning rate is not positive.
+
+    Example:
+        >>> params = jnp.zeros(2)
+        >>> same = [optimizer_from(rate).init(params)[-1].hyperparams for rate in (1e-3, None)]
+        >>> same[0] == same[1]
+        Array(True, dtype=bool)
+    """
+    if optimizer is None:
+        return default_optimizer()
+    if hasattr(optimizer, "init") and hasattr(optimizer, "update"):
+        return optimizer
+    if jnp.ndim(optimizer) == 0 and not callable(optimizer) and not isinstance(optimizer, str):
+        return default_optimizer(check_number("optimizer", optimizer, above=0))
+    try:
+        rate = jax.eval_shape(optimizer, jnp.zeros((), jnp.int32))
+    except Exception:  # not a schedule
+        rate = None
+    if getattr(rate, "shape", None) != ():
+        raise FlowjaxError(
+            "optimizer: expected an optax transformation, such as optax.adam(1e-3), a learning "
+            f"rate or a schedule, got {optimizer!r}"
+        )
+    return default_optimizer(optimizer)
 
 
 def freeze(

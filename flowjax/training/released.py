@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from flowjax.errors import check_number
 from flowjax.training.optimizers import clip_by_global_norm, scale_by_rate
 
 
@@ -93,6 +94,9 @@ def adam_uncorrected(
     Returns:
         An optax gradient transformation; its `update` requires the params.
 
+    Raises:
+        FlowjaxError: A number is out of range.
+
     References:
         BERT, https://arxiv.org/abs/1810.04805; BERT-flow, https://arxiv.org/abs/2011.05864.
 
@@ -103,6 +107,12 @@ def adam_uncorrected(
         >>> round(float(step[0]), 6)  # -0.001 * (3.162 + 0.01)
         -0.003172
     """
+    if not callable(learning_rate):
+        check_number("learning_rate", learning_rate, above=0)
+    check_number("weight_decay", weight_decay, 0)
+    check_number("gradient_scale", gradient_scale, above=0)
+    if clip_norm is not None:
+        check_number("clip_norm", clip_norm, above=0)
     clip = optax.identity()
     if clip_norm is not None:
         clip = clip_by_global_norm(clip_norm / gradient_scale)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import optax
 
-from flowjax.errors import FlowjaxError
+from flowjax.errors import FlowjaxError, check_integer, check_number
 
 SCHEDULES = ("constant", "cosine", "trapezoid")
 
@@ -26,7 +26,7 @@ def make_schedule(
             "trapezoid", which is constant and then decays linearly to 0 in the last `decay_steps`
             steps. Before its decay, "trapezoid" does not depend on `steps`: a run can be extended
             or shortened when it is resumed.
-        rate: largest learning rate, >= 0.
+        rate: largest learning rate, > 0.
         steps: length of the run in steps; not needed for "constant".
         warmup_steps: length of the warm-up in steps.
         decay_steps: length of the decay of "trapezoid" in steps.
@@ -35,8 +35,8 @@ def make_schedule(
         An optax schedule.
 
     Raises:
-        FlowjaxError: `name` is unknown, `steps` is missing, or `steps` is less than
-            `warmup_steps + decay_steps`.
+        FlowjaxError: `name` is unknown, a number is out of range, `steps` is missing, or `steps`
+            is less than `warmup_steps + decay_steps`.
 
     References:
         "trapezoid": https://arxiv.org/abs/2405.18392.
@@ -48,6 +48,9 @@ def make_schedule(
     """
     if name not in SCHEDULES:
         raise FlowjaxError(f"schedule: expected one of {', '.join(SCHEDULES)}, got {name!r}")
+    check_number("learning_rate", rate, above=0)
+    check_integer("warmup_steps", warmup_steps)
+    check_integer("decay_steps", decay_steps)
     if steps is None:
         if name != "constant":
             raise FlowjaxError(f"steps: expected a number for schedule {name!r}, got None")
