@@ -59,6 +59,18 @@ def test_runs_as_a_script(name, tmp_path):
         apart = [float(line.rsplit(" ", 1)[1]) for line in done.stdout.splitlines()
                  if "largest difference" in line]  # fmt: skip
         assert len(apart) == 3 and max(apart) < 1e-4
+    if name == "own_sentences":
+        found = dict(
+            re.findall(r"(?m)^(plain|standardize|whitening\w*) +(\d+\.\d+)$", done.stdout)
+        )
+        assert len(found) == 4 and "the same vectors: True" in done.stdout
+        assert f"largest: {max(found, key=lambda kind: float(found[kind]))}" in done.stdout
+        plain, flow = done.stdout.split("\nplain\n")[1].split("\nflow\n")
+        cosines = [
+            [float(n) for n in re.findall(r"(?m)^ +(-?\d\.\d\d)  ", t)] for t in (plain, flow)
+        ]
+        assert len(cosines[0]) == len(cosines[1]) == 5
+        assert max(map(abs, cosines[1])) < min(cosines[0])  # "closer to zero"
     if name == "density_2d":
         gauss, flow = (float(n) for n in re.findall(r"(-?[\d.]+) nats on held-out", done.stdout))
         assert flow > gauss + 0.5
