@@ -8,9 +8,10 @@ import jax
 import jax.numpy as jnp
 
 from flowjax.bijectors.common import alike, check_batch, check_dim, constant_log_det, total
-from flowjax.bijectors.made import MaskedNet, Masks, Order, dense, made
+from flowjax.bijectors.made import MaskedNet, Masks, Order, check_order, dense, made
 from flowjax.bijectors.nets import features_of
-from flowjax.bijectors.scalar import ScalarMap, affine_map
+from flowjax.bijectors.scalar import ScalarMap, affine_map, check_transform
+from flowjax.errors import check_choice, check_integer, check_that
 from flowjax.types import Array, Bijector, Params, PRNGKey
 
 
@@ -41,8 +42,8 @@ def masked_autoregressive(
         parameters depend on the context.
 
     Raises:
-        FlowjaxError: Raised by the functions of the bijector if `order` is not a permutation of
-            the coordinates, or if the context has another width than at `init`.
+        FlowjaxError: An argument is invalid. The functions of the bijector raise it if `order` has
+            another length than the vectors, or if the context has another width than at `init`.
 
     References:
         Masked autoregressive flow, https://arxiv.org/abs/1705.07057; inverse autoregressive flow,
@@ -57,9 +58,14 @@ def masked_autoregressive(
         >>> z.shape, log_det.shape, bool(jnp.allclose(x_again, x, atol=1e-5))
         ((5, 3), (5,), True)
     """
-    part = affine_map() if transform is None else transform
+    part = affine_map() if transform is None else check_transform(transform)
     network = made() if net is None else net
-    order = order if isinstance(order, str) else tuple(int(i) for i in order)
+    check_that(isinstance(network, MaskedNet), "net", "made()", network)
+    if isinstance(order, str):
+        check_choice("order", order, ("natural", "reverse"))
+    else:
+        order = tuple(check_integer("order", i) for i in order)
+        check_order(order)
 
     def dim_of(params: Params) -> int:
         return params[-1]["bias"].shape[-1] // part.outputs

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flowjax.bijectors.common import check_batch, check_dim, log_det_dtype, total
 from flowjax.bijectors.conditioner import mlp, name_of
 from flowjax.bijectors.nets import Conditioner, apply_net, init_net
-from flowjax.bijectors.scalar import Elementwise, ScalarMap
+from flowjax.bijectors.scalar import Elementwise, ScalarMap, check_transform
 from flowjax.errors import FlowjaxError
 from flowjax.types import Array, Bijector, Params, PRNGKey
 
@@ -31,8 +31,8 @@ def elementwise(transform: ScalarMap, *, conditioner: Conditioner | None = None)
         starts as the transformation with raw parameters 0.
 
     Raises:
-        FlowjaxError: Raised by the functions of the bijector if the context has another width
-            than at `init`.
+        FlowjaxError: `transform` is not a `ScalarMap`. The functions of the bijector raise it if
+            the context has another width than at `init`.
 
     References:
         Neural Spline Flows, https://arxiv.org/abs/1906.04032.
@@ -46,6 +46,7 @@ def elementwise(transform: ScalarMap, *, conditioner: Conditioner | None = None)
         >>> z.shape, log_det.shape
         ((5, 1), (5,))
     """
+    check_transform(transform)
     factory = mlp() if conditioner is None else conditioner
 
     def nothing(context: Array, dtype: Any) -> Array:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from flowjax.bijectors.common import bounded
-from flowjax.errors import check_choice
+from flowjax.errors import check_choice, check_that
 from flowjax.types import Array
 
 # Function (raw parameters, x) -> (result, log-derivative or None for 0).
@@ -33,6 +33,13 @@ class ScalarMap(NamedTuple):
     outputs: int
     forward: Elementwise
     inverse: Elementwise
+
+
+def check_transform(transform: Any) -> ScalarMap:
+    """Returns `transform`; raises FlowjaxError if it is not a `ScalarMap`."""
+    valid = isinstance(transform, ScalarMap)
+    check_that(valid, "transform", "a ScalarMap, such as affine_map() or spline_map()", transform)
+    return transform
 
 
 def _sigmoid(raw: Array) -> Array:

@@ -68,6 +68,15 @@ BIJECTORS = {
     "whitening": b.whitening,
     "whitening_soft": lambda: b.whitening(beta=0.5, shrinkage=0.1),
     "standardize": b.standardize,
+    "autoregressive": lambda: b.masked_autoregressive(
+        net=b.made(9, 1, activation="tanh"), order="reverse"
+    ),
+    "autoregressive_spline": lambda: b.masked_autoregressive(
+        b.spline_map(4), net=b.made(8, 3, residual=True)
+    ),
+    "inverse_autoregressive": lambda: b.invert(b.masked_autoregressive(net=b.made(8))),
+    "elementwise_affine": lambda: b.elementwise(b.affine_map(), conditioner=NET),
+    "elementwise_spline": lambda: b.elementwise(b.spline_map(4), conditioner=NET),
 }
 
 # Bijectors that a context conditions.
@@ -87,6 +96,11 @@ CONTEXTUAL = {
         "repeat_scan",
         "repeat_scan_checkpoint",
         "invert",
+        "autoregressive",
+        "autoregressive_spline",
+        "inverse_autoregressive",
+        "elementwise_affine",
+        "elementwise_spline",
     )
 }
 

@@ -1,4 +1,4 @@
-"""Script that writes zuko.npz, nflows.npz and normflows.npz: reference results in float64.
+"""Script that writes zuko.npz, nflows.npz, normflows.npz and masked.npz: results in float64.
 
 Create an environment for this script with Python 3.11, and run
 
@@ -36,9 +36,9 @@ def normal(*shape, scale=1.0):
     return torch.tensor(scale * rng.standard_normal(shape))
 
 
-def save(name, arrays):
+def save(name, arrays, *packages):
     done = {k: v.detach().numpy() if torch.is_tensor(v) else v for k, v in arrays.items()}
-    packages = (name, "torch", "numpy")
+    packages = (*(packages or [name]), "torch", "numpy")
     done["versions"] = np.array([f"{p} {version(p)}" for p in packages])
     np.savez_compressed(HERE / f"{name}.npz", **done)
 
@@ -224,7 +224,48 @@ def make_normflows():
     )
 
 
+def make_masked():
+    """Writes an affine layer of zuko with a context and a spline layer of nflows."""
+    dim, width, context_width = 4, 32, 2
+    x, context = normal(ROWS, dim, scale=2.0), normal(ROWS, context_width)
+    out = {"x": x, "context": context, "zuko_rank": np.array([2, 0, 3, 1])}
+
+    layer = zuko.flows.MaskedAutoregressiveTransform(
+        dim,
+        context_width,
+        order=torch.tensor(out["zuko_rank"]),
+        univariate=lambda shift, raw: torch.distributions.transforms.AffineTransform(
+            shift, bounded(raw).exp()
+        ),
+        hidden_features=(width, width),
+    )
+    linear = [part for part in layer.hyper if hasattr(part, "mask")]
+    out["zuko_degrees"] = linear[0].mask[:, :dim].sum(dim=1)
+    for i, part in enumerate(linear):
+        with torch.no_grad():
+            part.weight.copy_(normal(*part.weight.shape, scale=0.5))
+            part.bias.copy_(normal(*part.bias.shape, scale=0.3))
+        out |= {f"zuko_kernel_{i}": part.weight.T, f"zuko_bias_{i}": part.bias}
+    z, log_det = layer(context).call_and_ladj(x)
+    out |= {"zuko_z": z, "zuko_log_det": log_det.sum(dim=-1) if log_det.ndim == 2 else log_det}
+
+    spline = nt.MaskedPiecewiseRationalQuadraticAutoregressiveTransform(
+        dim, 24, num_bins=BINS, tails="linear", tail_bound=BOUND, use_residual_blocks=False
+    )
+    net = spline.autoregressive_net
+    linear = [net.initial_layer, *(block.linear for block in net.blocks), net.final_layer]
+    out["nflows_degrees"] = linear[0].degrees
+    for i, part in enumerate(linear):
+        with torch.no_grad():
+            part.weight.copy_(normal(*part.weight.shape, scale=0.5))
+            part.bias.copy_(normal(*part.bias.shape, scale=0.3))
+        out |= {f"nflows_kernel_{i}": part.weight.T, f"nflows_bias_{i}": part.bias}
+    out["nflows_z"], out["nflows_log_det"] = spline(x)
+    save("masked", out, "zuko", "nflows")
+
+
 if __name__ == "__main__":
     make_zuko()
     make_nflows()
     make_normflows()
+    make_masked()
