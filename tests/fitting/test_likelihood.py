@@ -92,8 +92,8 @@ def test_large_sources_are_measured_on_some_examples(rows, monkeypatch):
 STEPS = [
     ((2_000, 256), {}, 1000),
     ((1_000_000, 64), {}, 15_625),
-    ((50, 64), {}, 156),
-    ((1, 256), {}, 1),
+    ((50, 64), {}, 200),
+    ((1, 256), {}, 200),
     ((2_000, 200), {"epochs": 1}, 10),
     ((2_000, 200), {"steps": 3}, 3),
     ((2_000, 200), {"steps": 0}, 0),
@@ -109,7 +109,7 @@ def test_the_default_length(rows):
     result = flowjax.fit(
         flows.realnvp(3, depth=2, width=4), rows[:20], key=0, batch_size=100, devices=1
     )
-    assert result.steps == 40
+    assert result.steps == 200
     with pytest.raises(ValueError, match="expected either steps or epochs, got both"):
         flowjax.fit(flows.realnvp(3), rows, key=0, steps=1, epochs=1)
 
@@ -128,7 +128,8 @@ def test_meaningless_data_gives_one_warning(name):
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
         flowjax.fit(flows.whitening(3), x, key=0)
-    found = [str(w.message) for w in seen if "data: expected" in str(w.message)]
+    texts = [str(w.message) for w in seen if "data: expected" in str(w.message)]
+    found = [text for text in texts if "columns" not in text]  # other warnings name columns
     assert len(found) == (expected is not None)
     assert not found or found[0].startswith(expected)
 
