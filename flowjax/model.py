@@ -25,6 +25,7 @@ from flowjax.encoder.sentence_model import SentenceModel
 from flowjax.fitting.fit import FitResult, fit
 from flowjax.fitting.passes import moments_of_rows
 from flowjax.flows.recipe import options_of
+from flowjax.parallel.forks import check_process
 from flowjax.saving.flow import describe_flow
 from flowjax.saving.model import SavedModel, load_model, save_model
 from flowjax.training.optimizers import default_optimizer
@@ -356,6 +357,7 @@ class BertFlow(SentenceModel):
         return store.vectors, facts
 
     def _through(self, call: str, vectors: np.ndarray, tail: tuple[int, ...]) -> np.ndarray:
+        check_process()
         params = self._fitted()
         vectors = np.asarray(vectors, np.float32)
         if vectors.ndim != 2 or vectors.shape[1] != self.flow.dim:

@@ -243,9 +243,10 @@ class SentenceEncoder(SentenceModel):
 
     def __repr__(self) -> str:
         """Returns the name, the sizes and the options of the encoder."""
+        unit = ", normalize=True" if self.normalize else ""
         return (
             f"SentenceEncoder({self.name!r}, dim={self.dim}, pooling={self.pooling!r}, "
-            f"max_length={self.max_length}, layers={self.config.num_hidden_layers})"
+            f"max_length={self.max_length}{unit}, layers={self.config.num_hidden_layers})"
         )
 
     def __reduce__(self) -> tuple[Any, ...]:

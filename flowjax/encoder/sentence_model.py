@@ -74,7 +74,7 @@ class SentenceModel(abc.ABC):
     @property
     def mteb_model_meta(self) -> Any:
         """Model metadata for mteb; the package must be installed."""
-        from mteb.models.model_meta import ModelMeta
+        from mteb.models.model_meta import ModelMeta, ScoringFunction
 
         name = self.model_name.strip("/").replace("/", "__") or "encoder"
         return ModelMeta.create_empty(
@@ -83,7 +83,7 @@ class SentenceModel(abc.ABC):
                 "revision": self.digest,  # mteb's cache identifies a model by name and revision
                 "embed_dim": self.dim,
                 "max_tokens": self.max_seq_length,
-                "similarity_fn_name": "cosine",
+                "similarity_fn_name": ScoringFunction.COSINE,
                 "framework": ["NumPy"],
             }
         )
