@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import sys
 import time
@@ -47,13 +48,29 @@ def launched(environment: Mapping[str, str]) -> dict[str, Any] | None:
                 if not text.isdecimal():
                     raise FlowjaxError(f"JAX_{name.upper()}: expected a number, got {text!r}")
                 found[name] = int(text)
-        if len(found) == 3:  # nothing to detect
+        # By default, JAX's coordinator listens on all network interfaces.
+        if _is_loopback(address) and "JAX_COORDINATOR_BIND_ADDRESS" not in environment:
+            found["coordinator_bind_address"] = address
+        if {"num_processes", "process_id"} <= {*found}:  # nothing to detect
             found["cluster_detection_method"] = "deactivate"
         return found
     slurm = "SLURM_STEP_NODELIST" in environment and environment.get("SLURM_NTASKS", "1") != "1"
     mpi = environment.get("OMPI_COMM_WORLD_SIZE", "1") != "1"
     pod = "," in environment.get("TPU_WORKER_HOSTNAMES", "")
     return {} if slurm or mpi or pod or environment.get("FLOWJAX_DISTRIBUTED") else None
+
+
+def _is_loopback(address: str) -> bool:
+    """Returns True if the host of `HOST:PORT` is this machine's loopback interface.
+
+    The addresses of other interfaces are not bound: a host name may resolve to another address on
+    the host itself, and the address of a gateway cannot be bound.
+    """
+    host = address.rpartition(":")[0].strip("[]")
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a host name
+        return False
 
 
 def initialize() -> None:
