@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import re
+import heapq
+from collections.abc import Iterable, Iterator
 from itertools import islice
+from operator import itemgetter
+from typing import Any
 
 from flowjax.commands.flags import Positional
+from flowjax.commands.terminal import json_line, one_line
 from flowjax.errors import FlowjaxError
 
-# Characters at which a reader of the output would begin a new line or a new column.
-_LINE_ENDS = re.compile(r"\r\n|[\t\n\v\f\r\x1c-\x1e\x85\u2028\u2029]")
+# A log-density in nats, and a sentence or the number of a row.
+Scored = tuple[float, Any]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +33,12 @@ class Args:
     store."""
     column: str | None = None
     """Column of the sentences; for rows, the column of vectors or numeric columns."""
+    top: int | None = None
+    """Print only this many sentences or rows, those with the highest density, the highest
+    first."""
+    bottom: int | None = None
+    """Print only this many sentences or rows, those with the lowest density, the lowest first:
+    outliers."""
     json: bool = False
     """Print one JSON object per line."""
 
@@ -38,13 +47,44 @@ def run(args: Args) -> None:
     """Runs the command."""
     from flowjax.saving.flow import holds_flow
 
-    if holds_flow(args.run):
-        _score_rows(args)
-    else:
-        _score_sentences(args)
+    of_rows = holds_flow(args.run)
+    scored = selected(_rows(args) if of_rows else _sentences(args), args.top, args.bottom)
+    for value, item in scored:
+        if args.json:
+            entry = {"row" if of_rows else "sentence": item, "log_prob": value}
+            print(json_line(entry))
+        elif isinstance(item, str):
+            print(f"{value:.4f}\t{one_line(item)}")
+        else:
+            print(f"{value:.4f}" if args.top is args.bottom is None else f"{value:.4f}\t{item}")
 
 
-def _score_sentences(args: Args) -> None:
+def selected(scored: Iterable[Scored], top: int | None, bottom: int | None) -> Iterable[Scored]:
+    """Returns the items with the highest or the lowest values in this order, or all items.
+
+    Args:
+        scored: `(value, item)` pairs; only the returned ones are kept in memory.
+        top: number of items with the highest values, or None.
+        bottom: number of items with the lowest values, or None.
+
+    Raises:
+        FlowjaxError: A number is less than 1, or both are given.
+
+    Example:
+        >>> selected([(2.0, "a"), (3.0, "b"), (1.0, "c")], None, 2)
+        [(1.0, 'c'), (2.0, 'a')]
+    """
+    if top is not None and bottom is not None:
+        raise FlowjaxError("--top: expected none if --bottom is given, got both")
+    for name, number in (("top", top), ("bottom", bottom)):
+        if number is not None and number < 1:
+            raise FlowjaxError(f"--{name}: expected at least 1, got {number}")
+    if bottom is not None:
+        return heapq.nsmallest(bottom, scored, key=itemgetter(0))
+    return scored if top is None else heapq.nlargest(top, scored, key=itemgetter(0))
+
+
+def _sentences(args: Args) -> Iterator[Scored]:
     from flowjax.data.sentences import open_source
     from flowjax.encoder.embed import CHUNK
     from flowjax.model import BertFlow
@@ -54,19 +94,13 @@ def _score_sentences(args: Args) -> None:
     scored = 0
     # Blocks keep the memory constant.
     while block := list(islice(sentences, CHUNK)):
-        for sentence, value in zip(block, model.log_prob(block).tolist(), strict=True):
-            if args.json:
-                line = json.dumps({"sentence": sentence, "log_prob": value}, ensure_ascii=False)
-                # JSON allows these line ends inside of strings; readers of lines may split there.
-                print(_LINE_ENDS.sub(lambda end: f"\\u{ord(end[0]):04x}", line))
-            else:
-                print(f"{value:.4f}\t{_LINE_ENDS.sub(' ', sentence)}")
+        yield from zip(model.log_prob(block).tolist(), block, strict=True)
         scored += len(block)
     if not scored:
         raise FlowjaxError(f"{args.input}: expected sentences, got none")
 
 
-def _score_rows(args: Args) -> None:
+def _rows(args: Args) -> Iterator[Scored]:
     import jax
     import numpy as np
 
@@ -83,5 +117,4 @@ def _score_rows(args: Args) -> None:
     for start in range(0, source.size, ROWS):
         numbers = range(start, min(start + ROWS, source.size))
         values = log_prob(params, source.take(np.array(numbers))["x"]).tolist()
-        for row, value in zip(numbers, values, strict=True):
-            print(json.dumps({"row": row, "log_prob": value}) if args.json else f"{value:.4f}")
+        yield from zip(values, numbers, strict=True)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from flowjax.commands.flags import Positional
+from flowjax.commands.terminal import json_line, one_line
 from flowjax.config.ranges import Range
 from flowjax.errors import FlowjaxError
 
@@ -73,10 +73,10 @@ def run(args: Args) -> None:
         for rank, (cosine, row) in enumerate(zip(cosines.tolist(), rows.tolist(), strict=True), 1):
             hit = {"query": query, "rank": rank, "cosine": cosine, "row": row}
             if args.json:
-                print(json.dumps(hit | {"sentence": texts[row]}, ensure_ascii=False))
+                print(json_line(hit | {"sentence": texts[row]}))
                 continue
             words = [f"{cosine:.4f}", str(row), texts[row] or ""]
-            print("\t".join(" ".join(w.split()) for w in ([query] * (len(queries) > 1) + words)))
+            print("\t".join(map(one_line, [query] * (len(queries) > 1) + words)))
 
 
 def read_queries(args: Args) -> list[str]:

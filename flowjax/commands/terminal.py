@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import logging
+import re
 import shlex
 import sys
 import warnings
@@ -13,6 +15,31 @@ from typing import Any
 
 # Flag of every command, and the level of the logger "flowjax".
 VERBOSITY = {"--quiet": logging.ERROR, "--verbose": logging.DEBUG}
+
+# Characters at which a reader of the output would begin a new line or a new column.
+_LINE_ENDS = re.compile(r"\r\n|[\t\n\v\f\r\x1c-\x1e\x85\u2028\u2029]")
+
+
+def one_line(text: str) -> str:
+    r"""Returns a text with spaces in place of line ends and tabs.
+
+    Example:
+        >>> one_line("a\r\nb\tc")
+        'a b c'
+    """
+    return _LINE_ENDS.sub(" ", text)
+
+
+def json_line(value: Any) -> str:
+    r"""Returns a value as JSON on one line; the readers of lines split it nowhere.
+
+    Example:
+        >>> json_line("a\u2028b")
+        '"a\\u2028b"'
+    """
+    text = json.dumps(value, ensure_ascii=False)
+    # JSON allows some line ends inside of strings.
+    return _LINE_ENDS.sub(lambda end: f"\\u{ord(end[0]):04x}", text)
 
 
 def message(text: str) -> None:

@@ -53,6 +53,20 @@ def test_info_describes_the_finished_flow(fitted, rows, capsys):
     assert last["finished_validation_gaussian_nll_nats"] == facts["validation_gaussian_nll_nats"]
 
 
+def test_score_selects_the_least_and_most_likely_rows(fitted, rows, capsys):
+    file = rows / "x.npy"
+    scores = [float(word) for word in command(capsys, "score", fitted, file).out.split()]
+    order = np.argsort(scores).tolist()
+    for flag, expected in (("--top", order[::-1][:3]), ("--bottom", order[:3])):
+        lines = command(capsys, "score", fitted, file, flag, 3).out.splitlines()
+        assert [int(line.split("\t")[1]) for line in lines] == expected
+        lines = command(capsys, "score", fitted, file, flag, 3, "--json").out.splitlines()
+        assert [json.loads(line)["row"] for line in lines] == expected
+    for flags in (["--top", 0], ["--bottom", -1], ["--top", 1, "--bottom", 1]):
+        error = command(capsys, "score", fitted, file, *flags, code=2).err
+        assert "expected" in error and len(error.splitlines()) == 1
+
+
 def test_a_model_folder_has_the_likelihood_of_its_model(tmp_path, capsys):
     (tmp_path / "s.txt").write_text("\n".join(SENTENCES) + "\n", "utf-8")
     argv = ["fit", "--data", tmp_path / "s.txt", "--out", tmp_path / "run", *FLOW]
