@@ -1,5 +1,6 @@
 """TFDS builders: archives, manual folders, and errors of wrong ones."""
 
+import dataclasses
 import hashlib
 import shutil
 import subprocess
@@ -38,6 +39,17 @@ def splits_of(name, archives, tmp_path):
     made = builder(name, tmp_path / "data")
     found = made._split_generators(Downloads(archives))
     return {split: [row for _, row in rows] for split, rows in found.items()}
+
+
+@pytest.mark.parametrize("name", ["stsb_pairs", "nli_sentences/snli"])
+def test_a_failed_download_is_one_line(tmp_path, monkeypatch, name):
+    """Runs the real download manager against a closed port, with few retries."""
+    url = "http://127.0.0.1:9/archive.zip"
+    monkeypatch.setitem(TASKS, "stsb", dataclasses.replace(TASKS["stsb"], url=url))
+    monkeypatch.setitem(NLI_URLS, "snli", url)
+    with pytest.raises(ValueError, match="expected a download, got ConnectionError") as caught:
+        prepare(name, data_dir=tmp_path)
+    assert str(caught.value).startswith(url) and "\n" not in str(caught.value)
 
 
 def test_downloaded_archives(tmp_path, manual):

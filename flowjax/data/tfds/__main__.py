@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from flowjax.data.tfds import BUILDERS, prepare
+from flowjax.data.tfds import BUILDERS, need_tfds, prepare
 from flowjax.errors import FlowjaxError
 
 
@@ -22,6 +22,8 @@ def main() -> int:
     parser.add_argument("--data-dir", help="folder of the prepared data sets")
     args = parser.parse_args()
     try:
+        if not sys.stderr.isatty():
+            need_tfds().disable_progress_bar()
         made = prepare(args.name, data_dir=args.data_dir, manual_dir=args.manual_dir)
     except FlowjaxError as error:
         print(f"flowjax.data.tfds: {error}", file=sys.stderr)

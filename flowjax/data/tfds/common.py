@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+import textwrap
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import tensorflow_datasets as tfds
+from tensorflow_datasets.core.download import downloader
 
 from flowjax.errors import FlowjaxError
 from flowjax.files.text import find_files
@@ -38,6 +41,30 @@ class InputOrderBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True)
             return Path(dl_manager.manual_dir)
         except AssertionError:  # raised by TFDS for a missing or empty folder
             return None
+
+
+def downloaded(dl_manager: Any, url: str) -> Path:
+    """Downloads and unpacks an archive, with two retries.
+
+    Raises:
+        FlowjaxError: The archive cannot be downloaded.
+    """
+    log, retries = logging.getLogger("urllib3.connectionpool"), downloader.MAX_RETRIES
+    level = log.level
+    # The ten retries of TFDS take minutes without a network, and log each attempt.
+    downloader.MAX_RETRIES = 2
+    log.setLevel(logging.ERROR)
+    try:
+        return Path(dl_manager.download_and_extract(url))
+    except Exception as error:  # errors of requests, of TFDS and of the file system
+        reason = textwrap.shorten(str(error), 200)
+        raise FlowjaxError(
+            f"{url}: expected a download, got {type(error).__name__}: {reason}; download the file "
+            "elsewhere and give its folder as manual_dir"
+        ) from None
+    finally:
+        downloader.MAX_RETRIES = retries
+        log.setLevel(level)
 
 
 def one_folder(folder: Path, patterns: Collection[str]) -> Path:

@@ -10,7 +10,7 @@ from typing import Any
 import tensorflow_datasets as tfds
 
 from flowjax.data.formats import pick_column
-from flowjax.data.tfds.common import InputOrderBuilder
+from flowjax.data.tfds.common import InputOrderBuilder, downloaded
 from flowjax.errors import FlowjaxError
 from flowjax.files.tables import read_json
 from flowjax.files.text import find_files, read_lines
@@ -43,7 +43,7 @@ class NliSentences(InputOrderBuilder):
         folder = self.manual_folder(dl_manager)
         found = find_nli(corpus, folder) if folder else {}
         if not found and not self.manual_only:
-            folder = Path(dl_manager.download_and_extract(URLS[corpus]))
+            folder = downloaded(dl_manager, URLS[corpus])
             found = find_nli(corpus, folder)
         if not found:
             raise FlowjaxError(

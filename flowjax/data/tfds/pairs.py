@@ -7,13 +7,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow_datasets as tfds
 
-from flowjax.data.tfds.common import InputOrderBuilder, one_folder
+from flowjax.data.tfds.common import InputOrderBuilder, downloaded, one_folder
 from flowjax.errors import FlowjaxError
 from flowjax.evaluation.locate import find_task, load_task
 from flowjax.evaluation.registry import TASKS
@@ -52,7 +51,7 @@ class _Pairs(InputOrderBuilder, skip_registration=True):  # type: ignore[call-ar
                     raise
                 folder = None  # the shared default manual folder lacks this data set
         if folder is None:
-            folder = Path(dl_manager.download_and_extract(spec.url))
+            folder = downloaded(dl_manager, spec.url)
             if spec.unpack is not None:
                 spec.unpack(folder)
             folder = one_folder(folder, spec.files.values())
