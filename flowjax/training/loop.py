@@ -48,10 +48,16 @@ class NonFinite(FloatingPointError):
         """
         self.step, self.params = step, params
         where = f", and {kept} the state before this step" if kept else ""
+        advice = (
+            "try a lower learning rate or clip_norm, or look for outliers in the batch"
+            if step  # the learning rate has no effect on the first loss
+            else "the initial parameters are the cause, not the learning rate: look for outliers "
+            "in the data, or use another flow or loss"
+        )
         super().__init__(
             f"step {step}: expected a finite loss and gradient, got {values}; the attribute "
-            f"`params` of this error holds the last parameters with a finite loss{where} (try a "
-            "lower learning rate or clip_norm, or look for outliers in the batch)"
+            f"`params` of this error holds the last parameters with a finite loss{where} "
+            f"({advice})"
         )
 
 

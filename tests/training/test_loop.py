@@ -121,6 +121,12 @@ def test_a_batch_that_does_not_divide_is_an_error():
         run(n_devices=4, batch_size=12, accumulate=2)
 
 
+@pytest.mark.parametrize(("step", "word"), [(0, "initial parameters"), (3, "learning rate or")])
+def test_the_advice_about_a_non_finite_loss_depends_on_the_step(step, word):
+    """The learning rate has no effect on the first loss."""
+    assert word in str(training.NonFinite(step, "loss nan", None))
+
+
 @pytest.mark.parametrize("bad", ["loss", "gradient"])
 @pytest.mark.parametrize("n_devices", [1, 8])
 def test_non_finite_names_the_step_and_saves_the_state(tmp_path, bad, n_devices):
