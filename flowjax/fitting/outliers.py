@@ -35,7 +35,8 @@ def robust_range(x: np.ndarray) -> Range:
 
     The robust standard deviation is the interquartile range divided by 1.349, or the standard
     deviation if the interquartile range is 0. If more than 10 % of the entries of a column are
-    outside, the range of this column is unlimited.
+    outside, the range of this column is unlimited; if more than half of the examples are outside,
+    all ranges are unlimited.
 
     Args:
         x: batch, shape (n, dim).
@@ -51,7 +52,9 @@ def robust_range(x: np.ndarray) -> Range:
     # Rounding errors of equal numbers are not a scale.
     scale = np.maximum(scale, np.finfo(np.float32).eps * np.abs(centre))
     found = Range(centre - FAR * scale, centre + FAR * scale)
-    unlimited = (found.outside(some).mean(axis=0) > MOST) | (scale == 0)
+    far = found.outside(some)
+    unlimited = (far.mean(axis=0) > MOST) | (scale == 0)
+    unlimited |= (far & ~unlimited).any(axis=1).mean() > 0.5
     return Range(np.where(unlimited, -np.inf, found.low), np.where(unlimited, np.inf, found.high))
 
 

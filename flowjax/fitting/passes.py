@@ -18,6 +18,7 @@ import numpy as np
 from flowjax.bijectors.moments import Moments, merge, weighted_moments
 from flowjax.data.arrays import ArraySource, bounds
 from flowjax.fitting.outliers import (
+    EXAMPLES,
     Range,
     robust_range,
     warn_of_constants,
@@ -79,6 +80,8 @@ def moments_of_latents(
 ) -> Moments:
     """Returns the moments of the latents of all examples of a source, before any final whitening.
 
+    Examples with outliers (see `outliers.robust_range`) are left out.
+
     Args:
         flow: any flow.
         params: trained parameters of `trained_part(flow)`.
@@ -93,12 +96,17 @@ def moments_of_latents(
         (2, [[2.0]])
     """
     call = latents or latents_of(flow)
-    blocks = (
-        (np.asarray(call(params, b["x"], b.get("context"))), b.get("weight"))
-        for b in _share(source)
-    )
+    within = robust_range(source.take(np.arange(0, source.size, -(-source.size // EXAMPLES)))["x"])
+
+    def kept(b: dict[str, np.ndarray]) -> tuple[Any, Any]:
+        z, weight = np.asarray(call(params, b["x"], b.get("context"))), b.get("weight")
+        inside = ~within.outside(b["x"]).any(axis=1)
+        return z[inside], None if weight is None else weight[inside]
+
     inner = trained_part(flow)
-    return _together(weighted_moments(blocks, inner.latent_dim or inner.dim))
+    return _together(
+        weighted_moments((kept(b) for b in _share(source)), inner.latent_dim or inner.dim)
+    )
 
 
 def mean_nll(mean_log_prob: Callable[..., Any], params: Params, source: ArraySource) -> float:
@@ -136,8 +144,8 @@ def init_params(flow: Flow, key: PRNGKey, source: ArraySource) -> Params:
     weights, `flow.init` gets each example as often as its weight requires.
 
     Examples with outliers (see `outliers.robust_range`) are left out, unless the flow has no
-    trainable parameters or they are more than half of the examples. One warning names the first
-    outlier, another one the columns that do not vary.
+    trainable parameters. One warning names the first outlier, another one the columns that do not
+    vary.
 
     Args:
         flow: any flow.
@@ -170,7 +178,6 @@ def init_params(flow: Flow, key: PRNGKey, source: ArraySource) -> Params:
     within = robust_range(rows["x"])
     far = within.outside(rows["x"])
     kept = ~far.any(axis=1)
-    trains = trains and 2 * kept.sum() >= len(kept)
     warn_of_outliers(rows["x"], far, numbered, left_out=trains)
     if trains and not kept.all():
         rows = {name: values[kept] for name, values in rows.items()}

@@ -1,0 +1,70 @@
+"""Fits of data with a few outliers."""
+
+from __future__ import annotations
+
+import warnings
+
+import jax
+import numpy as np
+import pytest
+
+from flowjax import fit, flows
+from flowjax.data.arrays import ArraySource
+from flowjax.fitting.outliers import robust_range
+from flowjax.fitting.passes import init_params
+
+X = np.random.default_rng(0).normal(size=(1000, 2)).astype(np.float32)
+SMALL = {"depth": 2, "width": 8, "hidden_layers": 1}
+CASES = {
+    "one example": (slice(7, 8), 1e6, "got 1 of 1000 outside, first 1e.06 at row 7, column 1"),
+    "sentinels": (slice(3, None, 100), -999, "got 10 of 1000 .* first -999 at row 3, column 1"),
+}
+
+
+def damaged(case: str) -> np.ndarray:
+    rows, value, _ = CASES[case]
+    x = X.copy()
+    x[rows, 1] = value
+    return x
+
+
+@pytest.mark.parametrize(
+    ("case", "name"),
+    [("one example", "realnvp"), ("one example", "glow"), ("sentinels", "whitening_glow")],
+)
+def test_the_other_examples_keep_their_density(case, name):
+    x = damaged(case)
+    flow = flows.make(name, 2, **SMALL, **({} if name == "realnvp" else {"levels": 1}))
+    with pytest.warns(UserWarning, match=CASES[case][2]):
+        params = fit(flow, x, key=0, steps=100, batch_size=256).params
+    others = x[np.abs(x).max(axis=1) < 100]
+    assert -float(flow.log_prob(params, others).mean()) < 3.2  # the entropy is 2.84
+
+
+@pytest.mark.parametrize("resident", [True, False])
+def test_closed_forms_use_all_examples(resident):
+    """A closed form is the maximum-likelihood Gaussian of all examples; the warning says so."""
+    x = damaged("one example")
+    source = ArraySource(x, resident=resident)
+    with pytest.warns(UserWarning, match="they determine the initial scale"):
+        params = init_params(flows.standardize(2), jax.random.key(0), source)
+    frozen = params["bijector"]["frozen"]
+    np.testing.assert_allclose(frozen["mean"], x.mean(axis=0, dtype=np.float64), rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        np.random.default_rng(1).standard_t(3, size=(2000, 2)),
+        np.random.default_rng(1).lognormal(size=(2000, 2)),
+        np.where(np.random.default_rng(1).uniform(size=(2000, 2)) < 0.9, 0.0, X[:1]),
+        np.where(np.random.default_rng(1).uniform(size=(2000, 2)) < 0.2, 1e6, 1e-3),
+        np.full((100, 2), 0.1),
+        np.arange(6.0).reshape(1, 6),
+    ],
+    ids=["heavy tails", "skewed", "mostly zero", "two values", "constant", "one example"],
+)
+def test_ordinary_data_have_no_outliers(x):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert not robust_range(x).outside(x).any()
