@@ -116,6 +116,6 @@ def _help() -> str:
             "",
             *(f"  {name:<{width}}  {text}" for name, text in COMMANDS.items()),
             "",
-            "Flags of every command: --quiet prints only results and errors, --verbose details.",
+            "Flags of every command: --quiet (only results and errors), --verbose (details).",
         ]
     )
