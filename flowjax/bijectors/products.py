@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.custom_derivatives import SymbolicZero
 
 from flowjax.types import Array
 
@@ -35,21 +37,55 @@ def _wide(a: Array, b: Array) -> Array:
     return jnp.matmul(a, b, preferred_element_type=jnp.float32)
 
 
-@jax.custom_vjp
+def _half(x: Array) -> Array:
+    return x.astype(jnp.bfloat16)
+
+
+@jax.custom_jvp
 def _bfloat16_dot(x: Array, kernel: Array) -> Array:
-    return _wide(x.astype(jnp.bfloat16), kernel.astype(jnp.bfloat16))
+    return _wide(_half(x), _half(kernel))
 
 
-def _bfloat16_dot_fwd(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
-    factors = x.astype(jnp.bfloat16), kernel.astype(jnp.bfloat16)
-    return _wide(*factors), factors
+def _bfloat16_dot_jvp(primals: Any, tangents: Any) -> tuple[Array, Array]:
+    x, kernel = map(_half, primals)
+    dx, dkernel = tangents
+    out = _wide(x, kernel)
+    tangent = jnp.zeros_like(out)
+
+    def kernel_transpose(ct: Array) -> Array:
+        return _wide(x.reshape(-1, x.shape[-1]).T, _half(ct.reshape(-1, ct.shape[-1])))
+
+    # JAX's own gradient would multiply float32 by bfloat16.
+    if not isinstance(dx, SymbolicZero):
+        tangent += _linear(
+            lambda t: _wide(_half(t), kernel), lambda ct: _wide(_half(ct), kernel.T), dx, out
+        )
+    if not isinstance(dkernel, SymbolicZero):
+        tangent += _linear(lambda t: _wide(x, _half(t)), kernel_transpose, dkernel, out)
+    return out, tangent
 
 
-def _bfloat16_dot_bwd(factors: tuple[Array, Array], out: Array) -> tuple[Array, Array]:
-    x, kernel = factors
-    out = out.astype(jnp.bfloat16)  # JAX's own gradient would multiply float32 by bfloat16
-    rows = x.reshape(-1, x.shape[-1]), out.reshape(-1, out.shape[-1])
-    return _wide(out, kernel.T), _wide(rows[0].T, rows[1])
+_bfloat16_dot.defjvp(_bfloat16_dot_jvp, symbolic_zeros=True)
 
 
-_bfloat16_dot.defvjp(_bfloat16_dot_fwd, _bfloat16_dot_bwd)
+def _linear(
+    function: Callable[[Array], Array], transpose: Callable[[Array], Array], t: Array, out: Array
+) -> Array:
+    """Returns `function(t)`, a linear function with the given transpose; `out` has its shape.
+
+    `jax.custom_vjp` does not support forward mode. The function is therefore written as a part of
+    the linear system (u, v - function(u)) = (t, 0), whose solution is (t, function(t)).
+    """
+    # The differentiation of the solution requires that both parts depend on t and are used. XLA
+    # removes the sums, which are empty.
+    first, second = jax.lax.custom_linear_solve(
+        lambda pair: (pair[0], pair[1] - function(pair[0])),
+        (t, _zeros(t, out)),
+        lambda _, pair: (pair[0], pair[1] + function(pair[0])),
+        lambda _, pair: (pair[0] + transpose(pair[1]), pair[1]),
+    )
+    return second + _zeros(first, out)
+
+
+def _zeros(t: Array, out: Array) -> Array:
+    return jnp.broadcast_to(t.ravel()[:0].sum(), out.shape)

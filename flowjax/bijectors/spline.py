@@ -46,6 +46,8 @@ def rational_quadratic_spline(
 
     The spline maps [-bound, bound] to itself and is the identity outside (linear tails). The
     derivative is 1 at both ends, so that the spline is continuously differentiable everywhere.
+    All results are finite. If raw parameters are larger than about 3, parts of the spline can be
+    so flat or steep that float32 cannot invert them accurately.
 
     Args:
         x: points, shape (..., m).
@@ -101,7 +103,9 @@ def rational_quadratic_spline(
         square = b * b - 4 * a * c  # rounding can make the discriminant negative
         # The inner `where` avoids the infinite gradient of sqrt at 0.
         root = jnp.where(square > 0, jnp.sqrt(jnp.where(square > 0, square, 1)), 0)
-        t = 2 * c / (-b - root)
+        # Rounding can bring t out of [0, 1], where the slope may be negative, and b + root to 0.
+        bottom = -b - root
+        t = jnp.clip(2 * c / jnp.where(bottom == 0, -1, bottom), 0, 1)
         out = x0 + t * w
     else:
         t = (at[..., 0, :] - x0) / w

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -104,6 +105,26 @@ def test_coupling_with_a_bfloat16_network_inverts_exactly(part):
     back, minus = layer.inverse(params, z)
     np.testing.assert_allclose(back, X, atol=1e-3)
     np.testing.assert_allclose(minus, -log_det, atol=1e-3)
+
+
+@pytest.mark.parametrize("policy", ["bfloat16", "float32"])
+def test_forward_and_reverse_mode_agree_under_a_policy(policy):
+    layer = b.affine_coupling(conditioner=b.mlp(8))
+    params = noisy(layer.init(key(), X))
+
+    def at(scale, x):
+        z, log_det = layer.forward(jax.tree.map(lambda p: scale * p, params), x)
+        return jnp.append(z, log_det)
+
+    with jax.default_matmul_precision(policy):
+        for argument in (0, 1):
+            modes = [jax.jit(f(at, argument))(1.0, X[0]) for f in (jax.jacfwd, jax.jacrev)]
+            np.testing.assert_allclose(*modes, rtol=0.03, atol=0.03)
+            assert jax.jit(jax.hessian(lambda *a: (at(*a) ** 2).sum(), argument))(1.0, X[0]).any()
+        rounded = jax.jit(at)(1.0, X[0])
+    exact = at(1.0, X[0])
+    assert (np.abs(rounded - exact).max() > 1e-4) == (policy == "bfloat16")
+    np.testing.assert_allclose(rounded, exact, atol=0.05)
 
 
 class Stateful(nn.Module):

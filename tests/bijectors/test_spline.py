@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from table import key, noisy
 
 from flowjax import bijectors as b
@@ -52,3 +53,21 @@ def test_spline_coupling_with_large_raw_parameters_inverts():
     np.testing.assert_allclose(minus, -log_det, atol=3e-2)
     gradient = jax.grad(lambda p: sum(map(jnp.sum, layer.inverse(p, x))))(params)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
+
+
+@pytest.mark.parametrize("bins", [2, 20])
+def test_unbounded_raw_parameters_give_finite_results(bins):
+    """Raw parameters with standard deviations of 3 to 1e4."""
+    rng = np.random.default_rng(1)
+    deviation = np.repeat([3.0, 10.0, 100.0, 1e4], 1000)[:, None, None]
+    raw = [jnp.asarray(deviation * rng.normal(size=(4000, n, 3))) for n in (bins, bins, bins - 1)]
+    x = jnp.asarray(rng.uniform(-5.5, 5.5, (4000, 3)))
+
+    def total(raw, x):
+        both = [b.rational_quadratic_spline(x, *raw, inverse=i) for i in (False, True)]
+        return sum(map(jnp.sum, jax.tree.leaves(both))), both
+
+    gradient, results = jax.jit(jax.grad(total, (0, 1), has_aux=True))(raw, x)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves((results, gradient)))
+    for z, _ in results:
+        np.testing.assert_array_equal(np.abs(z) <= 5, np.abs(x) <= 5)
