@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,9 @@ import numpy as np
 from flowjax import flows
 from flowjax.bijectors.moments import Moments
 from flowjax.data.arrays import ArraySource
-from flowjax.data.sentences import SentenceSource, open_source
+from flowjax.data.sentences import open_source
 from flowjax.encoder.adapter import EncoderAdapter
-from flowjax.encoder.corpus import embed_in_memory, embed_in_store
-from flowjax.encoder.counts import warn_unknown
+from flowjax.encoder.corpus import embed_source
 from flowjax.encoder.digest import hash_arrays, hash_text
 from flowjax.encoder.embed import SentenceEncoder
 from flowjax.encoder.sentence_model import SentenceModel
@@ -31,7 +29,6 @@ from flowjax.saving.model import SavedModel, load_model, save_model
 from flowjax.training.optimizers import default_optimizer
 from flowjax.types import Flow, FlowjaxError, Params
 
-logger = logging.getLogger("flowjax")
 CLIP_NORM = 1.0
 # Vectors per call of the flow.
 ROWS = 4096
@@ -229,22 +226,10 @@ class BertFlow(SentenceModel):
         source = open_source(sentences, column)
         if name is None:
             name = source.name
-        vectors, facts = self._embed(source, out, show_progress_bar)
-        self.fitted_on = {"data": name, **facts}
-        if facts["empty"]:
-            logger.warning(
-                "fit: skipped %d empty sentences of %d",
-                facts["empty"],
-                facts["empty"] + facts["sentences"],
-            )
-        warn_unknown(facts["unknown_tokens"], facts["tokens"], self.encoder.name)
-        if facts["cut"]:
-            logger.warning(
-                "fit: truncated %d of %d sentences to max_length %d",
-                facts["cut"],
-                facts["sentences"],
-                self.encoder.max_length,
-            )
+        folder = None if out is None else Path(out) / "embeddings"
+        vectors, facts = embed_source(
+            self.encoder, source, folder, show_progress_bar=show_progress_bar
+        )
         options.setdefault(
             "optimizer",
             default_optimizer(
@@ -255,9 +240,10 @@ class BertFlow(SentenceModel):
         )
         if out is not None:
             options.setdefault("checkpoint_dir", Path(out) / "checkpoints")
-        return self.fit_vectors(
-            vectors, steps=steps, epochs=epochs, batch_size=batch_size, **options
-        )
+        options |= {"steps": steps, "epochs": epochs, "batch_size": batch_size}
+        result = self.fit_vectors(vectors, **options)
+        self.fitted_on = {"data": name, **facts, **self.fitted_on}
+        return result
 
     def fit_vectors(
         self, vectors: np.ndarray, *, context: np.ndarray | None = None, **options: Any
@@ -283,7 +269,7 @@ class BertFlow(SentenceModel):
         self.moments = moments_of_rows(source, ROWS)
         result = fit(self.flow, source, key=self.seed, **options)
         self.params = result.params
-        self.fitted_on |= {"steps": result.steps, **result.likelihood}
+        self.fitted_on = {"steps": result.steps, **result.likelihood}
         return result
 
     def embed(
@@ -344,17 +330,6 @@ class BertFlow(SentenceModel):
         model.params, model.moments = saved.params, saved.moments
         model.fitted_on = dict(saved.fitted_on)
         return model
-
-    def _embed(
-        self, source: SentenceSource, out: str | Path | None, show_progress_bar: bool | None
-    ) -> tuple[np.ndarray, dict[str, Any]]:
-        if out is None:
-            return embed_in_memory(self.encoder, source, show_progress_bar=show_progress_bar)
-        folder = Path(out) / "embeddings"
-        store, facts = embed_in_store(
-            self.encoder, source, folder, show_progress_bar=show_progress_bar
-        )
-        return store.vectors, facts
 
     def _through(self, call: str, vectors: np.ndarray, tail: tuple[int, ...]) -> np.ndarray:
         check_process()

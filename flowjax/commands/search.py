@@ -21,11 +21,12 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Args:
-    """Print the sentences of a corpus that are nearest to each query, by calibrated vectors.
+    """Print the sentences of a corpus that are nearest to queries.
 
-    Each line has the cosine similarity, the row number (from 0) and the sentence, separated by
-    tabs; if there are several queries, the query comes first. The search is exact and reads the
-    corpus in blocks. To search a corpus often, write its vectors once with flowjax encode.
+    Each line has the cosine similarity of the calibrated vectors, the row number
+    (from 0) and the sentence, separated by tabs; the query comes first if there
+    are several. The search is exact and reads the corpus in blocks. To search a
+    corpus often, write its vectors once with flowjax encode, and use --vectors.
     """
 
     run: Positional[str]

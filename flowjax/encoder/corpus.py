@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -17,10 +18,11 @@ from flowjax.data.blocks import Blocks
 from flowjax.data.sentences import SentenceSource
 from flowjax.data.store import EmbeddingStore
 from flowjax.encoder.adapter import EncoderAdapter
-from flowjax.encoder.counts import EncodeReport
+from flowjax.encoder.counts import EncodeReport, warn_unknown
 from flowjax.encoder.embed import CHUNK, SentenceEncoder
 from flowjax.errors import FlowjaxError
 
+logger = logging.getLogger("flowjax")
 # Function that transforms the encoder's vectors, for example a flow.
 Then = Callable[[np.ndarray], np.ndarray]
 Encoder = SentenceEncoder | EncoderAdapter
@@ -140,6 +142,42 @@ def embed_in_store(
     counts = dict(store.counts)
     empty = counts["empty"] + counts.get("empty_embedded", 0)
     return store, _facts(source, counts["rows"], empty, counts, store.hash)
+
+
+def embed_source(
+    encoder: Encoder,
+    source: SentenceSource,
+    folder: str | Path | None,
+    *,
+    show_progress_bar: bool | None = None,
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """Embeds the non-empty sentences of a source; warns of empty, truncated and unknown text.
+
+    Args:
+        encoder: frozen encoder.
+        source: source of the sentences.
+        folder: folder of the store of the vectors; None keeps the vectors in memory.
+        show_progress_bar: True shows a progress bar; None shows the bar on a terminal only.
+
+    Returns:
+        The vectors, shape (n, dim), and the counts and the hash as in `embed_in_memory`.
+
+    Raises:
+        FlowjaxError: See `embed_in_store`.
+    """
+    if folder is None:
+        vectors, facts = embed_in_memory(encoder, source, show_progress_bar=show_progress_bar)
+    else:
+        store, facts = embed_in_store(encoder, source, folder, show_progress_bar=show_progress_bar)
+        vectors = store.vectors
+    sentences, empty = facts["sentences"], facts["empty"]
+    if empty:
+        logger.warning("fit: skipped %d empty sentences of %d", empty, empty + sentences)
+    if facts["cut"]:
+        cut, length = facts["cut"], encoder.max_seq_length
+        logger.warning("fit: truncated %d of %d sentences to %d tokens", cut, sentences, length)
+    warn_unknown(facts["unknown_tokens"], facts["tokens"], encoder.name)
+    return vectors, facts
 
 
 def _facts(

@@ -107,7 +107,7 @@ def test_save_without_pooler_and_without_a_layer(reference, tmp_path):
 
 
 def test_heads_are_skipped_and_counted(goldens, caplog):
-    with caplog.at_level(logging.INFO, "flowjax"):
+    with caplog.at_level(logging.DEBUG, "flowjax"):
         load_pretrained(goldens / "formats" / "tensorflow")
     assert "skipped 10 tensors of heads" in caplog.text
     assert "bert_model.ckpt.index" in caplog.text
@@ -192,9 +192,9 @@ def test_camembert_and_xlm_roberta_have_roberta_s_tensors(goldens, tmp_path):
     ("content", "message"),
     [
         (None, "expected a model folder with config.json, got no such file"),
-        (b"", "config.json: Expecting value"),
+        (b"", "config.json: expected JSON, got: Expecting value"),
         (b"[1]", "config.json: expected a JSON object, got list"),
-        (b"\xff\xfe{}", "config.json: 'utf-8' codec"),
+        (b"\xff\xfe{}", "config.json: expected JSON, got: 'utf-8' codec"),
         (b'{"model_type": "t5"}', "config.json: config: model_type: expected one of bert"),
         (b'{"hidden_size": 7}', "config.json: config: hidden_size: expected a multiple of 12"),
     ],
