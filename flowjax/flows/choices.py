@@ -13,7 +13,7 @@ from flowjax.bijectors import (
     spline_coupling,
 )
 from flowjax.bijectors.permutation import exchange
-from flowjax.errors import check_choice
+from flowjax.errors import FlowjaxError, check_choice
 from flowjax.types import Bijector
 
 Coupling = Literal["additive", "affine", "spline"]
@@ -26,6 +26,23 @@ COUPLINGS: dict[str, Callable[..., Bijector]] = {
     "affine": affine_coupling,
     "spline": spline_coupling,
 }
+
+
+def check_coupled(dim: int) -> int:
+    """Returns `dim`; raises FlowjaxError if it is 1, because couplings need two parts.
+
+    Example:
+        >>> check_coupled(1)  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+            ...
+        flowjax.errors.FlowjaxError: dim: expected an integer of at least 2, got 1; use ...
+    """
+    if dim == 1:
+        raise FlowjaxError(
+            "dim: expected an integer of at least 2, got 1; use flows.elementwise_spline or "
+            "flows.maf for scalars"
+        )
+    return dim
 
 
 def mixing(kind: str, seed: int, mask: Mask = "half") -> Callable[[Any], list[Bijector]]:

@@ -5,9 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from flowjax.bijectors import Conditioner, actnorm, chain, mlp, repeat, spline_coupling
-from flowjax.errors import check_integer, check_that
+from flowjax.errors import check_that
 from flowjax.flows.build import build, standardized
-from flowjax.flows.choices import BaseName, Coupling, Mask, Mixing, coupling_named, mixing
+from flowjax.flows.choices import (
+    BaseName,
+    Coupling,
+    Mask,
+    Mixing,
+    check_coupled,
+    coupling_named,
+    mixing,
+)
 from flowjax.flows.recipe import recipe
 from flowjax.types import Base, Bijector, Flow
 
@@ -65,7 +73,7 @@ def realnvp(
         >>> flow.log_prob(flow.init(jax.random.key(1), x), x).shape
         (20,)
     """
-    check_integer("dim", dim, least=2)
+    check_coupled(dim)
     check_that(depth % 2 == 0, "depth", "an even number of couplings", depth)
     net = mlp(width, hidden_layers) if conditioner is None else conditioner
     layers = [coupling_named(coupling)(conditioner=net, mask=mask, swap=s) for s in (False, True)]
@@ -131,7 +139,7 @@ def neural_spline(
         >>> flow.log_prob(flow.init(jax.random.key(1), x), x).shape
         (20,)
     """
-    check_integer("dim", dim, least=2)
+    check_coupled(dim)
     net = mlp(width, hidden_layers) if conditioner is None else conditioner
     layer = spline_coupling(conditioner=net, bins=bins, bound=bound, mask=mask)
     mix = mixing(permutation, seed, mask)

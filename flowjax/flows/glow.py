@@ -16,10 +16,18 @@ from flowjax.bijectors import (
     reverse,
     split,
 )
-from flowjax.errors import check_integer, check_that
+from flowjax.errors import check_that
 from flowjax.flows.base import NORMAL
 from flowjax.flows.build import build, standardized
-from flowjax.flows.choices import BaseName, Coupling, Mask, Mixing, coupling_named, mixing
+from flowjax.flows.choices import (
+    BaseName,
+    Coupling,
+    Mask,
+    Mixing,
+    check_coupled,
+    coupling_named,
+    mixing,
+)
 from flowjax.flows.recipe import recipe
 from flowjax.flows.white_latents import with_white_latents
 from flowjax.types import Base, Bijector, Flow
@@ -34,7 +42,7 @@ def _multiscale(
     conditioner: Conditioner | None = None,
 ) -> Bijector:
     """Returns the chain level(0), split, level(1), split, ..., level(levels - 1)."""
-    most = _most_levels(check_integer("dim", dim, least=2))
+    most = _most_levels(check_coupled(dim))
     fits = f"1 to {most} for dim {dim}" if most > 1 else f"1 for dim {dim}"
     check_that(levels <= most, "levels", fits, levels)
     inner = level(levels - 1)

@@ -92,19 +92,20 @@ def maf(
     Args:
         dim: dimension of the data vectors, at least 1. In one dimension, the flow transforms a
             scalar given the context.
-        depth: number of autoregressive layers.
-        width: width of the hidden layers of the masked networks.
-        hidden_layers: number of hidden layers of the masked networks.
+        depth: number of steps.
+        width: width of the hidden layers of the conditioners.
+        hidden_layers: number of hidden layers of the conditioners.
         transform: transformation of each coordinate in an autoregressive layer, "affine" or
             "spline".
         bins: number of bins of each spline.
-        bound: half width of the interval [-bound, bound] that the splines transform.
+        bound: half width of the interval [-bound, bound] that the splines transform; outside of
+            the interval, they are the identity.
         permutation: change of the order of the coordinates before each layer: "reverse",
             "random" (fixed by `seed`, differs between layers) or "lu", a learned linear layer.
-        conditioner: options of the masked networks; None means `made(width, hidden_layers)`.
+        conditioner: options of the masked conditioners; None means `made(width, hidden_layers)`.
         base: "normal", "student_t", "conditional" or a `Base`.
-        seed: integer seed of the permutations or of the initial linear layers.
-        unroll: number of layers per iteration of `lax.scan`, see `bijectors.repeat`.
+        seed: integer seed of the permutations and of the initial rotations of the LU layers.
+        unroll: number of steps per iteration of `lax.scan`, see `bijectors.repeat`.
         checkpoint: True recomputes activations in the backward pass, see `bijectors.repeat`.
 
     Returns:

@@ -38,6 +38,10 @@ FLOWS = {
     "standardize": lambda: flows.standardize(2),
     "whitening_glow": lambda: flows.whitening_glow(2, levels=1, depth=2, **NET),
     "identity": lambda: flows.identity(2),
+    "maf": lambda: flows.maf(2, depth=2, **NET),
+    "maf_spline": lambda: flows.maf(2, depth=1, transform="spline", bins=4, **NET),
+    "iaf": lambda: flows.iaf(2, depth=1, **NET),
+    "elementwise_spline": lambda: flows.elementwise_spline(2, depth=1, bins=4, **NET),
 }
 
 

@@ -24,6 +24,9 @@ FLOWS = {
     "identity": lambda: flows.identity(6),
     "realnvp": lambda: flows.realnvp(6, depth=2, width=4, base="student_t", permutation="lu"),
     "neural_spline": lambda: flows.neural_spline(6, depth=1, width=4),
+    "maf": lambda: flows.maf(6, depth=2, width=4, transform="spline", permutation="random"),
+    "iaf": lambda: flows.iaf(6, depth=1, width=4),
+    "elementwise_spline": lambda: flows.elementwise_spline(6, depth=1),
 }
 
 
