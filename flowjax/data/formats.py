@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterable, Iterator, Sized
 from contextlib import contextmanager
 from itertools import chain
@@ -180,9 +181,13 @@ def open_parquet(path: str | Path) -> Iterator[tuple[Any, Any]]:
     try:
         with parquet.ParquetFile(path) as file:
             yield arrow, file
-    except MemoryError:  # some bytes can describe gigabytes of equal values
-        raise FlowjaxError(f"{path}: expected rows that fit into the memory, got more") from None
-    except (OSError, arrow.ArrowException) as error:
+    except (MemoryError, OSError, arrow.ArrowException) as error:
+        code = getattr(error, "errno", None)
+        if code == errno.ENOSPC:  # a temporary file, which is not the file's fault
+            raise
+        if isinstance(error, MemoryError) or code == errno.ENOMEM:
+            # Some bytes can describe gigabytes of equal values.
+            raise FlowjaxError(f"{path}: expected rows that fit into memory, got more") from None
         raise FlowjaxError(f"{path}: expected a Parquet file, got: {first_line(error)}") from None
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from flowjax.errors import FlowjaxError
-from flowjax.evaluation.readers import lines_of, pairs_of
+from flowjax.evaluation.readers import pairs_of
 from flowjax.evaluation.tasks import PairTask
 from flowjax.files.tables import Row, json_text, read_cells, read_json, read_table
-from flowjax.files.text import split_suffix
+from flowjax.files.text import read_lines, split_suffix
 
 # Default columns; the first name in each entry that the file has is used.
 COLUMNS = (("score", "label"), ("sentence1",), ("sentence2",))
@@ -83,7 +83,7 @@ def _check_columns(columns: Sequence[str | int]) -> None:
 
 
 def _table_rows(path: Path, columns: Sequence[str | int] | None, delimiter: str) -> Iterator[Row]:
-    lines = lines_of(path)
+    lines = read_lines(path)
     if columns is None or isinstance(columns[0], str):
         header, rows = read_table(lines, path, delimiter=delimiter)
         names = [name.strip() for name in header]
@@ -102,7 +102,7 @@ def _table_rows(path: Path, columns: Sequence[str | int] | None, delimiter: str)
 
 
 def _json_rows(path: Path, columns: Sequence[str | int] | None) -> Iterator[Row]:
-    for number, row in read_json(lines_of(path), path):
+    for number, row in read_json(read_lines(path), path):
         where = f"{path}: line {number}"
         if not isinstance(row, dict):
             raise FlowjaxError(f"{where}: expected an object, got {type(row).__name__}")

@@ -1,4 +1,4 @@
-"""Output of `flowjax score`: one line and two columns per sentence, for any sentence."""
+"""Output of `flowjax score`, and the error of `flowjax encode` about an interrupted job."""
 
 import csv
 import json
@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 
 from flowjax.commands import score
+from flowjax.commands.main import main
+from flowjax.data.sentences import SentenceFile
+from flowjax.data.store import EmbeddingStore
 from flowjax.model import BertFlow
 
 TEXTS = ["plain", "two\nlines", "a\r\nb\rc", "a\ttab", "x\u2028y\u2029z\x85w\x0b\x0c\x1c", " é "]
@@ -42,3 +45,18 @@ def test_json_keeps_the_sentence(scored):
     rows = [json.loads(line) for line in scored(json=True).splitlines()]
     kept = [text.replace("\r\n", "\n") for text in TEXTS]  # the reader of lines removes them
     assert [row["sentence"].replace("\r\n", "\n") for row in rows] == kept
+
+
+def test_an_interrupted_encode_of_other_input_is_explained(tmp_path, capsys):
+    """The store next to the output is hidden, so that the error must say where it comes from."""
+    for name in ("first", "second"):
+        (tmp_path / f"{name}.txt").write_text(f"A {name} sentence.\n")
+    manifest = {"source_hash": SentenceFile(tmp_path / "first.txt").fingerprint()}
+    out = tmp_path / "e.npy"
+    EmbeddingStore(tmp_path / ".e.npy.store", {"flow_hash": None, **manifest}, dim=256)
+    argv = ["encode", "minibert", str(tmp_path / "second.txt"), "--out", str(out)]
+    assert main(argv) == 2
+    error = capsys.readouterr().err
+    assert ".e.npy.store: expected vectors of " in error and "Traceback" not in error
+    assert f"an interrupted job with --out {out} left this folder" in error
+    assert main([*argv, "--overwrite"]) == 0 and np.load(out).shape == (1, 256)

@@ -1,5 +1,6 @@
 """Random damage of every file format that is read: the right content, or one FlowjaxError."""
 
+import errno
 import gzip
 import json
 import random
@@ -174,3 +175,23 @@ def test_a_compressed_suffix_alone_is_no_promise(tmp_path, suffix):
     path.write_bytes(b"not compressed")
     with pytest.raises(FlowjaxError):
         list(SentenceFile(path))
+
+
+@pytest.mark.parametrize("error", [MemoryError(), OSError(errno.ENOMEM, "Cannot allocate memory")])
+def test_parquet_that_exceeds_the_memory_is_refused(tmp_path, monkeypatch, error):
+    """A few kilobytes of Parquet can hold one long text a million times."""
+    pytest.importorskip("pyarrow")
+
+    def fail(*_):
+        raise error
+
+    path = tmp_path / "a.parquet"
+    write_vectors(path, ROWS[:3], TEXTS)
+    for module in ("formats", "parquet"):
+        monkeypatch.setattr(f"flowjax.data.{module}.counted", fail)
+    for read in (lambda: list(SentenceFile(path)), lambda: open_rows(path)):
+        with pytest.raises(FlowjaxError, match=r"a\.parquet: expected rows that fit into memory"):
+            read()
+    error = OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(OSError, match="No space left"):
+        open_rows(path)
