@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 
 from flowjax.errors import check_choice, check_that
+from flowjax.files.json import field, typed
 
 ACTIVATIONS = {
     "gelu": lambda x: nn.gelu(x, approximate=False),
@@ -58,6 +59,7 @@ FAMILIES = {
         defaults={"pad_token_id": 1, "type_vocab_size": 0, "relative_attention_num_buckets": 32},
     ),
 }
+_MOST = (1 << 31) - 1  # positions and ids are int32
 # Supported values of fields that change the computation; other values raise an error.
 _ONLY = {
     "position_embedding_type": "absolute",
@@ -104,10 +106,24 @@ class BertConfig:
         check_choice("config: model_type", self.model_type, FAMILIES)
         check_choice("config: hidden_act", self.hidden_act, ACTIVATIONS)
         optional = ("type_vocab_size", "pad_token_id", "relative_attention_num_buckets")
-        for field in dataclasses.fields(self):
-            value, least = getattr(self, field.name), 0 if field.name in optional else 1
-            valid = field.type != "int" or (type(value) is int and value >= least)
-            check_that(valid, f"config: {field.name}", f"an integer of at least {least}", value)
+        for each in dataclasses.fields(self):
+            value, name = getattr(self, each.name), f"config: {each.name}"
+            if each.type == "int":
+                least = 0 if each.name in optional else 1
+                valid = type(value) is int and least <= value <= _MOST
+                check_that(valid, name, f"an integer from {least} to {_MOST}", value)
+            elif each.type == "float":
+                number = isinstance(value, (int, float)) and not isinstance(value, bool)
+                positive = each.name in ("layer_norm_eps", "initializer_range")
+                valid = number and (0 < value <= 1 if positive else 0 <= value < 1)  # not NaN
+                kind = "above 0 and at most 1" if positive else "from 0 to below 1"
+                check_that(valid, name, f"a number {kind}", value)
+        check_that(
+            self.pad_token_id < self.vocab_size,
+            "config: pad_token_id",
+            f"an id below vocab_size {self.vocab_size}",
+            self.pad_token_id,
+        )
         width, heads = self.hidden_size, self.num_attention_heads
         check_that(
             width % heads == 0, "config: hidden_size", f"a multiple of {heads} heads", width
@@ -132,10 +148,11 @@ class BertConfig:
         Raises:
             FlowjaxError: The model family is not supported, or a field has an unsupported value.
         """
-        kind = values.get("model_type")
+        kind = field(values, "model_type", str, "config", None)
         if kind is None:  # Google's files and old files; another family must not be read as BERT
-            classes = values.get("architectures") or ["Bert"]
-            kind = "bert" if str(classes[0]).startswith("Bert") else classes[0]
+            classes = field(values, "architectures", list, "config", None) or ["Bert"]
+            name = typed(classes[0], str, "config: architectures")
+            kind = "bert" if name.startswith("Bert") else name
         family = FAMILIES.get(kind, Family())
         found = dict(family.defaults)
         for each in dataclasses.fields(cls):
@@ -143,9 +160,9 @@ class BertConfig:
             if value is not None:
                 found[each.name] = value
         config = cls(**found | {"model_type": kind})
-        for field, only in _ONLY.items():
-            value = values.get(field, only)
-            check_that(value == only, f"config: {field}", repr(only), value)
+        for name, only in _ONLY.items():
+            value = values.get(name, only)
+            check_that(value == only, f"config: {name}", repr(only), value)
         return config
 
     def to_dict(self) -> dict[str, Any]:

@@ -347,6 +347,11 @@ class SentenceEncoder(SentenceModel):
         vectors = np.empty((len(chunk), self.dim), np.float32)
         pending: list[tuple[Batch, jax.Array]] = []
         for batch in batches(self.tokenize(chunk), batch_size, self.max_length, self._mesh.size):
+            if (largest := int(batch.ids.max())) >= self.config.vocab_size:
+                # XLA would read other rows of the table, or NaN.
+                raise FlowjaxError(
+                    f"tokenizer: expected ids below {self.config.vocab_size}, got {largest}"
+                )
             arrays = devices.shard_rows((batch.ids, batch.mask, batch.positions), self._mesh)
             pending.append((batch, self._embed(self._placed, *arrays)))
             if len(pending) > 2:  # the device computes two batches while the host copies a third

@@ -7,6 +7,7 @@ from functools import partial
 import jax
 import numpy as np
 import pytest
+from tokenizers import Tokenizer
 
 from flowjax.encoder import embed
 from flowjax.encoder.embed import SentenceEncoder
@@ -169,6 +170,20 @@ def test_files_that_do_not_fit_together(encoder_folder, tmp_path):
         match="tokenizer: expected ids below 97, the vocab_size of the weights, got 97",
     ):
         SentenceEncoder.from_pretrained(tmp_path, max_length=16)
+
+
+def test_a_tokenizer_with_other_ids_is_refused(encoder_folder, tmp_path):
+    """Also if its post-processor adds them, or if it is replaced after loading."""
+    encoder = SentenceEncoder.from_pretrained(encoder_folder, max_length=16)
+    encoder.save(tmp_path)
+    values = json.loads((tmp_path / "tokenizer.json").read_text())
+    values["model"]["vocab"]["cat"] = 10**6
+    (tmp_path / "tokenizer.json").write_text(json.dumps(values))
+    with pytest.raises(FlowjaxError, match="tokenizer: expected ids below 97, .* got 1000000"):
+        SentenceEncoder.from_pretrained(tmp_path, max_length=16)
+    encoder.tokenizer = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+    with pytest.raises(FlowjaxError, match="tokenizer: expected ids below 97, got 1000000"):
+        encoder.encode(["the cat"])
 
 
 def test_a_model_without_pooler(goldens, encoder_folder, tmp_path):

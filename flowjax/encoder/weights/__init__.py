@@ -4,7 +4,8 @@
 - `formats.py`: selects the weights file of a folder and reads its shards.
 - `params.py`: converts tensors under Hugging Face's names to parameters.
 - `layout.py`: table of tensor names and their places in the parameters.
-- `safetensors_file.py`, `flax_file.py`, `torch_file.py`, `tensorflow_file.py`: one format each.
+- `safetensors_file.py`, `flax_file.py`, `torch_file.py` (with `torch_pickle.py`),
+  `tensorflow_file.py`: one format each.
 """
 
 from flowjax.encoder.weights.folder import load_pretrained, save_pretrained

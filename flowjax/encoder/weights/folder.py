@@ -15,6 +15,7 @@ from flowjax.encoder.weights.formats import read_tensors
 from flowjax.encoder.weights.layout import names
 from flowjax.encoder.weights.params import to_params
 from flowjax.errors import FlowjaxError
+from flowjax.files.json import read_object
 
 # Google's folders have `bert_config.json`.
 CONFIGS = ("config.json", "bert_config.json")
@@ -31,12 +32,10 @@ def load_config(folder: str | Path) -> BertConfig:
     file = next((folder / name for name in CONFIGS if (folder / name).exists()), None)
     if file is None:
         raise FlowjaxError(f"{folder}: expected a model folder with config.json, got no such file")
+    values = read_object(file)
     try:
-        values = json.loads(file.read_text("utf-8"))
-        if not isinstance(values, dict):
-            raise FlowjaxError(f"expected a JSON object, got {type(values).__name__}")
         return BertConfig.from_dict(values)
-    except (OSError, ValueError, TypeError) as error:
+    except FlowjaxError as error:
         raise FlowjaxError(f"{file}: {error}") from None
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import glob
 import importlib
-import json
+import math
 import textwrap
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import ml_dtypes  # noqa: F401  (registers bfloat16 with NumPy)
 import numpy as np
 
 from flowjax.errors import FlowjaxError
+from flowjax.files.json import field, read_object, typed
 
 # Maps each weights file of Hugging Face to its reader, in order of preference: memory-mapped
 # first, pickle last. A file may be split into shards, listed in `FILE.index.json`.
@@ -71,14 +73,14 @@ def shard_names(index: Path) -> list[str]:
     Raises:
         FlowjaxError: The index is damaged or lists a file outside of its folder.
     """
-    try:
-        names = sorted(set(json.loads(index.read_text("utf-8"))["weight_map"].values()))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise FlowjaxError(f"{index}: expected JSON with a weight_map, got {error!r}") from None
+    values = field(read_object(index), "weight_map", dict, index).values()
+    names = {typed(name, str, f"{index}: weight_map") for name in values}
     for name in names:
-        if not isinstance(name, str) or Path(name).name != name:
-            raise FlowjaxError(f"{index}: expected names of files in its folder, got {name!r}")
-    return names
+        if Path(name).name != name or name == "..":
+            raise FlowjaxError(
+                f"{index}: weight_map: expected names of files in its folder, got {name[:80]!r}"
+            )
+    return sorted(names)
 
 
 def _guarded(module: str, file: Path) -> dict[str, np.ndarray]:
@@ -86,8 +88,24 @@ def _guarded(module: str, file: Path) -> dict[str, np.ndarray]:
     reader = importlib.import_module(f"flowjax.encoder.weights.{module}")
     try:
         tensors: dict[str, np.ndarray] = reader.read(file)
+        _check_total(tensors, file)
         return tensors
     except Exception as error:  # damaged files raise many types, even struct.error, MemoryError
         kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
         reason = textwrap.shorten(str(error), 400)  # one line, even if it quotes the file
         raise FlowjaxError(f"{file}: cannot be read: {kind}{reason}") from error
+
+
+def _check_total(tensors: dict[str, np.ndarray], file: Path) -> None:
+    """Raises FlowjaxError if the tensors are much larger than the files that store them.
+
+    The arrays may be views that share their bytes; a copy of each, as parameters, would then need
+    much more memory than the files.
+    """
+    stem = str(file).removesuffix(".index")
+    data = [file, *file.parent.glob(f"{glob.escape(Path(stem).name)}.data-*")]
+    stored = sum(each.stat().st_size for each in data)
+    total = sum(math.prod(tensor.shape) * tensor.itemsize for tensor in tensors.values())
+    # Checkpoints store tied embeddings once, for two names.
+    if total > 4 * stored + 1024:
+        raise FlowjaxError(f"expected tensors of at most {4 * stored} bytes, got {total}")

@@ -45,6 +45,11 @@ def to_params(
             encoder has further tensors (more layers, adapters).
     """
     found, heads = _strip(tensors, source)
+    if config.num_hidden_layers > len(tensors):  # before the names of all layers are listed
+        raise FlowjaxError(
+            f"{source}: expected tensors of {config.num_hidden_layers} layers, got {len(tensors)} "
+            "tensors"
+        )
     places = names(config)
     missing = [name for name in places if name not in found and not name.startswith("pooler.")]
     surplus = sorted(found.keys() - places.keys())
