@@ -10,6 +10,7 @@ import pytest
 
 import flowjax
 from flowjax import bijectors, flows
+from flowjax.commands.report_inputs import reported_model
 from flowjax.compare import NO_MOMENTS, calibrations, compare
 from flowjax.data.sample import sentences_file
 from flowjax.data.sentences import read_sentences
@@ -162,6 +163,18 @@ def test_empty_sentences_are_skipped_and_counted(encoder, caplog):
     model.fit(["One.", "", "Two.", "  ", "Three."])
     assert model.fitted_on["sentences"] == 3 and model.fitted_on["empty"] == 2
     assert "2 empty" in caplog.text
+
+
+def test_the_likelihood_of_the_fit_is_stored(encoder, sentences):
+    model = flowjax.BertFlow(encoder, flow="whitening")
+    result = model.fit(sentences)
+    facts = model.fitted_on
+    assert facts["sentences"] == facts["examples"] == 600 and facts["steps"] == 0
+    assert facts["nll_nats"] == result.likelihood["nll_nats"]
+    assert facts["nll_nats"] == pytest.approx(-model.log_prob(sentences).mean(), abs=0.1)
+    model.fit_vectors(encoder.encode(sentences[:300]))  # without steps and epochs
+    assert "sentences" not in model.fitted_on and model.fitted_on["examples"] == 300
+    assert "Likelihood" in dict(reported_model(model).provenance)
 
 
 def test_an_optimizer_excludes_the_arguments_of_the_default_one(encoder):
