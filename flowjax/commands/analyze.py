@@ -49,6 +49,7 @@ def run(args: Args) -> None:
         run_vectors,
         task_vectors,
     )
+    from flowjax.encoder.embed import SentenceEncoder
     from flowjax.model import BertFlow
     from flowjax.report import check_folder, write_report
     from flowjax.report.analysis import analysis_page
@@ -67,6 +68,9 @@ def run(args: Args) -> None:
                 f"flowjax analyze: {names}: omitted the tasks that the run was fitted on: {error}"
             )
     model = BertFlow.load(args.run)
+    encoder = model.encoder
+    if not isinstance(encoder, SentenceEncoder):  # its weights would not be in the folder
+        raise FlowjaxError(f"{args.run}: expected an encoder with weights, got {encoder.name}")
     message("1/3 reading the vectors of the run")
     vectors = run_vectors(model, args.run, fitted_sentences(config))
     for task in tasks:
@@ -80,7 +84,7 @@ def run(args: Args) -> None:
         reported_model(model),
         vectors,
         encoded,
-        ranked_words(model.encoder, vectors.sentences),
+        ranked_words(encoder, vectors.sentences),
         command=command_line("analyze", args),
         rows=args.rows,
     )

@@ -30,7 +30,10 @@ def verdict(results: Mapping[str, Any], flow: str) -> str:
     rows = flat_rows(results, subsets=False)
     worse, count = [], 0
     for place, group in groupby(sorted(rows, key=itemgetter(*_PLACE)), key=itemgetter(*_PLACE)):
-        values = {row["vectors"]: round(row.get("spearman", row.get("auc")), 2) for row in group}
+        values = {
+            row["vectors"]: round(row["spearman" if "spearman" in row else "auc"], 2)
+            for row in group
+        }
         if flow not in values or len(values) == 1:
             continue
         count += 1
