@@ -5,11 +5,16 @@ from __future__ import annotations
 import doctest
 import importlib
 import inspect
+import os
 import pkgutil
+import re
+import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import jax
+import numpy as np
 import pytest
 
 import flowjax
@@ -61,6 +66,66 @@ def test_every_public_function_has_an_example(package):
         own = hasattr(package, "__all__") or getattr(thing, "__module__", "") == package.__name__
         if inspect.isfunction(thing) and own:
             assert ">>> " in (inspect.getdoc(thing) or ""), name
+
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text("utf-8")
+# The commands between these marks are run by .ci/run in an environment of their own.
+INSTALL = re.compile(r"<!-- \w+ -->.*?<!-- end -->", re.DOTALL)
+
+
+def readme_script():
+    """Returns the code blocks of README.md as one Python script; `main` runs the commands."""
+    lines = []
+    for language, code in re.findall(r"```(\w+)\n(.*?)```", INSTALL.sub("", README), re.DOTALL):
+        if language == "python":
+            lines.append(code)
+        elif "pip install" not in code:
+            for line in code.splitlines():
+                name, *argv = shlex.split(line, comments=True)
+                assert name == "flowjax"
+                lines.append(f"assert main({argv}) == 0, {line!r}")
+    return "\n".join(lines)
+
+
+def write_inputs(folder):
+    """Writes the files that README.md names as the user's."""
+    from flowjax.data.sample import sentences_file
+
+    lines = [s for s in sentences_file().read_text("utf-8").splitlines() if len(s.split()) < 8]
+    (folder / "sentences.txt").write_text("\n".join(lines[:20]) + "\n")
+    np.save(folder / "rows.npy", np.random.default_rng(0).normal(size=(60, 3)))
+    pairs = "".join(f"a\tb\tc\td\t{i % 6}\tA man {i}.\tA dog {i}.\n" for i in range(9))
+    for task, files in (("stsb", ["sts-dev.csv", "sts-test.csv"]), ("STS12", [])):
+        (folder / "DATA" / task).mkdir(parents=True)
+        for file in files:
+            (folder / "DATA" / task / file).write_text(pairs)
+    (folder / "DATA/STS12/STS.input.toy.txt").write_text("A cat.\tA dog.\n" * 2 + "One.\tTwo.\n")
+    (folder / "DATA/STS12/STS.gs.toy.txt").write_text("1\n2\n5\n")
+
+
+def test_the_readme_runs_as_one_script_twice(tmp_path):
+    """In a process of its own, because the tests have eight devices."""
+    write_inputs(tmp_path)
+    script = readme_script()
+    assert script.count("main(") == 8 and "import flowjax" in script
+    (tmp_path / "readme.py").write_text(script)
+    run = (
+        "from flowjax.commands.main import main\nfor _ in range(2): exec(open('readme.py').read())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", run],
+        cwd=tmp_path,
+        env=os.environ
+        | {"XLA_FLAGS": "", "PYTHONPATH": str(ROOT), "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {
+        *("readme.py", "sentences.txt", "rows.npy", "DATA"),
+        *("models", "runs", "report", "vectors.npy", "drawn.npy"),
+    }
 
 
 def test_import_is_light():
