@@ -97,7 +97,7 @@ def measure(
     if flow.dim <= GAUSSIAN_DIM:
         gaussian = flows.whitening(flow.dim, moments=moments_of_rows(few))
         start = gaussian.init(jax.random.key(0), few.take(np.zeros(1, np.int64))["x"])
-        densities["gaussian_"] = _mean_log_prob(gaussian), start
+        densities["gaussian_"] = _mean_log_prob(gaussian, conditional=False), start
     found: dict[str, float] = {}
     for prefix, source in (("", train), ("validation_", held)):
         if source is None:
@@ -111,10 +111,11 @@ def measure(
     return found
 
 
-def _mean_log_prob(flow: Flow) -> Callable[..., Any]:
+def _mean_log_prob(flow: Flow, *, conditional: bool = True) -> Callable[..., Any]:
     def mean(
         params: Params, x: Array, context: Array | None, weight: Array | None = None
     ) -> Array:
-        return weighted_mean(flow.log_prob(params, x, context), weight)
+        given = context if conditional else None
+        return weighted_mean(flow.log_prob(params, x, given), weight)
 
     return jax.jit(mean)
