@@ -40,9 +40,11 @@ def random_key(key: Any) -> PRNGKey:
     if isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
         return key
     try:
-        return jax.random.key(operator.index("" if isinstance(key, (bool, np.bool_)) else key))
+        if not isinstance(key, (bool, np.bool_)):
+            return jax.random.key(operator.index(key))
     except (TypeError, OverflowError):
-        raise FlowjaxError(f"key: expected {expected}, got {key!r}") from None
+        pass
+    raise FlowjaxError(f"key: expected {expected}, got {key!r}")
 
 
 def given_params(flow: Flow, params: Any, source: ArraySource) -> Params:

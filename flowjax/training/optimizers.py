@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from flowjax.errors import FlowjaxError, check_number
@@ -147,7 +148,7 @@ def optimizer_from(optimizer: Any) -> optax.GradientTransformation:
         return default_optimizer()
     if hasattr(optimizer, "init") and hasattr(optimizer, "update"):
         return optimizer
-    if jnp.ndim(optimizer) == 0 and not callable(optimizer) and not isinstance(optimizer, str):
+    if isinstance(optimizer, (int, float, np.generic, np.ndarray, jax.Array)):
         return default_optimizer(check_number("optimizer", optimizer, above=0))
     try:
         rate = jax.eval_shape(optimizer, jnp.zeros((), jnp.int32))

@@ -171,7 +171,6 @@ BAD = {
     "shape": (np.ones(5), {"steps": 1}, r"expected rows of shape \(n, d\)"),
     "dim": (np.ones((5, 3)), {"steps": 1}, r"expected \(n, 4\) for this flow, got \(n, 3\)"),
     "both": (np.ones((5, 4)), {"steps": 1, "epochs": 1}, "either steps or epochs"),
-    "neither": (np.ones((5, 4)), {}, "either steps or epochs"),
     "batch": (np.ones((5, 4)), {"steps": 1, "devices": 3}, "multiple of 3"),
     "patience": (
         np.ones((5, 4)),

@@ -34,12 +34,12 @@ def test_checkpoints_resume(rows, tmp_path):
 def overfit():
     """A fit that is at its best at step 40, where patience does not end it before step 70."""
     x = np.random.default_rng(0).normal(size=(600, 4)).astype(np.float32)
-    x[:, 1] += 3 * x[:, 0] ** 2
+    x[:, 3] = np.sin(2 * x[:, 0]) + 0.3 * x[:, 3]
     options = {"key": 0, "batch_size": 50, "steps": 400, "validate_every": 10, "patience": 3}
 
     def run(**others):
         return flowjax.fit(
-            small(width=16), x[:60], validation=x[60:], devices=1, optimizer=optax.adam(1e-2),
+            small(width=16), x[:60], validation=x[60:], devices=1, optimizer=optax.adam(2e-3),
             **{**options, **others},
         )  # fmt: skip
 
@@ -117,7 +117,7 @@ def test_checkpoints_with_and_without_validation_are_told_apart(rows, tmp_path, 
 
 
 OTHERS = {
-    "permutation": ({"permutation": "reverse"}, "expected 'reverse'"),
+    "permutation": ({"permutation": "reverse"}, "expected 'reverse"),
     "mask": ({"mask": "checkerboard"}, "checkerboard"),
     "seed": ({"permutation": "lu", "seed": 1}, "seed=1"),
     "factor": (
@@ -137,6 +137,44 @@ def test_another_flow_does_not_go_on_from_there(rows, tmp_path, name):
     others, said = OTHERS[name]
     with pytest.raises(ValueError, match=f"{said}.* checkpoints of another model"):
         flowjax.fit(flows.glow(4, levels=1, depth=1, width=8, **others), rows, **options)
+
+
+ANOTHER = {
+    "data": ({"data": "scaled"}, "values of data: expected digest"),
+    "number": ({"data": "fewer"}, r"data: expected 60 examples of x \(4,\), as in .*, got 59 "),
+    "key": ({"key": 1}, "key: expected 0, as in .*, got 1;"),
+    "batch": ({"batch_size": 20}, "batch_size: expected 30, as in .*, got 20;"),
+    "context": ({"context": np.ones((60, 1))}, r"got 60 examples of context \(1,\), x"),
+    "weights": ({"weights": np.arange(60)}, r"got 60 examples of weight \(\), x"),
+    "validation": ({"validation": "scaled"}, "values of validation: expected digest"),
+    "start": ({"params": 2}, "params: expected digest"),
+    "loss": ({"loss": lambda flow, params, x, key: (x * 0).mean()}, "loss: expected"),
+}
+
+
+@pytest.mark.parametrize("name", ANOTHER)
+def test_another_run_does_not_resume(rows, tmp_path, name):
+    """The error is one line that names the difference; the same run, of more steps, resumes."""
+    flow = flows.realnvp(4, depth=1, width=4)
+    forms = {"scaled": 100 * rows[:60] + 5, "fewer": rows[:59]}
+    first = {"data": rows[:60], "key": 0, "batch_size": 30}
+    first |= {"validation": rows[60:90]} if name == "validation" else {}
+    first |= {"params": flow.init(jax.random.key(3), rows)} if name == "start" else {}
+    first |= {"loss": neutral} if name == "loss" else {}
+    options = {"devices": 1, "measured": False, "checkpoint_dir": tmp_path}
+    flowjax.fit(flow, steps=2, **first, **options)
+    assert flowjax.fit(flow, steps=3, **first, **options).steps == 3
+    others, message = ANOTHER[name]
+    change = {k: forms[v] if isinstance(v, str) else v for k, v in others.items()}
+    if name == "start":
+        change = {"params": flow.init(jax.random.key(4), rows)}
+    with pytest.raises(flowjax.errors.FlowjaxError, match=message) as caught:
+        flowjax.fit(flow, steps=4, **{**first, **change}, **options)
+    assert "\n" not in str(caught.value) and "in a new folder" in str(caught.value)
+
+
+def neutral(flow, params, x, key):
+    return -flow.log_prob(params, x).mean()
 
 
 def test_a_run_resumes_with_and_without_white_latents(rows, tmp_path):
