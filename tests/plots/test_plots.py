@@ -115,6 +115,17 @@ def test_spectrum_of_white_vectors_is_flat(rng):
     np.testing.assert_allclose(plain[:-1] / plain[0], [1, 1 / 4, 1 / 16, 1 / 64])
 
 
+def test_fit_curves_name_what_was_measured():
+    rows = [{"step": i, "bits_per_dim": 2.0 - i} for i in range(3)]
+    rows[-1] |= {"validation_bits_per_dim": 1.0, "finished_gaussian_bits_per_dim": 0.5}
+    labels = [t.get_text() for t in plots.fit_curves(rows).axes[0].get_legend().get_texts()]
+    assert labels == [
+        "training batches, before latents are whitened",
+        "held-out examples, finished flow",
+        "training examples, Gaussian",
+    ]
+
+
 def test_loss_curves_accept_missing_keys_and_count_values_that_are_not_finite():
     rows = [{"step": i, "loss": 1.0 + i} for i in range(10)]
     rows[4]["loss"] = float("nan")
