@@ -78,6 +78,14 @@ LABELS = {
     "finished_bits_per_dim": "training examples, finished flow",
     "finished_gaussian_bits_per_dim": "training examples, Gaussian",
 }
+# Names of keys in a legend. The finished flow includes the whitening of the latents after the
+# training, which some flows have.
+LABELS = {
+    "bits_per_dim": "training batches, before latents are whitened",
+    "validation_bits_per_dim": "held-out examples, finished flow",
+    "finished_bits_per_dim": "training examples, finished flow",
+    "finished_gaussian_bits_per_dim": "training examples, Gaussian",
+}
 
 
 def fit_curves(rows: Iterable[Mapping[str, Any]], *, step: str = "step") -> Figure:
@@ -122,8 +130,8 @@ def _draw(axes: Axes, rows: Sequence[Mapping[str, Any]], keys: Sequence[str], st
         finite = np.array([pair for pair in found if math.isfinite(pair[1])], dtype=np.float64)
         if not len(finite):
             raise FlowjaxError(f"rows: expected rows with {step} and a finite {key}, got none")
-        dropped = len(found) - len(finite)
-        name = f"{key} ({dropped} not finite, not shown)" if dropped else key
+        dropped, name = len(found) - len(finite), LABELS.get(key, key)
+        name += f" ({dropped} not finite, not shown)" if dropped else ""
         x, y = finite.T
         look: dict[str, Any] = {"color": CYCLE[index % len(CYCLE)], "linewidth": 2, "label": name}
         if len(y) < _LONG:
