@@ -78,14 +78,6 @@ LABELS = {
     "finished_bits_per_dim": "training examples, finished flow",
     "finished_gaussian_bits_per_dim": "training examples, Gaussian",
 }
-# Names of keys in a legend. The finished flow includes the whitening of the latents after the
-# training, which some flows have.
-LABELS = {
-    "bits_per_dim": "training batches, before latents are whitened",
-    "validation_bits_per_dim": "held-out examples, finished flow",
-    "finished_bits_per_dim": "training examples, finished flow",
-    "finished_gaussian_bits_per_dim": "training examples, Gaussian",
-}
 
 
 def fit_curves(rows: Iterable[Mapping[str, Any]], *, step: str = "step") -> Figure:
