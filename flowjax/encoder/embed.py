@@ -23,7 +23,6 @@ from flowjax.encoder.digest import hash_arrays, hash_text
 from flowjax.encoder.embed_rows import embed_rows
 from flowjax.encoder.modules import (
     LENGTH,
-    MODULES,
     POOLING,
     Settings,
     read_settings,
@@ -33,8 +32,9 @@ from flowjax.encoder.pooling import layers_of
 from flowjax.encoder.resolve import Location, locate
 from flowjax.encoder.sentence_model import SentenceModel, unit
 from flowjax.encoder.tokenizer import encode_texts, load_tokenizer, unknown_id
-from flowjax.encoder.weights import load_pretrained, save_pretrained
+from flowjax.encoder.weights import load_pretrained, save_pretrained, saved_files
 from flowjax.errors import FlowjaxError, check_choice, check_integer
+from flowjax.files.replace import check_replaceable, replacing_folder
 from flowjax.parallel import devices
 from flowjax.parallel.forks import check_process
 from flowjax.progress import track
@@ -302,15 +302,21 @@ class SentenceEncoder(SentenceModel):
             while chunk := list(islice(stream, CHUNK)):
                 yield self._encode_chunk(chunk, batch_size or self.batch_size, advance)
 
-    def save(self, folder: str | Path) -> None:
+    def save(self, folder: str | Path, *, overwrite: bool = False) -> None:
         """Writes the encoder in Hugging Face's layout: config, weights and tokenizer.
 
         If the pooling, the length or another setting differs from the defaults, the function also
         writes `modules.json` and its files, from which `from_pretrained` and
         sentence-transformers read the settings.
+
+        Args:
+            folder: path of a new folder.
+            overwrite: True replaces a folder of an earlier save, unless it contains other files.
+
+        Raises:
+            FlowjaxError: The folder is not empty, and `overwrite` is False or the folder contains
+                files that were not saved with it.
         """
-        save_pretrained(self.params, self.config, folder)
-        self.tokenizer.save(str(Path(folder) / "tokenizer.json"))
         settings = Settings(
             self.pooling,
             self.max_length,
@@ -318,8 +324,12 @@ class SentenceEncoder(SentenceModel):
             self.special_tokens,
             prompts=dict(self.prompts),
         )
-        if settings != Settings() or (Path(folder) / MODULES).exists():
-            write_settings(folder, settings, self.dim)
+        check_replaceable(Path(folder), saved_files(Path(folder)), overwrite=overwrite)
+        with replacing_folder(folder) as new:
+            save_pretrained(self.params, self.config, new)
+            self.tokenizer.save(str(new / "tokenizer.json"))
+            if settings != Settings():
+                write_settings(new, settings, self.dim)
 
     def tokenize(self, sentences: Sequence[str]) -> list[list[int]]:
         """Returns the token ids of each sentence, truncated to `max_length`.

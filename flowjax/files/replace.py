@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from flowjax.errors import FlowjaxError
+
 
 def temporary(path: Path) -> Path:
     """Returns an unused path in the same folder as `path`.
@@ -121,6 +123,34 @@ def _move_back(old: Path, folder: Path) -> None:
         raise OSError(
             error.errno, f"{folder}: cannot be replaced; the earlier folder is now {old}"
         ) from error
+
+
+def check_replaceable(folder: Path, own: set[str] | None, *, overwrite: bool) -> None:
+    """Raises FlowjaxError if a folder contains files that may not be deleted.
+
+    Args:
+        folder: folder that is to be written.
+        own: relative paths of the files that flowjax wrote; None for a folder of other software.
+        overwrite: True permits to replace a folder that contains only own files.
+
+    Example:
+        >>> check_replaceable(Path("nowhere"), None, overwrite=False)
+    """
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    if not overwrite:
+        got = "folder" if folder.is_dir() else "file"
+        raise FlowjaxError(f"{folder}: expected a new folder, got an existing {got}")
+    if own is None:
+        raise FlowjaxError(
+            f"{folder}: expected a folder of flowjax to overwrite, got another folder or file"
+        )
+    for name in entries(folder):
+        if name not in own:
+            raise FlowjaxError(
+                f"{folder}: expected only saved files to overwrite, got {name}; move that file to "
+                "another folder"
+            )
 
 
 def entries(folder: Path) -> list[str]:

@@ -16,7 +16,7 @@ from typing import Any
 from flowjax._version import __version__
 from flowjax.errors import FlowjaxError
 from flowjax.files.json import field, read_object
-from flowjax.files.replace import entries, replacing_folder
+from flowjax.files.replace import check_replaceable, entries, replacing_folder
 
 # Folders of other formats raise an error. Format 2 had no digest of the layers of a flow.
 # New entries of `config.json`, such as `files`, do not change the format.
@@ -24,11 +24,10 @@ FORMAT = 3
 CONFIG = "config.json"
 # The model card may be edited.
 CARD = "README.md"
-# Files in folders without a list of their files, and in the folders of encoders.
-_ENCODER_FILES = {CONFIG, "model.safetensors", "tokenizer.json"}
+# Files in folders without a list of their files.
 _EARLIER_FILES = {
     *(CONFIG, "flow.safetensors", "moments.safetensors", "tokenizer.json", CARD),
-    *(f"encoder/{name}" for name in _ENCODER_FILES),
+    *(f"encoder/{name}" for name in (CONFIG, "model.safetensors", "tokenizer.json")),
 }
 
 
@@ -69,35 +68,18 @@ def check_folder(folder: str | Path, *, overwrite: bool) -> None:
             the folder contains files that were not saved with it.
     """
     folder = Path(folder)
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
-        return
-    if not overwrite:
-        got = "folder" if folder.is_dir() else "file"
-        raise FlowjaxError(f"{folder}: expected a new folder, got an existing {got}")
-    own = saved_files(folder)
-    if own is None:
-        raise FlowjaxError(
-            f"{folder}: expected a folder of flowjax to overwrite, got another folder or file"
-        )
-    for name in entries(folder):
-        if name not in own:
-            raise FlowjaxError(
-                f"{folder}: expected only saved files to overwrite, got {name}; move that file to "
-                "another folder"
-            )
+    check_replaceable(folder, saved_files(folder), overwrite=overwrite)
 
 
 def saved_files(folder: Path) -> set[str] | None:
     """Returns the names of the files that were saved in a folder, relative to the folder.
 
-    Returns None if the folder has no `config.json` of a saved flow, model or encoder.
+    Returns None if the folder has no `config.json` of a saved flow or model.
     """
     try:
         config = read_object(folder / CONFIG)
     except FlowjaxError:
         return None
-    if config.get("saved_by") == "flowjax":
-        return {*_ENCODER_FILES, *_names(config)}
     if isinstance(config.get("format"), int) and isinstance(config.get("flow"), dict):
         return {*_EARLIER_FILES, *_names(config)}
     return None

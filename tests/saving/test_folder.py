@@ -1,6 +1,8 @@
 """Tests of saved folders: what `overwrite` may delete, and which damage is noticed."""
 
 import json
+import os
+import stat
 from pathlib import Path
 
 import jax
@@ -28,12 +30,20 @@ def model():
     return fitted
 
 
-@pytest.fixture(params=["save_flow", "BertFlow.save"])
+@pytest.fixture(params=["save_flow", "BertFlow.save", "SentenceEncoder.save"])
 def save(request):
-    """Function `save(folder, overwrite=False)` of an entry point."""
+    """Function `save(folder, overwrite=False)` of an entry point, which returns the folder."""
     if request.param == "save_flow":
         return save_flow
-    return request.getfixturevalue("model").save
+    model = request.getfixturevalue("model")
+    if request.param == "BertFlow.save":
+        return model.save
+
+    def save_encoder(folder, **options):
+        model.encoder.save(folder, **options)
+        return folder
+
+    return save_encoder
 
 
 # Files of a user in the folder, by path.
@@ -69,6 +79,17 @@ def test_a_saved_folder_with_a_file_of_the_user_is_kept(save, place, tmp_path):
     with pytest.raises(ValueError, match=f"only saved files to overwrite, got {place}; move"):
         save(folder, overwrite=True)
     assert entries(folder) == sorted([*before, place])
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o027])
+def test_the_files_follow_the_umask(save, mask, tmp_path):
+    before = os.umask(mask)
+    try:
+        folder = save(tmp_path / "model")
+    finally:
+        os.umask(before)
+    modes = {stat.S_IMODE((folder / name).stat().st_mode) for name in entries(folder)}
+    assert modes == {0o666 & ~mask} and stat.S_IMODE(folder.stat().st_mode) == 0o777 & ~mask
 
 
 def test_a_saved_folder_is_replaced(save, tmp_path):

@@ -8,7 +8,7 @@
   `tensorflow_file.py`: one format each.
 """
 
-from flowjax.encoder.weights.folder import load_pretrained, save_pretrained
+from flowjax.encoder.weights.folder import load_pretrained, save_pretrained, saved_files
 from flowjax.encoder.weights.formats import FORMATS, read_tensors
 from flowjax.encoder.weights.layout import names
 from flowjax.encoder.weights.params import to_params
@@ -19,5 +19,6 @@ __all__ = [
     "names",
     "read_tensors",
     "save_pretrained",
+    "saved_files",
     "to_params",
 ]

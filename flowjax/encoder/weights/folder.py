@@ -16,9 +16,16 @@ from flowjax.encoder.weights.layout import names
 from flowjax.encoder.weights.params import to_params
 from flowjax.errors import FlowjaxError
 from flowjax.files.json import read_object
+from flowjax.files.replace import replacing
 
 # Google's folders have `bert_config.json`.
 CONFIGS = ("config.json", "bert_config.json")
+# Entry of the `config.json` of a saved encoder, by which its folder is recognised.
+WRITER = {"saved_by": "flowjax"}
+FILES = (
+    *("config.json", "model.safetensors", "tokenizer.json", "modules.json"),
+    *("1_Pooling/config.json", "sentence_bert_config.json", "config_sentence_transformers.json"),
+)
 
 
 def load_config(folder: str | Path) -> BertConfig:
@@ -82,7 +89,7 @@ def save_pretrained(
     Raises:
         FlowjaxError: `params` lacks a tensor other than the pooler.
     """
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     found, tensors = flatten_dict(params, sep="/"), {}
     for name, (path, _) in names(config).items():
@@ -93,5 +100,25 @@ def save_pretrained(
             raise FlowjaxError(f"params: expected {path}, got parameters without it")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-    (folder / "config.json").write_text(json.dumps(config.to_dict(), indent=2) + "\n", "utf-8")
+    content = save(tensors, metadata={"format": "pt"})
+    with replacing(folder / "model.safetensors") as new:
+        new.write_bytes(content)  # `save_file` of safetensors would ignore the umask
+    text = json.dumps({**config.to_dict(), **WRITER}, indent=2) + "\n"
+    with replacing(folder / "config.json") as new:
+        new.write_text(text, "utf-8")
+
+
+def saved_files(folder: Path) -> set[str] | None:
+    """Returns the possible files of `save_pretrained` and of `SentenceEncoder.save`.
+
+    Returns None if the `config.json` of the folder is missing or of other software.
+
+    Example:
+        >>> saved_files(Path("nowhere")) is None
+        True
+    """
+    try:
+        ours = WRITER.items() <= read_object(folder / "config.json").items()
+    except FlowjaxError:
+        return None
+    return {*FILES} if ours else None

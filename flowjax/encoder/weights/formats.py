@@ -12,7 +12,7 @@ import ml_dtypes  # noqa: F401  (registers bfloat16 with NumPy)
 import numpy as np
 
 from flowjax.errors import FlowjaxError
-from flowjax.files.json import field, read_object, typed
+from flowjax.files.json import field, inner_path, read_object
 
 # Maps each weights file of Hugging Face to its reader, in order of preference: memory-mapped
 # first, pickle last. A file may be split into shards, listed in `FILE.index.json`.
@@ -74,12 +74,10 @@ def shard_names(index: Path) -> list[str]:
         FlowjaxError: The index is damaged or lists a file outside of its folder.
     """
     values = field(read_object(index), "weight_map", dict, index).values()
-    names = {typed(name, str, f"{index}: weight_map") for name in values}
+    names = {inner_path(name, f"{index}: weight_map") for name in values}
     for name in names:
-        if Path(name).name != name or name == "..":
-            raise FlowjaxError(
-                f"{index}: weight_map: expected names of files in its folder, got {name[:80]!r}"
-            )
+        if Path(name).name != name or not name:
+            raise FlowjaxError(f"{index}: weight_map: expected names of files, got {name[:80]!r}")
     return sorted(names)
 
 

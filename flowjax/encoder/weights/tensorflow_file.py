@@ -92,8 +92,13 @@ def _table(raw: bytes) -> Iterator[tuple[bytes, bytes]]:
     footer = raw[-_FOOTER:]
     _, at = _handle(footer, 0)  # skips the meta index, which is empty
     index, _ = _handle(footer, at)
+    left = 100 * len(raw)  # bytes of keys: a small file may repeat blocks and prefixes
     for _, value in _block(raw, index):
-        yield from _block(raw, _handle(value, 0)[0])
+        for key, entry in _block(raw, _handle(value, 0)[0]):
+            left -= len(key) + 1
+            if left < 0:
+                raise FlowjaxError("expected an index without repeated blocks, got repeated ones")
+            yield key, entry
 
 
 def _block(raw: bytes, handle: tuple[int, int]) -> Iterator[tuple[bytes, bytes]]:
@@ -131,6 +136,8 @@ def _varint(raw: bytes, at: int) -> tuple[int, int]:
         at, shift = at + 1, shift + 7
         if byte < 0x80:
             return value, at
+        if shift > 63:
+            raise FlowjaxError("expected integers of at most 64 bits, got a longer one")
 
 
 def _fields(raw: bytes) -> dict[int, Any]:
