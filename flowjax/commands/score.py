@@ -63,7 +63,7 @@ def selected(scored: Iterable[Scored], top: int | None, bottom: int | None) -> I
     """Returns the items with the highest or the lowest values in this order, or all items.
 
     Args:
-        scored: `(value, item)` pairs; only the returned ones are kept in memory.
+        scored: `(value, item)` pairs; only the returned pairs are kept in memory.
         top: number of items with the highest values, or None.
         bottom: number of items with the lowest values, or None.
 

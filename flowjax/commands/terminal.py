@@ -90,7 +90,7 @@ def reporting(prog: str, level: int) -> Iterator[None]:
             message(f"{prog}: warning: {' '.join(str(text).split())}")
 
     with warnings.catch_warnings():
-        warnings.showwarning = show
+        warnings.showwarning = show  # type: ignore[assignment]
         try:
             yield
         finally:

@@ -1,4 +1,4 @@
-"""One line that names the results on which other vectors are better than the flow."""
+"""Verdict of an evaluation: the results on which other vectors are better than the flow."""
 
 from __future__ import annotations
 

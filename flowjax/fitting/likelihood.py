@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from flowjax import flows
@@ -96,7 +97,8 @@ def measure(
     densities = {"": (_mean_log_prob(flow), params)}
     if flow.dim <= GAUSSIAN_DIM:
         gaussian = flows.whitening(flow.dim, moments=moments_of_rows(few))
-        start = gaussian.init(jax.random.key(0), few.take(np.zeros(1, np.int64))["x"])
+        first = jnp.asarray(few.take(np.zeros(1, np.int64))["x"])
+        start = gaussian.init(jax.random.key(0), first)
         densities["gaussian_"] = _mean_log_prob(gaussian, conditional=False), start
     found: dict[str, float] = {}
     for prefix, source in (("", train), ("validation_", held)):
