@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from flowjax.encoder.pooling import POOLINGS
 from flowjax.errors import FlowjaxError, check_choice
-from flowjax.files.json import field, parse_json, read_object, typed
+from flowjax.files.json import field, inner_path, parse_json, read_object, typed
 
 MODULES = "modules.json"
 PROMPTS = "config_sentence_transformers.json"
@@ -104,9 +104,7 @@ def read_steps(folder: Path) -> list[tuple[str, str]]:
         raise FlowjaxError(f"{file}: expected a readable file, got: {error.strerror}") from None
     for row in rows:
         entry = typed(row, dict, f"{file}: module")
-        path = field(entry, "path", str, file, "")
-        if Path(path).is_absolute() or ".." in Path(path).parts:
-            raise FlowjaxError(f"{file}: expected paths inside of the folder, got {path!r}")
+        path = inner_path(entry.get("path") or "", f"{file}: path")
         steps.append((field(entry, "type", str, file).rpartition(".")[2], path))
     return steps
 

@@ -128,3 +128,21 @@ def typed(value: Any, kind: type[T], name: str | Path) -> T:
         raise FlowjaxError(f"{name}: expected {_TYPES[kind]}, got {got}")
     result: T = value
     return result
+
+
+def inner_path(value: Any, name: str | Path) -> str:
+    """Returns a path in a JSON file, if it does not leave the folder of the file.
+
+    Raises:
+        FlowjaxError: The value is not a relative path without `..`.
+
+    Example:
+        >>> inner_path("../secret", "path")
+        Traceback (most recent call last):
+            ...
+        flowjax.errors.FlowjaxError: path: expected a path inside of its folder, got '../secret'
+    """
+    path = typed(value, str, name)
+    if Path(path).is_absolute() or ".." in Path(path).parts or "\0" in path:
+        raise FlowjaxError(f"{name}: expected a path inside of its folder, got {path[:80]!r}")
+    return path

@@ -12,7 +12,7 @@ from flowjax._version import __version__
 from flowjax.bijectors.moments import Moments
 from flowjax.encoder.adapter import EncoderAdapter
 from flowjax.encoder.embed import SentenceEncoder
-from flowjax.files.json import field
+from flowjax.files.json import field, inner_path
 from flowjax.saving.flow import FILE, describe_flow, read_flow
 from flowjax.saving.folder import CONFIG, find_folder, new_folder, no_config, read_config
 from flowjax.saving.params import load_params, save_params
@@ -157,9 +157,7 @@ def _load_encoder(
         key: field(spec, key, kind, file) for key, kind in OPTIONS.items() if key in spec
     }
     if FILES in spec:
-        inside = field(spec, FILES, str, file)
-        if Path(inside).name != inside or inside in ("", ".."):
-            raise FlowjaxError(f"{file}: files: expected a folder beside it, got {inside!r}")
+        inside = inner_path(spec[FILES], f"{file}: {FILES}")
         encoder = SentenceEncoder.from_pretrained(folder / inside, **options)
         encoder.name = name
         return encoder

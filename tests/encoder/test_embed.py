@@ -179,7 +179,7 @@ def test_a_tokenizer_with_other_ids_is_refused(encoder_folder, tmp_path):
     values = json.loads((tmp_path / "tokenizer.json").read_text())
     values["model"]["vocab"]["cat"] = 10**6
     (tmp_path / "tokenizer.json").write_text(json.dumps(values))
-    with pytest.raises(FlowjaxError, match="tokenizer: expected ids below 97, .* got 1000000"):
+    with pytest.raises(FlowjaxError, match=r"tokenizer: expected ids below 97, .* got 1000000"):
         SentenceEncoder.from_pretrained(tmp_path, max_length=16)
     encoder.tokenizer = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
     with pytest.raises(FlowjaxError, match="tokenizer: expected ids below 97, got 1000000"):

@@ -9,6 +9,8 @@ import pytest
 from flowjax.encoder.embed import SentenceEncoder
 from flowjax.encoder.modules import Settings, read_settings
 from flowjax.encoder.sentence_model import unit
+from flowjax.encoder.tokenizer import load_tokenizer
+from flowjax.encoder.weights.folder import load_config
 from flowjax.errors import FlowjaxError
 
 SENTENCES = ["A man plays the guitar.", "the cat", "", "a dog sat on the red sun and ran by it"]
@@ -206,6 +208,43 @@ def test_a_default_prompt_is_reported(folder, tmp_path):
     write(tmp_path / "e", config_sentence_transformers=prompts)
     with pytest.warns(UserWarning, match="the default prompt 'query' is not added"):
         SentenceEncoder.from_pretrained(tmp_path / "e")
+
+
+FILES = ["modules", "1_Pooling/config", "sentence_bert_config", "config_sentence_transformers"]
+FILES += ["config", "tokenizer_config", "special_tokens_map", "added_tokens"]
+ODD = [None, True, -1, 10**20, 1e308, "", "x/../..", "\x00", [], [[]], {}, {"a": []}]
+
+
+def variants(value):
+    """Yields copies of a JSON value in which one part is replaced by an odd value."""
+    yield from ODD
+    if not isinstance(value, (dict, list)):
+        return
+    for key, part in value.items() if isinstance(value, dict) else enumerate(value):
+        for other in variants(part):
+            copy = value.copy()
+            copy[key] = other
+            yield copy
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", FILES)
+def test_odd_values_raise_no_other_error(folder, tmp_path, name):
+    copy = shutil.copytree(folder, tmp_path / "e")
+    tokens = {"added_tokens_decoder": {"98": {"content": "[X]", "special": True}}}
+    (copy / "tokenizer_config.json").write_text(json.dumps(tokens | {"strip_accents": None}))
+    special = {"unk_token": {"content": "[UNK]"}, "additional_special_tokens": ["[X]"]}
+    (copy / "special_tokens_map.json").write_text(json.dumps(special))
+    (copy / "added_tokens.json").write_text('{"[Y]": 99}')
+    file = copy / f"{name}.json"
+    for value in variants(json.loads(file.read_text())):
+        file.write_text(json.dumps(value))
+        try:
+            read_settings(copy)
+            load_config(copy)
+            load_tokenizer(copy)
+        except FlowjaxError as error:
+            assert "\n" not in str(error) and len(str(error)) < 500
 
 
 def test_settings_of_a_plain_folder(tmp_path):

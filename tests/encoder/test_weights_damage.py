@@ -96,7 +96,7 @@ def test_indices_of_shards(formats, name):
     for wrong in ("{", "[]", "{}", '{"weight_map": 1}'):
         index.write_text(wrong)
         assert "expected" in one_line_error(folder, index)
-    for outside in ("../" + shard, "/etc/passwd", "..", 7):
+    for outside in ("../" + shard, "/etc/passwd", "..", "", "a/b", "\0", 7):
         index.write_text(json.dumps({"weight_map": {tensor: outside}}))
         assert "weight_map: expected" in one_line_error(folder, index)
 

@@ -108,9 +108,9 @@ def test_a_changed_encoder_is_copied(minibert, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"files": "../enc"}, "files: expected a folder beside it"),
-        ({"files": "/enc"}, "files: expected a folder beside it"),
-        ({"files": ".."}, "files: expected a folder beside it"),
+        ({"files": "../enc"}, "files: expected a path inside of its folder"),
+        ({"files": "/enc"}, "files: expected a path inside of its folder"),
+        ({"files": ".."}, "files: expected a path inside of its folder"),
         ({"files": ["encoder"]}, "files: expected text"),
         ({"pooling": 3}, "pooling: expected text"),
         ({"max_length": "64"}, "max_length: expected an integer"),
