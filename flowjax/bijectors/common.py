@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -9,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from flowjax.errors import FlowjaxError, check_that
-from flowjax.types import FROZEN, Array, Bijector, Params, PRNGKey
+from flowjax.types import FROZEN, Array, Bijector, Params
 
 
 def as_float(x: Any) -> Array:
@@ -43,15 +45,18 @@ def product(x: Array, matrix: Array) -> Array:
     return jnp.matmul(x, matrix, precision="highest")
 
 
-def init_part(part: Bijector, key: PRNGKey, x: Array, context: Array | None) -> Params:
-    """Returns `part.init(key, x, context)`; a user-defined `init` may have no context argument."""
-    return part.init(key, x) if context is None else part.init(key, x, context)
-
-
 def check_bijector(name: str, part: Any) -> Bijector:
-    """Returns `part`; raises FlowjaxError if it is not a `Bijector`."""
+    """Returns `part`, a `Bijector`, whose functions all accept a context.
+
+    The functions of a hand-written bijector that does not use a context may omit this argument.
+
+    Raises:
+        FlowjaxError: `part` is not a `Bijector`.
+    """
     if isinstance(part, Bijector):
-        return part
+        init, forward, inverse = map(_with_context, part[:3])
+        same = (init, forward, inverse) == part[:3]
+        return part if same else part._replace(init=init, forward=forward, inverse=inverse)
     got = f"a {type(part).__name__}"
     if isinstance(part, (list, tuple)) and not hasattr(part, "_fields"):
         got += "; write `chain(*parts)` for a list of bijectors"
@@ -62,9 +67,23 @@ def check_bijector(name: str, part: Any) -> Bijector:
     raise FlowjaxError(f"{name}: expected a Bijector, got {got}")
 
 
-def bounded(raw: Array) -> Array:
-    """Returns log-scales in (-2, 2) from raw network outputs; 0 maps to 0."""
-    return 2 * jnp.tanh(raw / 2)
+def _with_context(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns `function(first, x, context=None)`, which ignores a context that it cannot get."""
+    try:
+        signature = inspect.signature(function)
+        signature.bind(None, None, None)
+    except ValueError:  # no signature
+        return function
+    except TypeError:
+        if "context" in signature.parameters:  # keyword-only
+            return lambda first, x, context=None: function(first, x, context=context)
+        return lambda first, x, context=None: function(first, x)
+    return function
+
+
+def bounded(raw: Array, bound: float = 2.0) -> Array:
+    """Returns log-scales in (-bound, bound) from raw network outputs; 0 maps to 0."""
+    return bound * jnp.tanh(raw / bound)
 
 
 def alike(x: Array, *others: Any) -> Array:

@@ -153,6 +153,7 @@ def affine_coupling(
     *,
     conditioner: Conditioner | None = None,
     scale: Literal["tanh", "sigmoid"] = "tanh",
+    bound: float = 2.0,
     mask: Mask = "half",
     swap: bool = False,
 ) -> Bijector:
@@ -163,9 +164,12 @@ def affine_coupling(
     Args:
         conditioner: factory `out_features -> flax.linen.Module`; None means `mlp()`. The outputs
             of the network are the shifts, followed by the raw scales.
-        scale: parametrisation of the scale. "tanh" means log_scale = 2 tanh(raw / 2), in (-2, 2).
+        scale: parametrisation of the scale. "tanh" means log_scale = bound * tanh(raw / bound).
             "sigmoid" means scale = e^-3 + (1 - e^-3) sigmoid(raw + 2), which is Glow's scale with
             a lower bound.
+        bound: limit of the absolute log_scale for "tanh". A composition of many couplings needs a
+            smaller bound, because the scales of all couplings multiply; the recipes use 16 / depth
+            if this is less than 2.
         mask: "half" or "checkerboard", see `coupling`.
         swap: True exchanges the two halves.
 
@@ -173,8 +177,8 @@ def affine_coupling(
         A bijector on `(n, dim)`, dim >= 2; log_det is the sum of log_scale, in nats.
 
     Raises:
-        FlowjaxError: The scale or the mask is unknown. The `init` of the bijector raises it for
-            dim < 2.
+        FlowjaxError: The scale or the mask is unknown, or the bound is not positive. The `init` of
+            the bijector raises it for dim < 2.
 
     References:
         RealNVP, https://arxiv.org/abs/1605.08803.
@@ -186,7 +190,7 @@ def affine_coupling(
         >>> z.shape, log_det.shape
         ((5, 3), (5,))
     """
-    part = affine_map(scale)
+    part = affine_map(scale, bound)
     name = part.name.replace("affine", "affine_coupling")
     return coupling(
         name,

@@ -47,10 +47,7 @@ def _sigmoid(raw: Array) -> Array:
     return jnp.logaddexp(-3.0, math.log1p(-math.exp(-3)) + jax.nn.log_sigmoid(raw + 2))
 
 
-LOG_SCALES: dict[str, Callable[[Array], Array]] = {"tanh": bounded, "sigmoid": _sigmoid}
-
-
-def affine_map(scale: str = "tanh") -> ScalarMap:
+def affine_map(scale: str = "tanh", bound: float = 2.0) -> ScalarMap:
     """Returns the function `z = x * exp(log_scale) + shift` with a bounded log_scale.
 
     The raw parameters are the shift and the raw scale. Zeros define the identity if `scale` is
@@ -58,22 +55,25 @@ def affine_map(scale: str = "tanh") -> ScalarMap:
 
     Args:
         scale: parametrisation of the scale, "tanh" or "sigmoid", see `affine_coupling`.
+        bound: limit of log_scale for "tanh", log_scale = bound * tanh(raw / bound).
 
     Raises:
-        FlowjaxError: The scale is unknown.
+        FlowjaxError: The scale is unknown, or the bound is not positive.
 
     Example:
         >>> z, log_derivative = affine_map().forward(jnp.array([[0.5], [0.0]]), jnp.array([2.0]))
         >>> z.tolist(), log_derivative.tolist()
         ([2.5], [0.0])
     """
-    check_choice("scale", scale, LOG_SCALES)
-    log_scale_of = LOG_SCALES[scale]
+    check_choice("scale", scale, ("tanh", "sigmoid"))
+    check_that(0 < bound < math.inf, "bound", "a positive number", bound)
 
     def shift_and_log_scale(raw: Array) -> tuple[Array, Array]:
         # The gradient of slices would pad and add; jnp.unstack avoids this.
         shift, raw_scale = jnp.unstack(raw, axis=-2)
-        return shift, log_scale_of(raw_scale)
+        if scale == "sigmoid":
+            return shift, _sigmoid(raw_scale)
+        return shift, bounded(raw_scale, bound)
 
     def forward(raw: Array, x: Array) -> tuple[Array, Array]:
         shift, log_scale = shift_and_log_scale(raw)
@@ -83,4 +83,6 @@ def affine_map(scale: str = "tanh") -> ScalarMap:
         shift, log_scale = shift_and_log_scale(raw)
         return (z - shift) * jnp.exp(-log_scale), -log_scale
 
-    return ScalarMap("affine" if scale == "tanh" else f"affine[{scale}]", 2, forward, inverse)
+    limit = f"bound={bound:g}" if bound != 2 and scale == "tanh" else ""
+    suffix = "sigmoid" if scale == "sigmoid" else limit
+    return ScalarMap(f"affine[{suffix}]" if suffix else "affine", 2, forward, inverse)

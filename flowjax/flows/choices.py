@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Literal, get_args
 
 from flowjax.bijectors import (
@@ -75,15 +76,34 @@ def mixing(kind: str, seed: int, mask: Mask = "half") -> Callable[[Any], list[Bi
     return kinds[kind]
 
 
-def coupling_named(kind: str) -> Callable[..., Bijector]:
+def log_scale_bound(layers: int) -> float:
+    """Returns the limit of the log-scale of each affine layer, given the number of layers.
+
+    The scales of all layers multiply. With a limit of 2 in each of 32 layers, the composition
+    amplifies rounding errors so much that it cannot be inverted in float32 away from the data.
+
+    Example:
+        >>> log_scale_bound(8), log_scale_bound(64)
+        (2.0, 0.25)
+    """
+    return min(2.0, 16 / max(1, layers))
+
+
+def coupling_named(kind: str, layers: int = 1) -> Callable[..., Bijector]:
     """Returns the coupling function with a given name.
+
+    Args:
+        kind: "additive", "affine" or "spline".
+        layers: number of couplings of the flow, which limits their log-scales.
 
     Raises:
         FlowjaxError: The name is unknown.
 
     Example:
-        >>> coupling_named("affine").__name__
-        'affine_coupling'
+        >>> coupling_named("affine", layers=64)(mask="checkerboard").layers
+        ('affine_coupling[bound=0.25](mlp(width=64, depth=2), checkerboard)',)
     """
     check_choice("coupling", kind, COUPLINGS)
+    if kind == "affine":
+        return partial(affine_coupling, bound=log_scale_bound(layers))
     return COUPLINGS[kind]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from flowjax.bijectors import Conditioner, actnorm, chain, mlp, repeat, spline_coupling
@@ -47,7 +48,8 @@ def realnvp(
         depth: number of couplings, an even number.
         width: width of the hidden layers of the conditioners.
         hidden_layers: number of hidden layers of the conditioners.
-        coupling: "affine", "additive" or "spline".
+        coupling: "affine", "additive" or "spline". The log-scales of affine couplings are limited
+            to ±min(2, 16 / depth), so that deep flows stay invertible in float32.
         normalize: True puts an actnorm before each pair of couplings; the original RealNVP uses
             batch norm. The standardization of the data does not depend on this option.
         permutation: "none", "random", "reverse" or "lu", after each pair; see `glow`.
@@ -76,7 +78,8 @@ def realnvp(
     check_coupled(dim)
     check_that(depth % 2 == 0, "depth", "an even number of couplings", depth)
     net = mlp(width, hidden_layers) if conditioner is None else conditioner
-    layers = [coupling_named(coupling)(conditioner=net, mask=mask, swap=s) for s in (False, True)]
+    layer = partial(coupling_named(coupling, depth), conditioner=net, mask=mask)
+    layers = [layer(swap=swap) for swap in (False, True)]
     mix = mixing(permutation, seed, mask)
 
     def pair(index: Any) -> Bijector:

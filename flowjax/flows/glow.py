@@ -95,7 +95,8 @@ def glow(
         depth: number of steps per level.
         width: width of the hidden layers of the conditioners.
         hidden_layers: number of hidden layers of the conditioners.
-        coupling: kind of the couplings: "additive", "affine" or "spline".
+        coupling: kind of the couplings: "additive", "affine" or "spline"; `realnvp` describes the
+            limit of the log-scales of affine couplings.
         permutation: mixing before each coupling: "random" (fixed by `seed`, different in each
             step, see `bijectors.permutation`), "reverse" (in odd dimensions a cyclic shift), "lu"
             (learned linear layer, the 1x1 convolution of Glow), or "none" (a level then never
@@ -132,10 +133,10 @@ def glow(
         (20,)
     """
     net = mlp(width, hidden_layers) if conditioner is None else conditioner
-    layer = coupling_named(coupling)(conditioner=net, mask=mask)
     levels = min(2, max(1, _most_levels(dim))) if levels is None else levels
 
     def level(index: int) -> Bijector:
+        layer = coupling_named(coupling, levels * depth)(conditioner=net, mask=mask)
         mix = mixing(permutation, seed + index, mask)
 
         def step(copy: Any) -> Bijector:
