@@ -194,9 +194,11 @@ class BertFlow(SentenceModel):
         and the fit returns the parameters with the best held-out likelihood.
 
         Args:
-            sentences: a list or another iterable, a path to `.txt`, `.jsonl`, `.csv`, `.tsv` or
-                `.parquet`, or `tfds:NAME[/SPLIT][:COLUMN]`. Empty sentences are skipped and
-                counted. Files are streamed; if `out` is given, the vectors are stored on disk.
+            sentences: a list or another iterable; a path, several paths or a pattern of `.txt`,
+                `.jsonl`, `.json`, `.csv`, `.tsv` or `.parquet` files (see `open_source`);
+                `tfds:NAME[/SPLIT][:COLUMN]`; or, with `column`, a DataFrame or a
+                `datasets.Dataset`. Empty sentences are skipped and counted. Files are streamed; if
+                `out` is given, the vectors are stored on disk.
             column: name of the column with the sentences.
             name: name of the data in the model card.
             out: run folder for vectors and checkpoints; an interrupted fit in this folder resumes.

@@ -71,7 +71,8 @@ def run(args: Args) -> None:
     encoder = model.encoder
     if not isinstance(encoder, SentenceEncoder):  # its weights would not be in the folder
         raise FlowjaxError(f"{args.run}: expected an encoder with weights, got {encoder.name}")
-    message("1/3 reading the vectors of the run")
+    steps = 3 if tasks else 2
+    message(f"1/{steps} reading the vectors of the run")
     vectors = run_vectors(model, args.run, fitted_sentences(config))
     for task in tasks:
         for note in task.notes:
@@ -79,7 +80,7 @@ def run(args: Args) -> None:
     if tasks:
         message("2/3 encoding the sentences of the tasks")
     encoded = task_vectors(model, tasks)
-    message("3/3 computing metrics and drawing figures")
+    message(f"{steps}/{steps} computing metrics and drawing figures")
     page = analysis_page(
         reported_model(model),
         vectors,
