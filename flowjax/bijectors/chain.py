@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from flowjax.bijectors.common import alike, as_float, check_batch, check_bijector, init_part
+from flowjax.bijectors.common import alike, as_float, check_batch, check_bijector
 from flowjax.bijectors.permutation import identity
 from flowjax.errors import check_integer
 from flowjax.types import Array, Bijector, Params, PRNGKey, TransformFn
@@ -42,15 +42,14 @@ def chain(*bijectors: Bijector) -> Bijector:
         >>> both.forward(both.init(jax.random.key(0), x), x)[0].tolist()
         [[-1.0, -1.0], [1.0, 1.0]]
     """
-    for part in bijectors:
-        check_bijector("chain", part)
+    bijectors = tuple(check_bijector("chain", part) for part in bijectors)
     if not bijectors:
         return chain(identity())
 
     def init(key: PRNGKey, x: Array, context: Array | None = None) -> Params:
         params = []
         for i, part in enumerate(bijectors):
-            params.append(init_part(part, jax.random.fold_in(key, i), x, context))
+            params.append(part.init(jax.random.fold_in(key, i), x, context))
             if i + 1 < len(bijectors):
                 x, _ = part.forward(params[-1], x, context)
         return tuple(params)
@@ -145,7 +144,7 @@ def repeat(
         def init_copy(x: Array, at: tuple[PRNGKey, Array]) -> tuple[Array, Params]:
             key, index = at
             part = copy(index)
-            params = init_part(part, key, x, context)
+            params = part.init(key, x, context)
             return part.forward(params, x, context)[0], params
 
         x = check_batch("x", x)  # inside of the scan, x is traced and has no values to check
@@ -221,6 +220,6 @@ def invert(bijector: Bijector) -> Bijector:
         >>> invert(actnorm()).forward(params, jnp.array([[3.0]]))[0].tolist()
         [[2.0]]
     """
-    check_bijector("invert", bijector)
+    bijector = check_bijector("invert", bijector)
     lines = ("invert", *("  " + line for line in bijector.layers))
     return bijector._replace(forward=bijector.inverse, inverse=bijector.forward, layers=lines)

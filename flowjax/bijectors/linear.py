@@ -85,8 +85,8 @@ def linear_lu(
         A bijector on `(n, dim)`; log_det in nats.
 
     Raises:
-        FlowjaxError: `init` or `seed` is out of range. The `init` of the bijector raises it for a wrong shape or
-            values that are not finite.
+        FlowjaxError: `init` or `seed` is out of range. The `init` of the bijector raises it for a
+            wrong shape or values that are not finite.
 
     References:
         Glow, https://arxiv.org/abs/1807.03039, section 3.2.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 
-from flowjax.bijectors.common import as_float, bounded, check_batch, init_part, total
+from flowjax.bijectors.common import as_float, bounded, check_batch, check_bijector, total
 from flowjax.bijectors.conditioner import mlp, name_of
 from flowjax.bijectors.coupling import half
 from flowjax.bijectors.nets import Conditioner, apply_net, init_net
@@ -36,7 +36,7 @@ def split(
         A bijector on `(n, dim)`, dim >= 2; for an odd dim, the first half is the larger half.
 
     Raises:
-        FlowjaxError: Raised by the `init` of the bijector for dim < 2.
+        FlowjaxError: `inner` is not a bijector. The `init` of the bijector raises it for dim < 2.
 
     References:
         RealNVP, https://arxiv.org/abs/1605.08803, section 3.6; Glow,
@@ -49,6 +49,7 @@ def split(
         >>> layer.forward(layer.init(jax.random.key(0), x), x)[0].tolist()
         [[3.0, 4.0, 2.0, 1.0]]
     """
+    inner = check_bijector("split", inner)
     factory = mlp() if conditioner is None else conditioner
 
     def prior(params: Params, rest: Array, dim: int, context: Array | None) -> tuple[Array, Array]:
@@ -59,7 +60,7 @@ def split(
         x = check_batch("x", x, least=2)
         rest, outputs = x[:, : half(x.shape[1])], 2 * (x.shape[1] // 2)
         inner_key, prior_key = jax.random.split(key)
-        params = {"inner": init_part(inner, inner_key, rest, context)}
+        params = {"inner": inner.init(inner_key, rest, context)}
         if conditional:
             params["prior"] = init_net(prior_key, factory, outputs, rest, context)
         return params

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from flowjax.bijectors import chain
 from flowjax.bijectors import standardize as standardize_bijector
 from flowjax.bijectors.actnorm import mean_and_std
-from flowjax.bijectors.common import as_float, check_batch, check_dim, init_part
+from flowjax.bijectors.common import as_float, check_batch, check_bijector, check_dim
 from flowjax.bijectors.whitening import freeze
 from flowjax.errors import check_integer
 from flowjax.flows.base import base_from
@@ -42,6 +42,7 @@ def build(
     name: str = "flow",
     latent_dim: int | None = None,
     noise: Noise | None = None,
+    uses_context: bool = True,
 ) -> Flow:
     """Returns the flow of a bijector and a base density.
 
@@ -60,14 +61,16 @@ def build(
         latent_dim: dimension of the latents if the bijector drops coordinates; None means `dim`.
         noise: function `noise(bijector_params, key, x) -> x` that adds noise in the dropped
             coordinates to samples.
+        uses_context: False makes the functions of the flow raise FlowjaxError if they get a
+            context.
 
     Returns:
         A `Flow`. The functions of the flow raise FlowjaxError if x has a wrong shape. Outside of
         jit, `init` raises FlowjaxError if x has NaN or infinity.
 
     Raises:
-        FlowjaxError: `dim` or `latent_dim` is not an integer of at least 1, or the name of the
-            base is unknown.
+        FlowjaxError: `bijector` is not a bijector, `dim` or `latent_dim` is not an integer of at
+            least 1, or the name of the base is unknown.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -86,6 +89,7 @@ def build(
         >>> samples.shape, flow.log_prob(params, samples, context).shape
         ((1000, 10, 3), (1000, 10))
     """
+    bijector = check_bijector("bijector", bijector)
     dim, density = check_integer("dim", dim, least=1), base_from(base)
     latent = dim if latent_dim is None else check_integer("latent_dim", latent_dim, least=1)
 
@@ -93,16 +97,26 @@ def build(
         check_dim("x", x, dim)
         x = check_batch("x", x)
         scale = {}
+        unused(context)
         if context is not None:
             context = first_context(context, x)
             scale = {"context": context_moments(context)}
             context = standardized_context(scale, context)
         bijector_key, base_key = jax.random.split(key)
-        params = init_part(bijector, bijector_key, x, context)
+        params = bijector.init(bijector_key, x, context)
         z: Any = jax.ShapeDtypeStruct((x.shape[0], latent), x.dtype)
         return {"base": density.init(base_key, z, context), "bijector": params, **scale}
 
+    def unused(context: Any) -> None:
+        if context is not None and not uses_context:
+            raise FlowjaxError(
+                f"context: expected None, because the flow {name} does not use a context, got an "
+                f"array of shape {jnp.shape(context)}; use base='conditional' or another flow"
+            )
+
     def given(params: Params, context: Any, x: Any) -> Array | None:
+        check_params(params)
+        unused(context)
         return standardized_context(params, check_context(context, x))
 
     def forward_rows(params: Params, x: Array, context: Array | None) -> tuple[Array, Array]:
@@ -267,6 +281,19 @@ def check_context(context: Any, x: Any) -> Array | None:
             f"context: expected shape ({rows}width) or (width,), got {context.shape}"
         )
     return context
+
+
+def check_params(params: Any) -> None:
+    """Raises FlowjaxError unless `params` has the entries of the parameters of a flow."""
+    if not (isinstance(params, Mapping) and {"bijector", "base"} <= params.keys()):
+        got = f"a {type(params).__name__}"
+        if hasattr(params, "params"):
+            got += "; pass its attribute `params`"
+        elif isinstance(params, Mapping):
+            got += f" with the entries {sorted(map(str, params))}"
+        raise FlowjaxError(
+            f"params: expected the parameters of a flow, from init or fit, got {got}"
+        )
 
 
 def check_result(z: Array, log_det: Array, x: Array, latent: int) -> None:

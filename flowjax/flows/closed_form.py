@@ -68,6 +68,11 @@ def _closed_form(
     return ClosedForm(set_part)
 
 
+def _uses_context(base: str | Base) -> bool:
+    """Returns True if the base of a closed form may use a context, which its bijector does not."""
+    return isinstance(base, Base) or base == "conditional"
+
+
 @recipe
 def whitening(
     dim: int,
@@ -125,7 +130,13 @@ def whitening(
     drops = components is not None and components < dim
     noise = _noise_of_dropped(lambda params: params) if drops else None
     flow = build(
-        part(moments), dim, base=base, name="whitening", latent_dim=components, noise=noise
+        part(moments),
+        dim,
+        base=base,
+        name="whitening",
+        latent_dim=components,
+        noise=noise,
+        uses_context=_uses_context(base),
     )
     possible = shrinkage != "ledoit_wolf"  # Ledoit-Wolf needs the examples, not only their moments
     return flow._replace(closed_form=_closed_form(dim, moments, part, possible=possible))
@@ -155,7 +166,8 @@ def standardize(
     def part(moments: Moments | None) -> Bijector:
         return standardize_bijector(moments=moments)
 
-    flow = build(part(moments), dim, base=base, name="standardize")
+    used = _uses_context(base)
+    flow = build(part(moments), dim, base=base, name="standardize", uses_context=used)
     return flow._replace(closed_form=_closed_form(dim, moments, part))
 
 
@@ -245,4 +257,5 @@ def identity(dim: int, *, base: BaseName | Base = "normal") -> Flow:
         >>> flow.forward({"bijector": {}, "base": {}}, x)[0].shape
         (3, 2)
     """
-    return build(identity_bijector(), dim, base=base, name="identity")
+    used = _uses_context(base)
+    return build(identity_bijector(), dim, base=base, name="identity", uses_context=used)

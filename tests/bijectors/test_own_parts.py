@@ -36,6 +36,34 @@ def test_a_user_defined_init_may_have_no_context(init):
         assert log_det.shape == (len(X),) and "base normal" in flow.describe()
 
 
+def test_functions_without_a_context_work_in_conditional_flows():
+    """`init`, `forward` and `inverse` may each omit the context, or have it as a keyword."""
+    whole = double(lambda key, x, context=None: {})
+    bare = Bijector(
+        lambda key, x: {},
+        lambda p, x: whole.forward(p, x),
+        lambda p, z, *, context=None: whole.inverse(p, z),
+    )
+    context = data(3, seed=1)
+    for make in (
+        lambda part: part,
+        lambda part: b.chain(part, b.affine_coupling()),
+        lambda part: b.repeat(part, 2),
+        lambda part: b.repeat(part, 9),
+        lambda part: b.split(part),
+        lambda part: b.invert(part),
+    ):
+        for given in (None, context):
+            results = []
+            for part in (whole, bare):
+                flow = build(make(part), 4)
+                params = flow.init(key(), X, given)
+                z, _ = flow.forward(params, X, given)
+                np.testing.assert_allclose(flow.inverse(params, z, given)[0], X, rtol=1e-5)
+                results.append(flow.log_prob(params, X, given))
+            np.testing.assert_array_equal(*results)
+
+
 def test_a_bijector_without_constants_contributes_none():
     part = double(lambda key, x: {})
     found = b.chain(part, b.permutation(seed=2), part).constants(4)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import flowjax
 from flowjax import bijectors, flows
 from flowjax.types import FlowjaxError
 
@@ -70,6 +71,53 @@ def test_errors_name_the_argument(call, text):
         call()
 
 
+@pytest.mark.parametrize("name", ["whitening", "standardize", "identity"])
+def test_a_context_that_a_flow_does_not_use_raises(name):
+    flow, x, context = flows.make(name, 2), data(10, 2), jnp.ones((10, 1))
+    params = flow.init(KEY, x)
+    text = f"context: expected None, because the flow {name} does not use a context, got an array"
+    for call in (
+        lambda: flow.init(KEY, x, context),
+        lambda: flow.log_prob(params, x, context),
+        lambda: flow.forward(params, x, context),
+        lambda: flow.sample(params, KEY, 10, context),
+    ):
+        with pytest.raises(FlowjaxError, match=text):
+            call()
+    conditional = flows.make(name, 2, base="conditional")
+    assert conditional.init(KEY, x, data(10, 1))["base"]
+
+
+def test_wrong_params_raise():
+    """A `FitResult`, the params of a bijector, and None."""
+    flow, x = flows.realnvp(2, depth=2, **NET), data(10, 2)
+    params = flow.init(KEY, x)
+    fitted = flowjax.FitResult(*[params] * len(flowjax.FitResult._fields))
+    cases = {
+        "a FitResult; pass its attribute `params`": fitted,
+        "a NoneType": None,
+        "a tuple": params["bijector"],
+        r"a dict with the entries \['bijector'\]": {"bijector": params["bijector"]},
+    }
+    for text, wrong in cases.items():
+        for call in (
+            lambda wrong=wrong: flow.log_prob(wrong, x),
+            lambda wrong=wrong: flow.inverse(wrong, x),
+            lambda wrong=wrong: flow.sample(wrong, KEY, 3),
+        ):
+            with pytest.raises(FlowjaxError, match=f"params: expected .* got {text}"):
+                call()
+
+
+def test_a_traced_number_of_samples_names_static_argnums():
+    flow = flows.identity(2)
+    params = flow.init(KEY, data(3, 2))
+    for sample in (flow.sample, flow.sample_and_log_prob):
+        with pytest.raises(FlowjaxError, match="static_argnums"):
+            jax.jit(sample)(params, KEY, 10)
+        jax.jit(sample, static_argnums=2)(params, KEY, 10)
+
+
 def test_a_context_at_init_is_one_vector_per_example():
     """Labels of n rows are not one vector of width n; and what is not finite is named."""
     x, flow = data(10, 4), flows.realnvp(4, depth=2, **NET)
@@ -95,7 +143,8 @@ def test_the_number_of_samples_may_be_any_integer():
     params, key = flow.init(jax.random.key(0), data(10, 2)), jax.random.key(0)
     for n in (3, np.int64(3), jnp.int32(3), 0):
         assert flow.sample(params, key, n).shape == (int(n), 2)
-    for n in (-1, 2.5, (3, 4), "3"):
+    assert flow.sample(params, key, (3, np.int64(4))).shape == (3, 4, 2)
+    for n in (-1, 2.5, (3, -4), "3"):
         with pytest.raises(FlowjaxError, match="n: expected the number of samples"):
             flow.sample(params, key, n)
     (rows,) = jax.export.symbolic_shape("rows")
