@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from flowjax.encoder.resolve import resolve
+from flowjax.encoder.resolve import locate, resolve
 from flowjax.encoder.weights import load_pretrained
 from flowjax.errors import FlowjaxError
 
@@ -154,3 +154,76 @@ def test_an_unreachable_hub_fails_immediately(tmp_path):
     message, seconds = done.stdout.splitlines()
     assert message.startswith("encoder 'bert-base-uncased': expected an embedded name (minibert)")
     assert float(seconds) < 10
+
+
+def cached(home, folder, revision="c0ffee"):
+    """Writes the files of a folder into a cache of the hub, as a download would."""
+    repo = home / "hub" / "models--someone--some-bert"
+    (repo / "refs").mkdir(parents=True)
+    (repo / "refs" / "main").write_text(revision)
+    shutil.copytree(folder, repo / "snapshots" / revision)
+    return repo / "snapshots" / revision
+
+
+@pytest.mark.parametrize("offline", [False, True])
+def test_files_in_the_cache_suffice_without_a_network(goldens, tmp_path, offline):
+    """Optional files that the cache lacks cost one attempt in total."""
+    snapshot = cached(tmp_path, goldens / "formats" / "torch_zip")
+    code = (
+        "import time, transformers.utils\n"
+        "from flowjax.encoder.resolve import locate\n"
+        "began = time.monotonic()\n"
+        "print(*locate('someone/some-bert'))\n"
+        "print(*locate('someone/some-bert', 'c0ffee'))\n"
+        "print(time.monotonic() - began)\n"
+    )
+    env = os.environ | {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path)}
+    env.pop("HF_HUB_OFFLINE", None)
+    if offline:
+        env["HF_HUB_OFFLINE"] = "1"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True
+    )
+    first, second, seconds = done.stdout.splitlines()
+    assert first == second == f"{snapshot} True c0ffee"
+    assert float(seconds) < 12
+    assert "Retrying" not in done.stderr
+
+
+def test_the_settings_of_sentence_transformers_come_from_the_hub(goldens, hub, tmp_path):
+    folder = tmp_path / "served"
+    shutil.copytree(goldens / "formats" / "safetensors", folder)
+    types = ["Transformer", "Pooling"]
+    modules = [{"path": path, "type": f"x.{kind}"} for path, kind in zip(["", "1_Pooling"], types)]
+    (folder / "modules.json").write_text(json.dumps(modules))
+    (folder / "sentence_roberta_config.json").write_text("{}")
+    served = hub(folder)
+    locate("someone/some-bert")
+    wanted = {"1_Pooling/config.json", "sentence_roberta_config.json"}
+    assert wanted <= set(served.asked) and "sentence_xlm-roberta_config.json" not in served.asked
+
+
+def test_a_revision_is_never_a_local_folder(goldens, hub, tmp_path, monkeypatch):
+    served = hub(goldens / "formats" / "safetensors")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "someone" / "some-bert").mkdir(parents=True)
+    assert not locate("someone/some-bert").by_name and not served.asked
+    locate("someone/some-bert", "v1.0")
+    assert served.asked
+
+
+def test_all_files_are_of_one_commit(goldens, tmp_path, monkeypatch):
+    """A name whose branch moves on during the download gives the files of the first commit."""
+    snapshot = cached(tmp_path, goldens / "formats" / "safetensors")
+    asked = []
+
+    def cached_file(name, file, revision=None, **options):
+        asked.append((file, revision))
+        return str(snapshot / file) if (snapshot / file).exists() else None
+
+    monkeypatch.setattr("transformers.utils.cached_file", cached_file)
+    monkeypatch.setattr("flowjax.encoder.resolve._reach", lambda name, revision: None)
+    found = locate("someone/some-bert")
+    assert (found.folder, found.by_name, found.revision) == (snapshot, True, "c0ffee")
+    assert asked[0] == ("config.json", None)
+    assert {revision for _, revision in asked[1:]} == {"c0ffee"}
