@@ -200,7 +200,8 @@ def pick_column(names: Iterable[str], where: str, column: str | None = None) -> 
         column: name of the wanted column; by default, the first name in `COLUMNS` that exists.
 
     Raises:
-        FlowjaxError: The column is missing; the message lists the names of all columns.
+        FlowjaxError: The column is missing (the message lists the names of all columns), or several
+            columns have its name.
 
     Example:
         >>> pick_column(["id", "text"], "a.csv")
@@ -209,6 +210,8 @@ def pick_column(names: Iterable[str], where: str, column: str | None = None) -> 
     names = list(names)
     wanted = (column,) if column else COLUMNS
     for name in wanted:
+        if names.count(name) > 1:
+            raise FlowjaxError(f"{where}: expected one column {name!r}, got several")
         if name in names:
             return name
     expected, got = " or ".join(map(repr, wanted)), ", ".join(map(repr, names))[:300] or "none"

@@ -125,4 +125,7 @@ def _chosen(
         got = ", ".join(map(repr, names))[:200] or "none"
         advice = f"; give other names with columns{hint}"
         raise FlowjaxError(f"{where}: expected the columns {expected}, got {got}{advice}")
-    return [name for name in found if name is not None]
+    chosen = [name for name in found if name is not None]
+    if twice := [name for name in chosen if names.count(name) > 1]:
+        raise FlowjaxError(f"{where}: expected one column {twice[0]!r}, got several")
+    return chosen

@@ -16,6 +16,8 @@ from flowjax.errors import FlowjaxError
 
 # Largest line in bytes. A small compressed file can hold a line that fills the memory.
 MAX_LINE = 64 << 20
+# Suffixes of files whose lines are not text alone.
+_NOT_LINES = {".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".parquet", ".zip", ".tar", ".7z"}
 # Exceptions that damaged compressed files raise.
 _DAMAGE = (EOFError, OSError, lzma.LZMAError, zlib.error)
 _BOM = b"\xef\xbb\xbf"
@@ -144,7 +146,7 @@ def expand_paths(paths: Iterable[str | Path]) -> list[Path]:
         paths: files, folders (their text files, sorted by name) and glob patterns.
 
     Raises:
-        FlowjaxError: A path or a pattern matches no file.
+        FlowjaxError: A path or a pattern matches no file, or a file is a table or an archive.
     """
     found: list[Path] = []
     for item in paths:
@@ -160,6 +162,9 @@ def expand_paths(paths: Iterable[str | Path]) -> list[Path]:
                 f"{item}: expected a file, a folder of .txt files or a pattern, got no file"
             )
         found += files
+    for path in found:
+        if split_suffix(path)[1] in _NOT_LINES:
+            raise FlowjaxError(f"{path}: expected lines of text, got a {path.suffix} file")
     return found
 
 

@@ -131,6 +131,7 @@ def test_null_is_empty_and_blank_lines_yield_nothing(tmp_path):
     ("text", "message"),
     [
         ("id,text\n1,One, two.\n", "line 2: expected 2 cells like the header, got 3"),
+        ("text,text\na,b\n", "expected one column 'text', got several"),
         ("id,text\n1,a\n2\n", "line 3: expected 2 cells like the header, got 1"),
         ('id,text\n1,"open\nmore\n', "expected CSV"),
     ],

@@ -68,6 +68,7 @@ def test_user_csv_has_quotes_and_any_order_of_columns(tmp_path):
         ),
         ("x.parquet", "?", "expected a .tsv, .csv, .txt or .jsonl file .*got '.parquet'"),
         ("x.csv.zip", "?", "got '.zip'"),
+        ("x.csv", "score,sentence1,sentence2,score\n1,a,b,2\n", "one column 'score', got several"),
         ("x.tsv", "label\tsentence1\tsentence2\nyes\ta\tb\n", "line 2: expected a number"),
     ],
 )

@@ -117,16 +117,20 @@ def test_missing_folder_and_forbidden(tmp_path):
 
 
 def test_expand_paths(tmp_path):
-    for name in ("b.txt", "a.txt.xz", "c[1].txt", "d.tsv"):
+    for name in ("b.txt", "a.txt.xz", "c[1].txt", "d.md"):
         (tmp_path / name).write_text("x")
     assert [p.name for p in expand_paths([tmp_path])] == ["a.txt.xz", "b.txt", "c[1].txt"]
     assert [p.name for p in expand_paths([tmp_path / "c[1].txt"])] == ["c[1].txt"]
-    assert [p.name for p in expand_paths([tmp_path / "*.tsv", tmp_path / "b.txt"])] == [
-        "d.tsv",
+    assert [p.name for p in expand_paths([tmp_path / "*.md", tmp_path / "b.txt"])] == [
+        "d.md",
         "b.txt",
     ]
     with pytest.raises(ValueError, match="nothing-\\*"):
         expand_paths([tmp_path / "nothing-*"])
+    for name in ("t.csv", "t.jsonl.gz", "t.parquet", "t.zip"):  # their cells are not lines of text
+        (tmp_path / name).write_text("x")
+        with pytest.raises(FlowjaxError, match=rf"{name}: expected lines of text"):
+            expand_paths([tmp_path / name])
 
 
 def test_find_files(tmp_path):
