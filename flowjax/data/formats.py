@@ -200,8 +200,8 @@ def pick_column(names: Iterable[str], where: str, column: str | None = None) -> 
         column: name of the wanted column; by default, the first name in `COLUMNS` that exists.
 
     Raises:
-        FlowjaxError: The column is missing (the message lists the names of all columns), or several
-            columns have its name.
+        FlowjaxError: The column is missing (the message lists the names of all columns), or
+            several columns have its name.
 
     Example:
         >>> pick_column(["id", "text"], "a.csv")
