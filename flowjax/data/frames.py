@@ -19,30 +19,36 @@ def frame_rows(frame: Any, name: str = "data") -> np.ndarray:
         name: name of the frame in error messages.
 
     Raises:
-        FlowjaxError: A column has missing values, or values that are not real numbers.
+        FlowjaxError: A column has missing values, or values that are not finite real numbers.
+
+    Example:
+        >>> import pyarrow
+        >>> frame_rows(pyarrow.table({"a": [1, 2], "b": [0.5, 0.0]})).tolist()
+        [[1.0, 0.5], [2.0, 0.0]]
     """
     names = list(getattr(frame, "column_names", frame.columns))
     columns = []
     for i, column in enumerate(names):
         values = frame.iloc[:, i] if hasattr(frame, "iloc") else frame[column]
         dtype = getattr(values, "dtype", None) or getattr(values, "type", "object")
-        columns.append(
-            _numbers(values, f"{name}: expected real numbers, got column {column!r}", dtype)
-        )
+        columns.append(_numbers(values, name, f"column {column!r} of dtype {dtype}"))
     return np.column_stack(columns) if columns else np.empty((len(frame), 0))
 
 
-def _numbers(values: Any, message: str, dtype: Any) -> np.ndarray:
+def _numbers(values: Any, name: str, column: str) -> np.ndarray:
     array = np.asarray(values)
-    if array.dtype.kind in "iuf":
-        return array
-    entries = array.tolist() if array.dtype.kind == "O" else []
-    missing = sum(x is None or type(x).__name__ == "NAType" for x in entries)
-    if missing:
-        raise FlowjaxError(f"{message} of dtype {dtype} with {missing} missing values")
-    numbers = array.dtype.kind == "b" or (
-        bool(entries) and all(isinstance(x, (bool, int, float, np.number)) for x in entries)
-    )
-    if not numbers:
-        raise FlowjaxError(f"{message} of dtype {dtype}")
-    return array.astype(np.float64)
+    if array.dtype.kind == "b" or (array.dtype.kind == "O" and len(array)):
+        entries = array.tolist()
+        missing = sum(x is None or type(x).__name__ == "NAType" for x in entries)
+        if missing:
+            raise FlowjaxError(f"{name}: expected real numbers, got {missing} missing in {column}")
+        if all(isinstance(x, (bool, int, float, np.number)) for x in entries):
+            array = array.astype(np.float64)
+    if array.dtype.kind not in "iuf":
+        raise FlowjaxError(f"{name}: expected real numbers, got {column}")
+    bad = np.flatnonzero(~np.isfinite(array))
+    if len(bad):
+        raise FlowjaxError(
+            f"{name}: expected finite numbers, got {array[bad[0]]} at row {bad[0]} in {column}"
+        )
+    return array

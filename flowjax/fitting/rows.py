@@ -11,7 +11,7 @@ from flowjax.data.arrays import ArraySource, float_dtype, open_rows, selected
 from flowjax.data.columns import discrete_columns, rounded_columns
 from flowjax.data.part import Part
 from flowjax.data.shuffle import shuffled
-from flowjax.types import FlowjaxError
+from flowjax.errors import FlowjaxError, check_number
 
 
 def rows_of(
@@ -85,10 +85,10 @@ def held_out(
         >>> rest.size, held.size
         (8, 2)
     """
-    fraction = (
-        not isinstance(validation, str | PathLike | ArraySource) and np.ndim(validation) == 0
+    is_rows = isinstance(validation, str | PathLike | ArraySource) or hasattr(
+        validation, "columns"
     )
-    if fraction:  # a number or None
+    if not is_rows and np.ndim(validation) == 0:  # a number or None
         for name, value in {"context": context, "weights": weights}.items():
             if value is not None:
                 raise FlowjaxError(
@@ -97,7 +97,7 @@ def held_out(
                 )
         if validation is None:
             return source, None
-        return hold_out_fraction(source, float(validation), seed)
+        return hold_out_fraction(source, check_number("validation", validation), seed)
     held = rows_of(validation, context, source.dim, "validation", weights)
     widths = [_context_width(part) for part in (source, held)]
     if widths[0] != widths[1]:
