@@ -92,6 +92,8 @@ class Bijector(NamedTuple):
         constants: `constants(dim) -> arrays`, the integer arrays (permutations and signs) that
             the bijector draws with NumPy's generator. NumPy may change its random streams between
             versions, so a saved flow stores a hash of these arrays.
+        init_inverse: like `init`, but for data that `inverse` maps, as in `bijectors.invert`. None
+            means that `init` serves both directions.
     """
 
     init: InitFn
@@ -100,6 +102,7 @@ class Bijector(NamedTuple):
     layers: tuple[str, ...] = ()
     output_dim: Callable[[int], int] = _same_dim
     constants: Callable[[int], tuple[np.ndarray, ...]] = _no_constants
+    init_inverse: InitFn | None = None
 
 
 class Base(NamedTuple):

@@ -60,11 +60,14 @@ def initial(init: Init, key: PRNGKey, x: Array, factor: float) -> tuple[Array, A
     return bias, jax.random.uniform(second, x.shape[1:], x.dtype, -limit, limit)
 
 
-def diagonal(init: InitFn, parts: Callable[[Params], tuple[Array, Array]], line: str) -> Bijector:
+def diagonal(
+    init: InitFn, init_inverse: InitFn, parts: Callable[[Params], tuple[Array, Array]], line: str
+) -> Bijector:
     """Returns the bijector `z = (x + bias) * exp(log_scale)` for any parametrisation.
 
     Args:
         init: function that returns the initial params.
+        init_inverse: function that returns the initial params if `inverse` maps the data.
         parts: function from params to `(bias, log_scale)`.
         line: description in the summary of a flow.
     """
@@ -79,7 +82,7 @@ def diagonal(init: InitFn, parts: Callable[[Params], tuple[Array, Array]], line:
         z = check_dim("z", z, bias.shape[-1])
         return z * jnp.exp(-log_scale) - bias, constant_log_det(z, -total(log_scale))
 
-    return Bijector(init, forward, inverse, (line,))
+    return Bijector(init, forward, inverse, (line,), init_inverse=init_inverse)
 
 
 def check_factor(value: float) -> float:
@@ -125,8 +128,14 @@ def actnorm(*, init: Init = "data", logscale_factor: float = 1.0) -> Bijector:
         bias, log_scale = initial(init, key, check_batch("x", x), logscale_factor)
         return {"bias": bias, "log_scale": log_scale}
 
+    def start_inverse(key: PRNGKey, x: Array, context: Array | None = None) -> Params:
+        if init != "data":
+            return start(key, x, context)
+        bias, log_scale = parts(start(key, x, context))
+        return {"bias": -bias * jnp.exp(log_scale), "log_scale": -log_scale / logscale_factor}
+
     def parts(params: Params) -> tuple[Array, Array]:
         return params["bias"], params["log_scale"] * logscale_factor
 
     line = "actnorm" if logscale_factor == 1 else f"actnorm(logscale_factor={logscale_factor:g})"
-    return diagonal(start, parts, line)
+    return diagonal(start, start_inverse, parts, line)

@@ -46,13 +46,14 @@ def chain(*bijectors: Bijector) -> Bijector:
     if not bijectors:
         return chain(identity())
 
-    def init(key: PRNGKey, x: Array, context: Array | None = None) -> Params:
-        params = []
-        for i, part in enumerate(bijectors):
-            params.append(part.init(jax.random.fold_in(key, i), x, context))
-            if i + 1 < len(bijectors):
-                x, _ = part.forward(params[-1], x, context)
-        return tuple(params)
+    def init(backwards: bool, key: PRNGKey, x: Array, context: Array | None = None) -> Params:
+        params: dict[int, Params] = {}
+        for i in range(len(bijectors))[:: -1 if backwards else 1]:
+            part = invert(bijectors[i]) if backwards else bijectors[i]
+            params[i] = part.init(jax.random.fold_in(key, i), x, context)
+            if len(params) < len(bijectors):
+                x, _ = part.forward(params[i], x, context)
+        return tuple(params[i] for i in range(len(bijectors)))
 
     def inverse(params: Params, z: Array, context: Array | None = None) -> tuple[Array, Array]:
         return _run([part.inverse for part in bijectors[::-1]], params[::-1], z, context)
@@ -71,7 +72,15 @@ def chain(*bijectors: Bijector) -> Bijector:
 
     layers = tuple(line for part in bijectors for line in part.layers)
     forward = partial(_run, [part.forward for part in bijectors])
-    return Bijector(init, forward, inverse, layers, output_dim, constants)
+    return Bijector(
+        partial(init, False),
+        forward,
+        inverse,
+        layers,
+        output_dim,
+        constants,
+        init_inverse=partial(init, True),
+    )
 
 
 def _run(
@@ -140,16 +149,16 @@ def repeat(
         check_bijector("repeat: bijector", bijector)
     first = copy(0)
 
-    def init(key: PRNGKey, x: Array, context: Array | None = None) -> Params:
+    def init(backwards: bool, key: PRNGKey, x: Array, context: Array | None = None) -> Params:
         def init_copy(x: Array, at: tuple[PRNGKey, Array]) -> tuple[Array, Params]:
             key, index = at
-            part = copy(index)
+            part = invert(copy(index)) if backwards else copy(index)
             params = part.init(key, x, context)
             return part.forward(params, x, context)[0], params
 
         x = check_batch("x", x)  # inside of the scan, x is traced and has no values to check
         each = jax.random.split(key, n), jnp.arange(n)
-        return jax.lax.scan(init_copy, alike(x, key, context), each)[1]
+        return jax.lax.scan(init_copy, alike(x, key, context), each, reverse=backwards)[1]
 
     def unstacked(params: Params) -> list[Params]:
         # The gradient of indexing in a loop would be a scatter; jnp.unstack avoids it.
@@ -187,7 +196,14 @@ def repeat(
         return tuple(array for i in range(n) for array in copy(i).constants(dim))
 
     lines = (f"repeat x{n}", *("  " + line for line in first.layers))
-    return Bijector(init, partial(run, False), partial(run, True), lines, constants=constants)
+    return Bijector(
+        partial(init, False),
+        partial(run, False),
+        partial(run, True),
+        lines,
+        constants=constants,
+        init_inverse=partial(init, True),
+    )
 
 
 def takes_one(function: Any) -> bool:
@@ -201,8 +217,9 @@ def takes_one(function: Any) -> bool:
 def invert(bijector: Bijector) -> Bijector:
     """Returns the inverse of a bijector: a bijector with forward and inverse exchanged.
 
-    `init` passes the data to the `init` of the given bijector. Data-dependent layers therefore
-    compute their parameters from data, although `forward` passes latents to these layers.
+    `init` computes the parameters of data-dependent layers, such as actnorm and whitening, so that
+    the inverse of these layers maps the given data to standardized latents. A bijector without
+    `init_inverse` is initialised by its `init`.
 
     Args:
         bijector: any bijector whose latents have the dimension of its data.
@@ -222,4 +239,10 @@ def invert(bijector: Bijector) -> Bijector:
     """
     bijector = check_bijector("invert", bijector)
     lines = ("invert", *("  " + line for line in bijector.layers))
-    return bijector._replace(forward=bijector.inverse, inverse=bijector.forward, layers=lines)
+    return bijector._replace(
+        init=bijector.init_inverse or bijector.init,
+        forward=bijector.inverse,
+        inverse=bijector.forward,
+        layers=lines,
+        init_inverse=bijector.init,
+    )

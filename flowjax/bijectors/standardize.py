@@ -12,7 +12,7 @@ from flowjax.bijectors.common import check_batch, check_dim, frozen
 from flowjax.bijectors.moments import Moments, covariance, varies
 from flowjax.bijectors.whitening import freeze
 from flowjax.errors import check_choice
-from flowjax.types import Array, Bijector, Params, PRNGKey
+from flowjax.types import FROZEN, Array, Bijector, Params, PRNGKey
 
 
 def standardize(
@@ -58,8 +58,13 @@ def standardize(
             mean, std = jnp.asarray(moments.mean), jnp.asarray(wide)
         return freeze({"mean": mean, "log_std": jnp.log(std)}, x.dtype)
 
+    def init_inverse(key: PRNGKey, x: Array, context: Array | None = None) -> Params:
+        p = init(key, x, context)[FROZEN]
+        mean = -p["mean"] * jnp.exp(-p["log_std"])
+        return freeze({"mean": mean, "log_std": -p["log_std"]}, mean.dtype)
+
     def parts(params: Params) -> tuple[Array, Array]:
         p = frozen(params)
         return -p["mean"], -p["log_std"]
 
-    return diagonal(init, parts, "standardize")
+    return diagonal(init, init_inverse, parts, "standardize")

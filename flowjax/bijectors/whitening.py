@@ -264,6 +264,15 @@ def whitening(
         arrays = _solve(xp, mean, std, corr, len(rows), rows, options)
         return freeze(_in_units(xp, arrays, unit, beta), x.dtype)
 
+    def init_inverse(key: PRNGKey, x: Array, context: Array | None = None) -> Params:
+        p = init(key, x, context)[FROZEN]
+        check_that(
+            "log_noise" not in p, "components", "None for an inverted whitening", components
+        )
+        mean = -product(p["mean"], p["matrix"])
+        opposite = {"mean": mean, "matrix": p["inverse"], "inverse": p["matrix"]}
+        return freeze(opposite | {"log_det": -p["log_det"]}, mean.dtype)
+
     def forward(params: Params, x: Array, context: Array | None = None) -> tuple[Array, Array]:
         p = frozen(params)
         x = check_dim("x", x, p["mean"].shape[0])
@@ -284,7 +293,9 @@ def whitening(
     given = zip(_Options._fields[:3], options, _Options(), strict=False)
     text = ", ".join(f"{name}={value}" for name, value, default in given if value != default)
     layers = (f"whitening({text})" if text else "whitening",)
-    return Bijector(init, forward, inverse, layers, lambda dim: components or dim)
+    return Bijector(
+        init, forward, inverse, layers, lambda dim: components or dim, init_inverse=init_inverse
+    )
 
 
 def _log_noise(p: Params) -> Array | float:
