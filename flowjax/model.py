@@ -21,8 +21,10 @@ from flowjax.encoder.digest import hash_arrays, hash_text
 from flowjax.encoder.embed import SentenceEncoder
 from flowjax.encoder.sentence_model import SentenceModel
 from flowjax.fitting.fit import FitResult, fit
+from flowjax.fitting.options import batch_size_for
 from flowjax.fitting.passes import moments_of_rows
 from flowjax.flows.recipe import options_of
+from flowjax.parallel.devices import make_mesh
 from flowjax.parallel.forks import check_process
 from flowjax.saving.flow import describe_flow
 from flowjax.saving.model import SavedModel, load_model, save_model
@@ -30,6 +32,8 @@ from flowjax.training.optimizers import default_optimizer
 from flowjax.types import Flow, FlowjaxError, Params
 
 CLIP_NORM = 1.0
+# Sentences per training step.
+BATCH_SIZE = 64
 # Vectors per call of the flow.
 ROWS = 4096
 
@@ -180,7 +184,7 @@ class BertFlow(SentenceModel):
         out: str | Path | None = None,
         steps: int | None = None,
         epochs: float | None = None,
-        batch_size: int = 64,
+        batch_size: int | None = None,
         learning_rate: float | None = None,
         weight_decay: float | None = None,
         clip_norm: float | None = CLIP_NORM,
@@ -205,7 +209,8 @@ class BertFlow(SentenceModel):
             steps: number of training steps. Give `steps` or `epochs` or neither: then the fit is
                 one pass long, as in the paper, but at least 1,000 steps.
             epochs: number of passes over the sentences.
-            batch_size: number of sentences per step.
+            batch_size: number of sentences per step; None means 64, or the next multiple of the
+                devices and micro-batches.
             learning_rate: learning rate of Adam; None means 1e-3.
             weight_decay: weight decay of AdamW; None means 0.
             clip_norm: largest global gradient norm; None means no limit.
@@ -242,6 +247,9 @@ class BertFlow(SentenceModel):
         )
         if out is not None:
             options.setdefault("checkpoint_dir", Path(out) / "checkpoints")
+        if batch_size is None:
+            mesh = make_mesh(options.get("devices"))
+            batch_size = batch_size_for(mesh.size, options.get("accumulate", 1), BATCH_SIZE)
         options |= {"steps": steps, "epochs": epochs, "batch_size": batch_size}
         result = self.fit_vectors(vectors, **options)
         self.fitted_on = {"data": name, **facts, **self.fitted_on}
@@ -262,7 +270,8 @@ class BertFlow(SentenceModel):
             The `FitResult`. Its params are also stored in the model, and its likelihood in
             `fitted_on`.
         """
-        source = ArraySource(vectors, context, name="embeddings")
+        weights = options.pop("weights", None)
+        source = ArraySource(vectors, context, weights=weights, name="embeddings")
         if source.dim != self.flow.dim:
             raise FlowjaxError(
                 f"embeddings: expected (n, {self.flow.dim}) from encoder {self.encoder.name}, got "

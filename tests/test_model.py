@@ -210,3 +210,15 @@ def test_clear_errors(encoder, tmp_path):
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(ValueError, match=r"config\.json: expected JSON"):
         flowjax.BertFlow.load(tmp_path)
+
+
+def test_weights_and_any_number_of_devices():
+    """Vectors of weight 0 have no effect; the default batch size is adapted to 3 devices."""
+    vectors = np.random.default_rng(0).normal(size=(600, 256)).astype(np.float32)
+    many = np.concatenate([vectors, vectors[:50] + 9])
+    one, other = (flowjax.BertFlow(flow="whitening") for _ in range(2))
+    one.fit_vectors(vectors)
+    other.fit_vectors(many, weights=np.repeat([1, 0], [600, 50]))
+    np.testing.assert_allclose(one.transform(many), other.transform(many), atol=1e-2)
+    small = flowjax.BertFlow(flow=flows.build(bijectors.actnorm(), 256))
+    assert small.fit(["A man plays.", "It rains."] * 200, devices=3, steps=1).steps == 1

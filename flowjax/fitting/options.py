@@ -48,19 +48,20 @@ def check_options(
         raise FlowjaxError("validation: expected a value if patience is given, got None")
 
 
-def batch_size_for(devices: int, accumulate: int) -> int:
-    """Returns the default batch size: the smallest multiple, from 256, that divides evenly.
+def batch_size_for(devices: int, accumulate: int, least: int = BATCH_SIZE) -> int:
+    """Returns a default batch size that can be divided among devices and micro-batches.
 
     Args:
         devices: number of devices.
         accumulate: number of micro-batches per device.
+        least: smallest batch size.
 
     Example:
         >>> batch_size_for(8, 1), batch_size_for(3, 1), batch_size_for(7, 2)
         (256, 258, 266)
     """
     parts = devices * accumulate
-    return -(-BATCH_SIZE // parts) * parts
+    return -(-least // parts) * parts
 
 
 def _is_positive(value: Any) -> bool:
