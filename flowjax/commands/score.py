@@ -7,10 +7,11 @@ import heapq
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from operator import itemgetter
-from typing import Any
+from typing import Annotated, Any
 
 from flowjax.commands.flags import Positional
 from flowjax.commands.terminal import json_line, one_line
+from flowjax.config.ranges import Range
 from flowjax.errors import FlowjaxError
 
 # A log-density in nats, and a sentence or the number of a row.
@@ -33,10 +34,10 @@ class Args:
     store."""
     column: str | None = None
     """Column of the sentences; for rows, the column of vectors or numeric columns."""
-    top: int | None = None
+    top: Annotated[int | None, Range(1)] = None
     """Print only this many sentences or rows, those with the highest density, the highest
     first."""
-    bottom: int | None = None
+    bottom: Annotated[int | None, Range(1)] = None
     """Print only this many sentences or rows, those with the lowest density, the lowest first:
     outliers."""
     json: bool = False
@@ -68,7 +69,7 @@ def selected(scored: Iterable[Scored], top: int | None, bottom: int | None) -> I
         bottom: number of items with the lowest values, or None.
 
     Raises:
-        FlowjaxError: A number is less than 1, or both are given.
+        FlowjaxError: Both numbers are given.
 
     Example:
         >>> selected([(2.0, "a"), (3.0, "b"), (1.0, "c")], None, 2)
@@ -76,9 +77,6 @@ def selected(scored: Iterable[Scored], top: int | None, bottom: int | None) -> I
     """
     if top is not None and bottom is not None:
         raise FlowjaxError("--top: expected none if --bottom is given, got both")
-    for name, number in (("top", top), ("bottom", bottom)):
-        if number is not None and number < 1:
-            raise FlowjaxError(f"--{name}: expected at least 1, got {number}")
     if bottom is not None:
         return heapq.nsmallest(bottom, scored, key=itemgetter(0))
     return scored if top is None else heapq.nlargest(top, scored, key=itemgetter(0))

@@ -89,7 +89,7 @@ def test_errors_are_one_line(run, tmp_path, capsys):
     np.save(tmp_path / "wide.npy", np.ones((3, 7), np.float32))
     table = [
         ([text], "query: expected a query or --queries FILE, got none"),
-        ([text, "x", "--top", 0], "--top: expected at least 1, got 0"),
+        ([text, "x", "--top", 0], "--top: expected an integer of at least 1, got 0"),
         ([tmp_path / "wide.npy", "x"], "wide.npy: expected vectors (n, 256)"),
         ([text, "x", "--vectors", tmp_path / "few.npy"], "got 3 vectors and more sentences"),
         ([tmp_path / "few.npy", "x", "--column", "a"], "--column: expected a corpus of sentences"),
