@@ -1,5 +1,8 @@
 """Data-parallel training: the loop, checkpoints, optimizers and learning-rate schedules.
 
+`train` is the loop of `flowjax.fit`. For a training loop of one's own, see the example of
+`make_step`.
+
 `loop.py` defines `train`, `dispatch.py` chooses the number of steps of one call and reads the
 batches, and `step.py` defines the pure step of one device.
 """

@@ -60,7 +60,7 @@ def init_state(params: Any, optimizer: optax.GradientTransformation) -> TrainSta
     """Returns the state at step 0.
 
     Args:
-        params: parameters.
+        params: parameters; the state has copies of them, because a step frees its buffers.
         optimizer: optax transformation.
 
     Raises:
@@ -70,7 +70,8 @@ def init_state(params: Any, optimizer: optax.GradientTransformation) -> TrainSta
         >>> int(init_state({"w": jnp.zeros(3)}, optax.adam(1e-3)).step)
         0
     """
-    return TrainState(jnp.zeros((), jnp.int32), params, adapted(optimizer).init(params))
+    state = TrainState(jnp.zeros((), jnp.int32), params, adapted(optimizer).init(params))
+    return jax.tree.map(lambda x: jnp.array(x, copy=True), state)
 
 
 def make_step(
@@ -107,14 +108,27 @@ def make_step(
         FlowjaxError: `precision` is unknown.
 
     Example:
+        A training loop of one's own, on all devices, with five batches per call:
+
+        >>> import numpy as np
+        >>> from flowjax import flows, training
+        >>> x = np.random.default_rng(0).normal(size=(320, 2)).astype(np.float32)
+        >>> flow = flows.realnvp(2, depth=2, width=8)
+        >>> params = flow.init(jax.random.key(0), x)
         >>> def loss(params, resident, batch, key):
-        ...     return jnp.square(params - batch["x"]).mean(), {}
-        >>> sgd = optax.sgd(0.25)
-        >>> call = devices.data_parallel(make_step(loss, sgd, seed=0), devices.make_mesh(1))
-        >>> batches = {"rows": jnp.zeros((3, 2)), "x": jnp.ones((3, 2))}
-        >>> state, metrics = call(init_state(jnp.zeros(()), sgd), (None, jnp.int32(2)), batches)
-        >>> int(state.step), float(state.params), int(metrics["done"])
-        (2, 0.75, 2)
+        ...     log_prob = flow.log_prob(params, batch["x"])
+        ...     return -log_prob.mean(), {"worst": log_prob.min()}
+        >>> optimizer = training.freeze(training.default_optimizer(1e-2), params)
+        >>> step = training.make_step(loss, optimizer, seed=0)
+        >>> call = devices.data_parallel(step, devices.make_mesh())
+        >>> state, rng = training.init_state(params, optimizer), np.random.default_rng(1)
+        >>> for epoch in range(4):
+        ...     batches = {"x": rng.permutation(x).reshape(5, 64, 2)}
+        ...     state, metrics = call(state, (None, 5), batches)
+        ...     assert metrics["done"] == 5, "a loss or gradient is not finite"
+        >>> int(state.step), metrics["loss"].shape, metrics["worst"].shape
+        (20, (5,), (5,))
+        >>> fitted = devices.to_host(state.params)
     """
     if precision is not None and precision not in PRECISIONS:
         raise FlowjaxError(
