@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -32,6 +36,30 @@ def cache_folder() -> Path | None:
     except (OSError, RuntimeError):
         return None
     return folder if os.access(folder, os.W_OK) else None
+
+
+@contextmanager
+def quiet_threads() -> Iterator[None]:
+    """Context manager that omits the tracebacks of background threads, asyncio and Orbax.
+
+    The main thread reports these errors, such as those of a full disk, in one line.
+    """
+    loggers, before = (
+        [logging.getLogger(name) for name in ("absl", "asyncio")],
+        threading.excepthook,
+    )
+    levels = [logger.level for logger in loggers]
+    threading.excepthook = lambda error: logging.getLogger("flowjax").debug(
+        "error in a thread", exc_info=error.exc_value
+    )
+    try:
+        for logger in loggers:
+            logger.setLevel(logging.CRITICAL)
+        yield
+    finally:
+        threading.excepthook = before
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def open_closed_streams() -> None:

@@ -72,7 +72,11 @@ def _run(name: str, rest: list[str]) -> int:
             from flowjax.parallel import launch
 
             launch.initialize()
-        with signals.handled(), terminal.reporting(prog, level):
+        with (
+            environment.quiet_threads(),
+            signals.handled(),
+            terminal.reporting(prog, level),
+        ):
             module.run(args)
         sys.stdout.flush()
         return 0

@@ -16,7 +16,7 @@ from flowjax.commands.signals import stopping_loop
 from flowjax.config import FitConfig, read_config, write_config
 from flowjax.errors import FlowjaxError
 from flowjax.files.lock import locked
-from flowjax.files.replace import entries, replacing, temporary
+from flowjax.files.replace import entries, named, replacing, temporary
 from flowjax.saving.folder import run_command, saved_files
 
 CONFIG, LOCK = "config.toml", ".lock"
@@ -204,7 +204,8 @@ def recorded(
         def on_step(row: dict[str, float]) -> None:
             nonlocal seen
             if file:
-                file.write(json.dumps(row).encode() + b"\n")
+                with named(out / "metrics.jsonl"):  # a full disk
+                    file.write(json.dumps(row).encode() + b"\n")
             advance(int(row["step"]) - seen, note=note(row))
             seen = int(row["step"])
 

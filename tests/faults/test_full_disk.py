@@ -1,7 +1,11 @@
 """A full disk raises a clear error, and the last checkpoint stays usable."""
 
+import os
 import resource
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +15,7 @@ import pytest
 from flowjax.training.checkpoint import Checkpoints
 
 pytestmark = pytest.mark.faults
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def state(value):
@@ -50,3 +55,48 @@ def test_the_error_is_clear_and_the_last_checkpoint_stays(tmp_path, full, when):
     with Checkpoints(tmp_path) as checkpoints:
         step, read = checkpoints.restore(state(0))
     assert step == 1 and np.array_equal(read["w"], state(1)["w"])
+
+
+# Runs the commands of argv[2], separated by semicolons; files of the last one are limited to
+# argv[1] bytes.
+COMMAND = """
+import resource, shlex, signal, sys
+from flowjax.commands.main import main
+*first, last = map(shlex.split, sys.argv[2].split(";"))
+assert all(main(argv) == 0 for argv in first)
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+print("full", file=sys.stderr)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))
+sys.exit(main(last))
+"""
+FIT = "fit-array x.npy --out r --flow realnvp --flow.depth 2 --flow.width 64 --train.steps 3"
+WHITEN = "fit-array x.npy --out r --flow whitening"
+SMALL = "fit --data t.txt --out r --flow standardize"
+CASES = {
+    "config": (100, FIT, "r/config.toml: "),
+    "checkpoint": (20_000, FIT, "r/checkpoints: cannot save a checkpoint: "),
+    "store": (3_000, SMALL, "r/embeddings/vectors.npy: "),
+    "model": (30_000, WHITEN, ".partial/flow.safetensors: "),
+    "vectors": (10_000, f"{SMALL}; encode r t.txt --out v.npy", ".v.npy.store/vectors.npy: "),
+    "sample": (10_000, f"{WHITEN}; sample r --n 900 --out v.npy", "v.npy: "),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_command_reports_a_full_disk_in_one_line_with_the_path(tmp_path, name):
+    size, command, place = CASES[name]
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(300, 90)))
+    (tmp_path / "t.txt").write_text("".join(f"Person {i} sees the river.\n" for i in range(40)))
+    done = subprocess.run(
+        [sys.executable, "-c", COMMAND, str(size), command],
+        cwd=tmp_path,
+        env=os.environ | {"XLA_FLAGS": "", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    lines = done.stderr.partition("full\n")[2].splitlines()
+    lines = [line for line in lines if "warning" not in line and " steps, " not in line]
+    assert done.returncode == 1 and len(lines) == 1, done.stderr
+    assert place in lines[0] and "File too large" in lines[0], lines
+    left = {file.name for file in tmp_path.iterdir()}
+    assert left <= {"x.npy", "t.txt", "r", ".v.npy.store"}, left
