@@ -13,7 +13,7 @@ from flowjax.bijectors import (
     spline_map,
 )
 from flowjax.flows.build import build, standardized
-from flowjax.flows.choices import BaseName
+from flowjax.flows.choices import BaseName, log_scale_bound
 from flowjax.flows.recipe import recipe
 from flowjax.types import Base, Flow
 
@@ -50,7 +50,7 @@ def elementwise_spline(
             the interval, they are the identity.
         conditioner: factory of conditioner nets; None means `mlp(width, hidden_layers)`. The nets
             are used if `init` gets a context.
-        base: "normal", "student_t", "conditional" or a `Base`.
+        base: "normal", "student_t", "diagonal", "mixture", "conditional" or a `Base`.
         unroll: number of steps per iteration of `lax.scan`, see `bijectors.repeat`.
         checkpoint: True recomputes activations in the backward pass, see `bijectors.repeat`.
 
@@ -81,7 +81,8 @@ def elementwise_spline(
     """
     net = mlp(width, hidden_layers) if conditioner is None else conditioner
     parts = [
-        elementwise(part, conditioner=net) for part in (affine_map(), spline_map(bins, bound))
+        elementwise(part, conditioner=net)
+        for part in (affine_map(bound=log_scale_bound(2 * depth)), spline_map(bins, bound))
     ]
     step = chain(actnorm(), *parts)
     bijector = repeat(step, depth, unroll=unroll, checkpoint=checkpoint)

@@ -21,7 +21,7 @@ from flowjax.bijectors import permutation as random_permutation
 from flowjax.bijectors.made import MaskedNet
 from flowjax.errors import check_choice
 from flowjax.flows.build import build, standardized
-from flowjax.flows.choices import BaseName
+from flowjax.flows.choices import BaseName, log_scale_bound
 from flowjax.flows.recipe import options_of, recipe
 from flowjax.types import Base, Bijector, Flow
 
@@ -46,7 +46,11 @@ def _flow(
     unroll: int | None,
     checkpoint: bool,
 ) -> Flow:
-    transforms = {"affine": affine_map, "spline": lambda: spline_map(bins, bound)}
+    limit = log_scale_bound(2 * depth)  # each layer transforms all coordinates
+    transforms = {
+        "affine": lambda: affine_map(bound=limit),
+        "spline": lambda: spline_map(bins, bound),
+    }
     check_choice("transform", transform, transforms)
     orders: dict[str, Callable[[Any], Bijector]] = {
         "reverse": lambda index: reverse(),
@@ -96,14 +100,15 @@ def maf(
         width: width of the hidden layers of the conditioners.
         hidden_layers: number of hidden layers of the conditioners.
         transform: transformation of each coordinate in an autoregressive layer, "affine" or
-            "spline".
+            "spline". The log-scales of affine layers are limited to ±min(2, 8 / depth), so that
+            deep flows stay invertible in float32.
         bins: number of bins of each spline.
         bound: half width of the interval [-bound, bound] that the splines transform; outside of
             the interval, they are the identity.
         permutation: change of the order of the coordinates before each layer: "reverse",
             "random" (fixed by `seed`, differs between layers) or "lu", a learned linear layer.
         conditioner: options of the masked conditioners; None means `made(width, hidden_layers)`.
-        base: "normal", "student_t", "conditional" or a `Base`.
+        base: "normal", "student_t", "diagonal", "mixture", "conditional" or a `Base`.
         seed: integer seed of the permutations and of the initial rotations of the LU layers.
         unroll: number of steps per iteration of `lax.scan`, see `bijectors.repeat`.
         checkpoint: True recomputes activations in the backward pass, see `bijectors.repeat`.

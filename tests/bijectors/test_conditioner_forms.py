@@ -1,0 +1,119 @@
+"""Tests of the forms of a conditioner: Flax linen, Flax NNX, and `(init, apply)` pairs."""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import pairwise
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from table import QUICK, data, key
+
+import flowjax
+from flowjax import bijectors as b
+from flowjax import flows
+from flowjax.types import FlowjaxError
+
+X = data(4)
+
+
+class NnxNet(nnx.Module):
+    """Network of Flax NNX with a list of layers."""
+
+    def __init__(self, in_features, out_features, *, rngs, width=8):
+        sizes = (in_features, width, out_features)
+        layers = [nnx.Linear(a, b, rngs=rngs) for a, b in pairwise(sizes)]
+        self.layers = nnx.List(layers)
+
+    def __call__(self, x):
+        return self.layers[1](jnp.tanh(self.layers[0](x)))
+
+
+class NnxDropout(nnx.Module):
+    def __init__(self, in_features, out_features, *, rngs):
+        self.linear = nnx.Linear(in_features, out_features, rngs=rngs)
+        self.dropout = nnx.Dropout(0.5, rngs=rngs)
+
+    def __call__(self, x):
+        return self.dropout(self.linear(x))
+
+
+def pair_init(key, in_features, out_features):
+    return {"kernel": jax.random.normal(key, (in_features, out_features)) / 4}
+
+
+def pair_apply(params, x):
+    return jnp.tanh(x) @ params["kernel"]
+
+
+FORMS = {
+    "linen": nn.Dense,
+    "NNX class": NnxNet,
+    "partial NNX class": partial(NnxNet, width=4),
+    "NNX function": lambda in_features, out, rngs: NnxNet(in_features, out, rngs=rngs),
+    "pair": (pair_init, pair_apply),
+}
+LAYERS = {
+    "coupling": lambda net: b.repeat(b.spline_coupling(conditioner=net, bins=3), 2),
+    "elementwise": lambda net: b.elementwise(b.affine_map(), conditioner=net),
+    "split": lambda net: b.split(b.actnorm(), conditional=True, conditioner=net),
+}
+
+
+@pytest.mark.parametrize(
+    ("form", "layer"),
+    [*((form, "coupling") for form in FORMS), ("NNX class", "elementwise"), ("pair", "split")],
+)
+def test_each_form_of_a_conditioner(form, layer):
+    """Round trip, gradients, the context, and names of parameters that a file can have."""
+    part, context = LAYERS[layer](FORMS[form]), data(2, seed=1)
+
+    def results(x, context):
+        params = part.init(key(), x, context)
+        z, log_det = part.forward(params, x, context)
+        gradient = jax.grad(lambda p: part.forward(p, x, context)[0].var())(params)
+        other, _ = part.forward(params, x, context + 1)
+        back, minus = part.inverse(params, z, context)
+        return params, z, log_det, gradient, other, back, minus
+
+    compiled = jax.jit(results, compiler_options=QUICK)
+    params, z, log_det, gradient, other, back, minus = compiled(X, context)
+    np.testing.assert_allclose(back, X, atol=1e-4)
+    np.testing.assert_allclose(minus, -log_det, atol=1e-4)
+    assert float(jnp.abs(z - X).max()) > 1e-2 and float(jnp.abs(z - other).max()) > 1e-3
+    assert all(np.any(leaf) for leaf in jax.tree.leaves(gradient))
+    paths = jax.tree_util.tree_leaves_with_path(params)
+    names = [entry.key for path, _ in paths for entry in path if hasattr(entry, "key")]
+    assert all(isinstance(name, str) for name in names)
+    with pytest.raises(FlowjaxError, match="context: expected the width"):
+        part.forward(params, X, context[:, :1])
+
+
+def test_a_flow_with_an_nnx_conditioner_is_fitted_and_saved(tmp_path):
+    flow = flows.realnvp(4, depth=2, conditioner=NnxNet)
+    params = flowjax.fit(flow, X, key=0, steps=2, batch_size=20, devices=1).params
+    folder = flowjax.save_flow(tmp_path / "model", flow, params)
+    _, loaded = flowjax.load_flow(folder, flow)
+    np.testing.assert_array_equal(flow.log_prob(loaded, X), flow.log_prob(params, X))
+    assert "affine_coupling(NnxNet)" in flow.describe()
+
+
+@pytest.mark.parametrize(
+    ("conditioner", "text"),
+    [
+        (NnxDropout, "expected a module with params only, got .*RngKey"),
+        (nnx.Linear(2, 4, rngs=nnx.Rngs(0)), "expected a function out_features"),
+        ((pair_init,), "expected a function out_features"),
+        (
+            (lambda key, i, out: jnp.ones((i, out + 1)), lambda params, x: x @ params),
+            r"expected outputs of shape \(40, 4\), got \(40, 5\)",
+        ),
+    ],
+)
+def test_an_invalid_conditioner_raises(conditioner, text):
+    with pytest.raises(FlowjaxError, match=f"conditioner: {text}"):
+        b.affine_coupling(conditioner=conditioner).init(key(), X)
