@@ -16,8 +16,10 @@ class Job:
     """One data set, one kind of flow and its seeds, from the JSON file that `run.py` wrote.
 
     Attributes:
-        flow: "realnvp", "glow" or "neural_spline".
+        flow: "realnvp", "glow", "neural_spline", "maf" or "maf_spline".
         train, validation, test: standardized rows, float32.
+        contexts: context of each part, (n, width) float32, or None.
+        context_dim: width of the contexts, 0 without any.
         options: steps, batch_size, learning_rate, clip_norm, validate_every, depth, width,
             hidden_layers, bins, bound.
     """
@@ -31,6 +33,14 @@ class Job:
             self.train, self.validation, self.test = (
                 data[name].astype(np.float32) for name in ("train", "validation", "test")
             )
+            self.contexts = {
+                name: data[f"{name}_context"].astype(np.float32)
+                if f"{name}_context" in data
+                else None
+                for name in ("train", "validation", "test")
+            }
+        given = self.contexts["train"]
+        self.context_dim = 0 if given is None else given.shape[1]
         self.dim = self.train.shape[1]
         self.kept = self.dim - self.dim // 2  # the first half keeps, the larger one if odd
 

@@ -1,4 +1,4 @@
-"""Test log-likelihood of realnvp, glow and neural_spline here, in zuko and in PyPI's flowjax.
+"""Test log-likelihood of realnvp, glow, neural_spline and MAF here, in zuko, in PyPI's flowjax.
 
     python benchmarks/density/run.py --python-zuko PY --python-pyflowjax PY \
         --miniboone ../shared/data/uci/miniboone_first1523.npy --out density.json
@@ -27,7 +27,7 @@ LIBRARIES = {
     "zuko": "zuko",
     "pyflowjax": "flowjax (PyPI)",
 }
-FLOWS = ("realnvp", "glow", "neural_spline")
+FLOWS = ("realnvp", "glow", "neural_spline", "maf", "maf_spline")
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "NPROC": "1", "JAX_PLATFORMS": "cpu"}
 
 
@@ -44,6 +44,8 @@ class Options:
     depth: int = 8
     """Couplings of realnvp and glow."""
     spline_depth: int = 4
+    maf_depth: int = 5
+    maf_spline_depth: int = 3
     width: int = 64
     hidden_layers: int = 2
     bins: int = 8
@@ -51,8 +53,12 @@ class Options:
 
     def of(self, flow: str) -> dict:
         options = dataclasses.asdict(self)
-        spline_depth = options.pop("spline_depth")
-        return options | ({"depth": spline_depth} if flow == "neural_spline" else {})
+        depths = {
+            "neural_spline": options.pop("spline_depth"),
+            "maf": options.pop("maf_depth"),
+            "maf_spline": options.pop("maf_spline_depth"),
+        }
+        return options | ({"depth": depths[flow]} if flow in depths else {})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +66,7 @@ class Args:
     python_zuko: Path | None = None
     python_pyflowjax: Path | None = None
     miniboone: Path = Path("../shared/data/uci/miniboone_first1523.npy")
-    sets: tuple[str, ...] = ("two_moons", "pinwheel", "miniboone")
+    sets: tuple[str, ...] = ("two_moons", "pinwheel", "miniboone", "moons_given_label")
     flows: tuple[str, ...] = FLOWS
     libraries: tuple[str, ...] = tuple(LIBRARIES)
     seeds: int = 3

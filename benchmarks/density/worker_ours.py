@@ -24,8 +24,11 @@ def fit(job: common.Job, seed: int) -> dict[str, float]:
             "whiten_latents": False,  # a step after the best validation, which no peer has
         },
         "neural_spline": {"bins": o["bins"], "bound": o["bound"], "seed": seed},
+        "maf": {},
+        "maf_spline": {"transform": "spline", "bins": o["bins"], "bound": o["bound"]},
     }[job.flow]
-    flow = flowjax.flows.make(job.flow, job.dim, **size, **extra)
+    name = job.flow.removesuffix("_spline") if job.flow == "maf_spline" else job.flow
+    flow = flowjax.flows.make(name, job.dim, **size, **extra)
     result = flowjax.fit(
         flow,
         job.train,
@@ -35,12 +38,14 @@ def fit(job: common.Job, seed: int) -> dict[str, float]:
         optimizer=flowjax.training.default_optimizer(
             optax.cosine_decay_schedule(o["learning_rate"], o["steps"]), clip_norm=o["clip_norm"]
         ),
+        context=job.contexts["train"],
         validation=job.validation,
+        validation_context=job.contexts["validation"],
         validate_every=o["validate_every"],
     )
     held = [(-m["validation_nll_nats"], m["step"]) for m in result.metrics if _held(m)]
     best, step = max(held)
-    log_prob = flow.log_prob(result.params, jnp.asarray(job.test))
+    log_prob = flow.log_prob(result.params, jnp.asarray(job.test), job.contexts["test"])
     return {
         "test": float(log_prob.mean()),
         "validation": best,

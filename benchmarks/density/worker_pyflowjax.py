@@ -16,7 +16,10 @@ import optax
 from paramax import NonTrainable, unwrap
 
 from flowjax import bijections, distributions
-from flowjax.flows import _affine_with_min_scale  # what its `coupling_flow` uses
+from flowjax.flows import (
+    _affine_with_min_scale,  # what its `coupling_flow` uses
+    masked_autoregressive_flow,
+)
 
 
 def actnorm(x: jax.Array) -> bijections.AbstractBijection:
@@ -50,6 +53,7 @@ def coupling(job: common.Job, key: jax.Array, swap: bool = False) -> bijections.
         transformer=move,
         untransformed_dim=job.dim - job.kept if swap else job.kept,
         dim=job.dim,
+        cond_dim=job.context_dim or None,
         nn_width=o["width"],
         nn_depth=o["hidden_layers"],
     )
@@ -61,13 +65,29 @@ def coupling(job: common.Job, key: jax.Array, swap: bool = False) -> bijections.
 
 
 def build(job: common.Job, seed: int) -> distributions.Transformed:
+    o = job.options
+    if job.flow in ("maf", "maf_spline"):  # its own recipe
+        move = bijections.RationalQuadraticSpline(knots=o["bins"] - 1, interval=o["bound"])
+        return masked_autoregressive_flow(
+            jax.random.key(seed),
+            base_dist=distributions.StandardNormal((job.dim,)),
+            transformer=move if job.flow == "maf_spline" else None,
+            cond_dim=job.context_dim or None,
+            flow_layers=o["depth"],
+            nn_width=o["width"],
+            nn_depth=o["hidden_layers"],
+        )
     layers: list[bijections.AbstractBijection] = []
-    x = jnp.asarray(job.train)
+    x, given = jnp.asarray(job.train), job.contexts["train"]
 
     def add(layer: bijections.AbstractBijection) -> None:
         nonlocal x
         layers.append(layer)
-        x = eqx.filter_jit(jax.vmap(unwrap(layer).transform))(x)
+        whole = unwrap(layer)
+        if given is None or whole.cond_shape is None:
+            x = eqx.filter_jit(jax.vmap(whole.transform))(x)
+        else:
+            x = eqx.filter_jit(jax.vmap(whole.transform))(x, given)
 
     for i, key in enumerate(jax.random.split(jax.random.key(seed), job.options["depth"])):
         if job.flow == "realnvp":
@@ -89,17 +109,19 @@ def fit(job: common.Job, seed: int) -> dict[str, float]:
     )
     rate = optax.cosine_decay_schedule(o["learning_rate"], o["steps"])
     optimizer = optax.chain(optax.clip_by_global_norm(o["clip_norm"]), optax.adam(rate))
-    train = jnp.asarray(job.train)
+    train, contexts = jnp.asarray(job.train), job.contexts
+    given = None if job.context_dim == 0 else jnp.asarray(contexts["train"])
 
     @jax.jit
-    def mean(params, rows):
-        return unwrap(eqx.combine(params, static)).log_prob(rows).mean()
+    def mean(params, rows, context):
+        return unwrap(eqx.combine(params, static)).log_prob(rows, context).mean()
 
     @jax.jit
     def chunk(state, batches):
         def one(state, rows):
             params, moments = state
-            grads = jax.grad(lambda p: -mean(p, train[rows]))(params)
+            context = None if given is None else given[rows]
+            grads = jax.grad(lambda p: -mean(p, train[rows], context))(params)
             updates, moments = optimizer.update(grads, moments)
             return (optax.apply_updates(params, updates), moments), None
 
@@ -110,11 +132,11 @@ def fit(job: common.Job, seed: int) -> dict[str, float]:
     batches = job.batches(seed)
     for stop in range(every, o["steps"] + 1, every):
         state = chunk(state, batches[stop - every : stop])
-        now = float(mean(state[0], job.validation))
+        now = float(mean(state[0], job.validation, contexts["validation"]))
         if now > best:
             best, step, kept = now, stop, state[0]
     return {
-        "test": float(mean(kept, job.test)),
+        "test": float(mean(kept, job.test, contexts["test"])),
         "validation": best,
         "best_step": step,
         "parameters": sum(leaf.size for leaf in jax.tree.leaves(params)),

@@ -7,6 +7,7 @@ import importlib.metadata
 
 import common
 import torch
+import zuko
 from torch import nn
 from zuko.distributions import DiagNormal
 from zuko.flows import Flow, GeneralCouplingTransform, UnconditionalDistribution
@@ -52,19 +53,29 @@ def coupling(job: common.Job, swap: bool = False) -> LazyTransform:
         }
     hidden = [o["width"]] * o["hidden_layers"]
     mask = ~first if swap else first
-    return GeneralCouplingTransform(job.dim, mask=mask, hidden_features=hidden, **how)
+    return GeneralCouplingTransform(
+        job.dim, job.context_dim, mask=mask, hidden_features=hidden, **how
+    )
 
 
 def build(job: common.Job, seed: int) -> Flow:
     torch.manual_seed(seed)
+    o, given = job.options, job.contexts["train"]
+    if job.flow in ("maf", "maf_spline"):  # its own recipes
+        how = {"bins": o["bins"]} if job.flow == "maf_spline" else {}
+        recipe = zuko.flows.MAF if job.flow == "maf" else zuko.flows.NSF
+        hidden = [o["width"]] * o["hidden_layers"]
+        return recipe(
+            job.dim, job.context_dim, transforms=o["depth"], hidden_features=hidden, **how
+        )
     layers: list[LazyTransform] = []
-    x = torch.tensor(job.train)
+    x, context = torch.tensor(job.train), None if given is None else torch.tensor(given)
 
     def add(*new: LazyTransform) -> None:
         nonlocal x
         layers.extend(new)
         with torch.no_grad():
-            x = ComposedTransform(*(layer() for layer in new))(x)
+            x = ComposedTransform(*(layer(context) for layer in new))(x)
 
     for i in range(job.options["depth"]):
         if job.flow == "realnvp":
@@ -84,24 +95,26 @@ def fit(job: common.Job, seed: int) -> dict[str, float]:
     optimizer = torch.optim.Adam(flow.parameters(), lr=o["learning_rate"])
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, o["steps"])
     train, validation, test = map(torch.tensor, (job.train, job.validation, job.test))
+    contexts = {k: None if c is None else torch.tensor(c) for k, c in job.contexts.items()}
 
-    def mean(rows: torch.Tensor) -> float:
+    def mean(rows: torch.Tensor, part: str) -> float:
         with torch.no_grad():
-            return float(flow().log_prob(rows).mean())
+            return float(flow(contexts[part]).log_prob(rows).mean())
 
     best, step, kept = -float("inf"), 0, flow.state_dict()
     for i, rows in enumerate(job.batches(seed), start=1):
-        loss = -flow().log_prob(train[rows]).mean()
+        given = None if job.context_dim == 0 else contexts["train"][rows]
+        loss = -flow(given).log_prob(train[rows]).mean()
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(flow.parameters(), o["clip_norm"])
         optimizer.step()
         schedule.step()
-        if i % o["validate_every"] == 0 and (now := mean(validation)) > best:
+        if i % o["validate_every"] == 0 and (now := mean(validation, "validation")) > best:
             best, step, kept = now, i, copy.deepcopy(flow.state_dict())
     flow.load_state_dict(kept)
     return {
-        "test": mean(test),
+        "test": mean(test, "test"),
         "validation": best,
         "best_step": step,
         "parameters": sum(p.numel() for p in flow.parameters()),
