@@ -3,39 +3,26 @@
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from functools import partial
 from itertools import islice
 from operator import length_hint
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from flowjax.encoder.batching import Batch, batches
-from flowjax.encoder.bert import Bert, BertConfig
+from flowjax.encoder.bert_config import BertConfig
 from flowjax.encoder.counts import EncodeReport as EncodeReport
 from flowjax.encoder.counts import warn_unknown
 from flowjax.encoder.digest import hash_arrays, hash_text
-from flowjax.encoder.embed_rows import embed_rows
-from flowjax.encoder.modules import (
-    LENGTH,
-    POOLING,
-    Settings,
-    read_settings,
-    write_settings,
-)
-from flowjax.encoder.pooling import layers_of
-from flowjax.encoder.resolve import Location, locate
+from flowjax.encoder.embed_rows import Embedder
+from flowjax.encoder.modules import LENGTH, POOLING, Settings
+from flowjax.encoder.pretrained import Parts, load_parts, save_parts
+from flowjax.encoder.resolve import Location
 from flowjax.encoder.sentence_model import SentenceModel, unit
-from flowjax.encoder.tokenizer import encode_texts, load_tokenizer, unknown_id
-from flowjax.encoder.weights import load_pretrained, save_pretrained, saved_files
-from flowjax.errors import FlowjaxError, check_choice, check_integer
-from flowjax.files.replace import check_replaceable, replacing_folder
-from flowjax.parallel import devices
+from flowjax.encoder.tokenizer import encode_texts, unknown_id
+from flowjax.errors import FlowjaxError, check_integer
 from flowjax.parallel.forks import check_process
 from flowjax.progress import track
 
@@ -99,30 +86,21 @@ class SentenceEncoder(SentenceModel):
                 "encoder by its name with SentenceEncoder.from_pretrained"
             )
         check_process()
-        if "pooler" in layers_of(pooling) and "pooler" not in params:
-            raise FlowjaxError(
-                f"pooling: expected an encoder with a pooler, got {name!r} without a pooler"
-            )
         check_batch_size(batch_size)
-        check_choice("dtype", dtype, ("float32", "bfloat16"))
         largest = max(tokenizer.get_vocab().values(), default=0)
         if largest >= (size := config.vocab_size):
             raise FlowjaxError(
                 f"tokenizer: expected ids below {size}, the vocab_size of the weights, got "
                 f"{largest}"
             )
-        self.config, self.tokenizer, self.name = config, tokenizer, name
+        self.params, self.config, self.tokenizer, self.name = params, config, tokenizer, name
         self.max_length, self.pooling, self.batch_size = max_length, pooling, batch_size
         self.special_tokens, self.normalize, self.dtype = special_tokens, normalize, dtype
-        self._origin: tuple[Location | None, tuple[Any, ...]] = (None, ())
         self.report = EncodeReport()
-        self.params = params
+        self._origin: tuple[Location | None, tuple[Any, ...]] = (None, ())
         self._unknown = unknown_id(tokenizer)
-        self._mesh = devices.local_mesh()
-        self._placed: Any = None
         self._digest: tuple[Any, str] = (None, "")
-        model = Bert(config, jnp.dtype(dtype), with_pooler="pooler" in params)
-        self._embed = jax.jit(partial(embed_rows, model, pooling, special_tokens))
+        self._embedder = Embedder(params, config, pooling, special_tokens, dtype)
 
     @classmethod
     def from_pretrained(
@@ -151,36 +129,31 @@ class SentenceEncoder(SentenceModel):
             FlowjaxError: The encoder is not found, its files are damaged or inconsistent, or its
                 `modules.json` names a module that flowjax does not support.
         """
-        found = locate(name, revision)
-        settings = read_settings(found.folder, pooling)
-        folder = found.folder / settings.encoder
-        params, config = load_pretrained(folder)
-        tokenizer = load_tokenizer(folder, lower_case=settings.lower_case)
-        if max_length == "auto":
-            max_length = min(settings.max_length or config.max_length, config.max_length)
-        defaults = {
-            "normalize": settings.normalize,
-            "special_tokens": settings.special_tokens,
-        }
-        encoder = cls(
-            params,
-            config,
-            tokenizer,
-            name=str(name),
-            pooling=settings.pooling,
-            max_length=max_length,  # type: ignore[arg-type]  # checked by the setter
-            **defaults | options,
-        )
-        encoder._origin = (found, (encoder.params, encoder.tokenizer, encoder.name))
-        encoder.prompts.update(settings.prompts)
-        if settings.prompts.get(settings.default_prompt or ""):
-            warnings.warn(
-                f"{name}: the default prompt {settings.default_prompt!r} is not added to the "
-                f"sentences; pass prompt_name={settings.default_prompt!r} to encode",
-                UserWarning,
-                stacklevel=2,
-            )
+        parts = load_parts(name, pooling, revision)
+        settings = parts.settings
+        if max_length != "auto":
+            settings = settings._replace(max_length=max_length)  # type: ignore[arg-type]
+        return cls._from_parts(parts._replace(settings=settings), name=str(name), **options)
+
+    @classmethod
+    def _from_parts(cls, parts: Parts, **options: Any) -> SentenceEncoder:
+        kept = ("pooling", "max_length", "normalize", "special_tokens")
+        settings = {key: getattr(parts.settings, key) for key in kept}
+        encoder = cls(parts.params, parts.config, parts.tokenizer, **settings | options)
+        loaded = (encoder.params, encoder.tokenizer, encoder.name)
+        encoder._origin = (parts.location, loaded)
+        encoder.prompts.update(parts.settings.prompts)
         return encoder
+
+    def _parts(self) -> Parts:
+        settings = Settings(
+            self.pooling,
+            self.max_length,
+            self.normalize,
+            self.special_tokens,
+            prompts=dict(self.prompts),
+        )
+        return Parts(self.params, self.config, self.tokenizer, settings, self.location)
 
     @property
     def location(self) -> Location | None:
@@ -251,11 +224,11 @@ class SentenceEncoder(SentenceModel):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickles the parts of the encoder, without compiled functions and device arrays."""
-        options = {**self.describe(), "name": self.name, "batch_size": self.batch_size}
-        del options["encoder"]
         params = jax.tree.map(np.asarray, self.params)
-        parts = (params, self.config, self.tokenizer.to_str(), options)
-        return _restored, (type(self), parts, self.location, dict(self.prompts))
+        tokenizer: Any = self.tokenizer.to_str()
+        parts = self._parts()._replace(params=params, tokenizer=tokenizer)
+        options = {"name": self.name, "batch_size": self.batch_size, "dtype": self.dtype}
+        return _restored, (type(self), parts, options)
 
     def embed(
         self,
@@ -294,8 +267,10 @@ class SentenceEncoder(SentenceModel):
         """
         check_process()
         self.report = EncodeReport()
-        if self._placed is None:
-            self._placed = devices.replicate(self.params, self._mesh)
+        options = (self.params, self.pooling, self.special_tokens, self.dtype)
+        # Attributes may have been set since the last call.
+        if not all(a is b for a, b in zip(self._embedder.options, options, strict=True)):
+            self._embedder = Embedder(self.params, self.config, *options[1:])
         stream, total = iter(sentences), length_hint(sentences) or None
         bar = track("embedding", total, unit="sentences", show_progress_bar=show_progress_bar)
         with bar as advance:
@@ -317,19 +292,7 @@ class SentenceEncoder(SentenceModel):
             FlowjaxError: The folder is not empty, and `overwrite` is False or the folder contains
                 files that were not saved with it.
         """
-        settings = Settings(
-            self.pooling,
-            self.max_length,
-            self.normalize,
-            self.special_tokens,
-            prompts=dict(self.prompts),
-        )
-        check_replaceable(Path(folder), saved_files(Path(folder)), overwrite=overwrite)
-        with replacing_folder(folder) as new:
-            save_pretrained(self.params, self.config, new)
-            self.tokenizer.save(str(new / "tokenizer.json"))
-            if settings != Settings():
-                write_settings(new, settings, self.dim)
+        save_parts(folder, self._parts(), overwrite=overwrite)
 
     def tokenize(self, sentences: Sequence[str]) -> list[list[int]]:
         """Returns the token ids of each sentence, truncated to `max_length`.
@@ -354,26 +317,9 @@ class SentenceEncoder(SentenceModel):
 
     def _encode_chunk(self, chunk: list[str], batch_size: int, advance: Any) -> np.ndarray:
         self.report.empty += sum(not s.strip() for s in chunk)
-        vectors = np.empty((len(chunk), self.dim), np.float32)
-        pending: list[tuple[Batch, jax.Array]] = []
-        for batch in batches(self.tokenize(chunk), batch_size, self.max_length, self._mesh.size):
-            if (largest := int(batch.ids.max())) >= self.config.vocab_size:
-                # XLA would read other rows of the table, or NaN.
-                raise FlowjaxError(
-                    f"tokenizer: expected ids below {self.config.vocab_size}, got {largest}"
-                )
-            arrays = devices.shard_rows((batch.ids, batch.mask, batch.positions), self._mesh)
-            pending.append((batch, self._embed(self._placed, *arrays)))
-            if len(pending) > 2:  # the device computes two batches while the host copies a third
-                _collect(*pending.pop(0), vectors, advance)
-        for done in pending:
-            _collect(*done, vectors, advance)
+        tokens = self.tokenize(chunk)
+        vectors = self._embedder.vectors(tokens, batch_size, self.max_length, advance)
         return unit(vectors) if self.normalize else vectors
-
-
-def _collect(batch: Batch, result: jax.Array, vectors: np.ndarray, advance: Any) -> None:
-    vectors[batch.sentences] = np.asarray(result)[batch.row, batch.slot]
-    advance(len(batch.sentences))
 
 
 def check_batch_size(value: Any) -> None:
@@ -382,16 +328,10 @@ def check_batch_size(value: Any) -> None:
 
 
 def _restored(
-    cls: type[SentenceEncoder],
-    parts: tuple[Any, BertConfig, str, dict[str, Any]],
-    location: Location | None,
-    prompts: dict[str, str],
+    cls: type[SentenceEncoder], parts: Parts, options: dict[str, Any]
 ) -> SentenceEncoder:
     """Returns a pickled encoder."""
     from tokenizers import Tokenizer
 
-    params, config, tokenizer, options = parts
-    encoder = cls(params, config, Tokenizer.from_str(tokenizer), **options)
-    encoder._origin = (location, (encoder.params, encoder.tokenizer, encoder.name))
-    encoder.prompts.update(prompts)
-    return encoder
+    tokenizer = Tokenizer.from_str(parts.tokenizer)  # type: ignore[arg-type]  # a string here
+    return cls._from_parts(parts._replace(tokenizer=tokenizer), **options)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from flowjax.encoder.batching import slots
-from flowjax.encoder.bert import Bert
+from flowjax.encoder.batching import Batch, Tokens, batches, slots
+from flowjax.encoder.bert import Bert, BertConfig
 from flowjax.encoder.pooling import layers_of, pool_packed
+from flowjax.errors import FlowjaxError, check_choice
+from flowjax.parallel import devices
 
 Array = jax.Array
 
@@ -48,3 +53,68 @@ def embed_rows(
         pooled: Any = dense.apply({"params": params["pooler"]}, vectors)
         vectors = jnp.tanh(pooled)
     return vectors.astype(jnp.float32)
+
+
+class Embedder:
+    """Compiled computation of the vectors of tokenized sentences.
+
+    Attributes:
+        options: `(params, pooling, special_tokens, dtype)` of the computation.
+    """
+
+    def __init__(
+        self, params: Any, config: BertConfig, pooling: str, special_tokens: bool, dtype: str
+    ) -> None:
+        """Prepares the computation for parameters and options of `SentenceEncoder`.
+
+        Raises:
+            FlowjaxError: An option is unknown, or the pooling needs a pooler and the model has
+                none.
+        """
+        if "pooler" in layers_of(pooling) and "pooler" not in params:
+            raise FlowjaxError(
+                "pooling: expected an encoder with a pooler, got one without a pooler"
+            )
+        check_choice("dtype", dtype, ("float32", "bfloat16"))
+        self.options = (params, pooling, special_tokens, dtype)
+        self._config, self._mesh = config, devices.local_mesh()
+        self._placed: Any = None
+        model = Bert(config, jnp.dtype(dtype), with_pooler="pooler" in params)
+        self._embed = jax.jit(partial(embed_rows, model, pooling, special_tokens))
+
+    def vectors(
+        self, tokens: Tokens, batch_size: int, max_length: int, advance: Callable[[int], Any]
+    ) -> np.ndarray:
+        """Returns the vectors of tokenized sentences, shape `(n, dim)`, float32, in their order.
+
+        Args:
+            tokens: token ids of each sentence, at most `max_length` per sentence.
+            batch_size: approximate number of sentences per batch.
+            max_length: largest number of tokens in a sentence.
+            advance: function that is called with the number of sentences of each batch.
+
+        Raises:
+            FlowjaxError: A token id is beyond the vocabulary of the model.
+        """
+        if self._placed is None:
+            self._placed = devices.replicate(self.options[0], self._mesh)
+        vectors = np.empty((len(tokens), self._config.hidden_size), np.float32)
+        pending: list[tuple[Batch, jax.Array]] = []
+
+        def collect(batch: Batch, result: jax.Array) -> None:
+            vectors[batch.sentences] = np.asarray(result)[batch.row, batch.slot]
+            advance(len(batch.sentences))
+
+        for batch in batches(tokens, batch_size, max_length, self._mesh.size):
+            if (largest := int(batch.ids.max())) >= self._config.vocab_size:
+                # XLA would read other rows of the table, or NaN.
+                raise FlowjaxError(
+                    f"tokenizer: expected ids below {self._config.vocab_size}, got {largest}"
+                )
+            arrays = devices.shard_rows((batch.ids, batch.mask, batch.positions), self._mesh)
+            pending.append((batch, self._embed(self._placed, *arrays)))
+            if len(pending) > 2:  # the device computes two batches while the host copies a third
+                collect(*pending.pop(0))
+        for done in pending:
+            collect(*done)
+        return vectors
