@@ -98,7 +98,7 @@ def test_names(prepared, name, expected):
 
 
 def test_column_argument(prepared):
-    with pytest.raises(ValueError, match="column: expected 'sentence1' as in tfds:.*, got 'sent"):
+    with pytest.raises(ValueError, match=r"column: expected 'sentence1' as in tfds:.*, got"):
         open_source("tfds:stsb_pairs/test:sentence1", "sentence2")
     assert list(open_source("tfds:stsb_pairs/test", "sentence1")) == ["One test 0.", "One test 1."]
 
