@@ -109,6 +109,22 @@ def test_a_length_can_be_set(encoder):
     assert np.array_equal(model.encoder.encode(long), short.encode(long))
 
 
+def test_attributes_that_are_set_later_take_effect():
+    """Vectors, digest and copies follow; the first call has compiled and placed other values."""
+    encoder = flowjax.SentenceEncoder.from_pretrained("minibert", max_length=16)
+    before, digest = encoder.encode(SENTENCES[:2]), encoder.digest
+    cls = flowjax.SentenceEncoder.from_pretrained("minibert", max_length=16, pooling="cls")
+    encoder.pooling = "cls"
+    assert np.array_equal(encoder.encode(SENTENCES[:2]), cls.encode(SENTENCES[:2]))
+    assert encoder.digest == cls.digest != digest
+    encoder.pooling = "max"
+    with pytest.raises(FlowjaxError, match="pooling: expected one of"):
+        encoder.encode(SENTENCES[:2])
+    encoder.pooling, encoder.params = "first_last", dict(encoder.params)
+    encoder.params["layer_1"] = encoder.params["layer_0"]
+    assert not np.allclose(encoder.encode(SENTENCES[:2]), before, atol=1e-3)
+
+
 @pytest.mark.parametrize("call", ["encode", "embed", "fit", "log_prob"])
 def test_a_lone_surrogate_names_the_sentence(model, call):
     sentences = ["fine"] * 99 + ["cut \ud83d"] + ["fine"] * 3
