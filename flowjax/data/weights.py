@@ -13,7 +13,7 @@ def check_weights(weights: Any, size: int, name: str = "weights") -> np.ndarray:
     """Returns the weights of examples in float64, scaled to the mean 1.
 
     Args:
-        weights: non-negative numbers, shape (size,); at least one is positive.
+        weights: non-negative numbers, shape (size,), not all zero.
         size: number of examples.
         name: name of the weights in error messages.
 

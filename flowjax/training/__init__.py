@@ -1,6 +1,6 @@
 """Data-parallel training: the loop, checkpoints, optimizers and learning-rate schedules.
 
-`train` is the loop of `flowjax.fit`. For a training loop of one's own, see the example of
+`train` is the loop of `flowjax.fit`. For a hand-written training loop, see the example of
 `make_step`.
 
 `loop.py` defines `train`, `dispatch.py` chooses the number of steps of one call and reads the

@@ -108,7 +108,7 @@ def make_step(
         FlowjaxError: `precision` is unknown.
 
     Example:
-        A training loop of one's own, on all devices, with five batches per call:
+        A hand-written training loop on all devices, with five batches per call:
 
         >>> import numpy as np
         >>> from flowjax import flows, training
