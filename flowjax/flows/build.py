@@ -56,7 +56,8 @@ def build(
     Args:
         bijector: any bijector, data -> latent.
         dim: dimension of the data vectors.
-        base: "normal", "student_t", "conditional", or a `Base`.
+        base: "normal", "student_t", "diagonal", "mixture", "uniform" (on (0, 1)), "conditional",
+            or a `Base`.
         name: name of the flow in summaries.
         latent_dim: dimension of the latents if the bijector drops coordinates; None means `dim`.
         noise: function `noise(bijector_params, key, x) -> x` that adds noise in the dropped
@@ -139,7 +140,9 @@ def build(
 
     def log_prob(params: Params, x: Array, context: Array | None = None) -> Array:
         z, log_det = forward(params, x, context)
-        return density.log_prob(params["base"], z, given(params, context, z)) + log_det
+        value = density.log_prob(params["base"], z, given(params, context, z)) + log_det
+        # The gradient is 0 where the density underflows, instead of NaN or infinity.
+        return jnp.where(value == -jnp.inf, -jnp.inf, value)
 
     def draw(
         params: Params, key: PRNGKey, n: Any, context: Array | None

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from bijectors.table import QUICK
+from bijectors.table import QUICK, noisy
 
 from flowjax import fit, flows
 from flowjax.types import trainable_mask
@@ -95,3 +95,21 @@ def test_constant_columns_are_exactly_constant_in_any_mode():
         params = init(jax.random.key(0), x)
         z, log_det = layer.forward(params, x)
         assert not z.any() and not log_det.any()
+
+
+@pytest.mark.parametrize("name", ["glow", "maf", "neural_spline", "realnvp", "whitening_glow"])
+def test_gradients_are_finite_where_the_density_underflows(name):
+    flow, _ = recipe(name)
+    x = jnp.asarray(situations()["n < d"])
+    params = noisy(flow.init(jax.random.key(0), x), size=0.1)
+
+    def log_prob(params, x):
+        value = flow.log_prob(params, x)
+        return value.sum(), value
+
+    slopes = jax.jit(jax.grad(log_prob, argnums=(0, 1), has_aux=True), compiler_options=QUICK)
+    for size in (1e19, 1e22, 1e25):
+        found, value = slopes(params, size * (x - 3))
+        assert (value == -np.inf).any()
+        finite = [np.isfinite(leaf).all() for leaf in jax.tree.leaves(found)]
+        assert all(finite), size
