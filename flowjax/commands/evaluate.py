@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -122,13 +123,16 @@ def load_tasks(
     """
     from flowjax.data.sample import pairs_file
     from flowjax.evaluation import TASKS, load_pairs, load_task
+    from flowjax.files.text import split_suffix
 
     chosen = None if columns is None else [name.strip() for name in columns.split(",")]
     if chosen and all(name.isdecimal() for name in chosen):
         chosen = [int(name) for name in chosen]  # type: ignore[misc]
     cells = {"tab": "\t", "\\t": "\t"}.get(delimiter or "", delimiter)
+    wanted = list(filter(None, names.split(",")))
+    stems = Counter(split_suffix(name)[0] for name in wanted)
     tasks, files = [], 0
-    for name in filter(None, names.split(",")):
+    for name in wanted:
         if name == "sample":
             sample = load_pairs(pairs_file(), name="sample")
             tasks.append(dataclasses.replace(sample, notes=(SAMPLE_NOTE,)))
@@ -137,7 +141,9 @@ def load_tasks(
                 raise FlowjaxError(f"--tasks {name}: expected --data-dir, the folder of its files")
             tasks.append(load_task(name, data_dir))
         elif Path(name).exists():
-            tasks.append(load_pairs(name, columns=chosen, delimiter=cells))
+            stem = split_suffix(name)[0]  # many data sets name their file test.tsv
+            own = f"{Path(name).absolute().parent.name}/{stem}" if stems[stem] > 1 else stem
+            tasks.append(load_pairs(name, name=own, columns=chosen, delimiter=cells))
             files += 1
         else:
             raise FlowjaxError(f"--tasks {name}: expected {', '.join(TASKS)}, sample or a file")

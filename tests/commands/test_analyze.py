@@ -1,6 +1,7 @@
 """Tests of `flowjax analyze`: the report, its metrics, and one line for each error."""
 
 import csv
+import gzip
 import json
 
 import numpy as np
@@ -12,6 +13,7 @@ from flowjax.commands.evaluate import SAMPLE_NOTE, load_tasks
 from flowjax.commands.main import main
 from flowjax.commands.report_inputs import ranked_words, run_vectors
 from flowjax.compare import compare
+from flowjax.errors import FlowjaxError
 from flowjax.evaluation import isotropy_report, load_pairs
 from flowjax.model import BertFlow
 from flowjax.report import measures
@@ -139,6 +141,23 @@ def test_the_default_tasks_are_those_of_the_fit(tmp_path, fit, names):
     (tmp_path / "config.toml").write_text(f'[data]\nfit = "{fit}"\n')
     assert fitted_tasks(fitted_config(tmp_path)) == names
     assert fitted_tasks(None) == ""
+
+
+def test_files_of_one_name_are_told_apart_by_their_folders(tmp_path):
+    names = []
+    for folder in ("lcqmc", "atec"):
+        path = tmp_path / folder / "test.tsv.gz"
+        path.parent.mkdir()
+        path.write_bytes(gzip.compress(b"a\tb\t1\nc\td\t0\n"))
+        names.append(str(path))
+    tasks = load_tasks(",".join(names), None, "3,1,2", "tab")
+    assert [task.name for task in tasks] == ["lcqmc/test", "atec/test"]
+    assert [list(task.pairs("test").gold) for task in tasks] == [[1, 0], [1, 0]]
+    assert load_tasks(names[0], None, "3,1,2")[0].name == "test"
+    with pytest.raises(FlowjaxError, match="expected different names"):
+        load_tasks(f"{names[0]},{names[0]}", None, "3,1,2")
+    with pytest.raises(FlowjaxError, match=r"--columns, --delimiter: expected a file in --tasks"):
+        load_tasks("sample", None, None, ";")
 
 
 def test_the_embedded_pairs_are_not_called_judgements_of_several_persons():
