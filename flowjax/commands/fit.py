@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +54,7 @@ def fit_run(config: FitConfig, out: Path, *, overwrite: bool = False) -> Any:
         FlowjaxError: A config, data or encoder that cannot be used.
         flowjax.training.Stopped: after a signal; the training state is saved.
     """
+    from flowjax.data.store import OtherStore, remove_store
     from flowjax.model import BertFlow
     from flowjax.parallel import processes
 
@@ -80,9 +82,14 @@ def fit_run(config: FitConfig, out: Path, *, overwrite: bool = False) -> Any:
     options = fit_options(train, steps, model.encoder.dim)
     with runs.open_run(out, config, command="fit", overwrite=overwrite):
         with runs.recorded(out, "fitting", steps, runs.fit_note) as on_step:
-            result = model.fit(
-                source, name=name, out=out, on_step=on_step, stop=stop_requested, **options
-            )
+            fit = partial(model.fit, source, name=name, out=out, on_step=on_step, **options)
+            try:
+                result = fit(stop=stop_requested)
+            except OtherStore:  # vectors of other sentences
+                if processes.several() or source.is_stream or runs.has_state(out):
+                    raise
+                remove_store(out / "embeddings")
+                result = fit(stop=stop_requested)
             record_likelihood(result, on_step)
         if processes.is_first():
             model.save(out / "model")

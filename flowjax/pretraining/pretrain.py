@@ -53,6 +53,8 @@ def pretrain(
         FlowjaxError: The text cannot be read or is too short, or an option is out of range.
     """
     out, train = Path(out), config.train
+    # before the text is read, which takes long
+    devices.check_batch(train.batch_size, devices.make_mesh(), train.accumulate)
     text, heldout = expand_paths(text), expand_paths(heldout)
     with processes.first_alone():
         inputs = prepare(config, text, heldout, out)

@@ -2,11 +2,13 @@
 
 import dataclasses
 import os
+import shutil
 import subprocess
 import sys
 
 import pytest
 
+from flowjax.commands.main import main
 from flowjax.commands.runs import open_run, run_files
 from flowjax.config import FitArrayConfig, FitConfig, TrainConfig
 from flowjax.errors import FlowjaxError
@@ -120,6 +122,15 @@ def test_a_run_without_a_saved_state_does_not_block_the_next(tmp_path, left, tex
     expected = ["config.toml"] if text else ["config.toml", "embeddings/manifest.json"]
     assert entries(tmp_path) == expected, "vectors of the same sentences are kept"
     run(tmp_path, FitArrayConfig(), command="fit-array x.npy")
+
+
+def test_vectors_of_other_sentences_do_not_block_a_run_without_a_saved_state(tmp_path, capsys):
+    text, out = tmp_path / "text.txt", tmp_path / "run"
+    argv = ["fit", "--data", str(text), "--out", str(out), "--flow", "standardize"]
+    for letter in "ab":
+        text.write_text("".join(f"{letter} {i}\n" for i in range(30)))
+        assert main(argv) == 0, capsys.readouterr().err
+        shutil.rmtree(out / "model")  # as if the run had been stopped before the fit
 
 
 def test_a_run_that_was_killed_while_it_wrote_its_config_is_started_again(tmp_path):
