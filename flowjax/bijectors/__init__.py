@@ -7,18 +7,32 @@ The module `moments` contains functions for streamed means and covariances.
 from flowjax.bijectors import moments
 from flowjax.bijectors.actnorm import actnorm
 from flowjax.bijectors.autoregressive import masked_autoregressive
+from flowjax.bijectors.bounded import (
+    arctanh,
+    inverse_softplus,
+    logit,
+    sigmoid,
+    softplus,
+    tanh,
+)
 from flowjax.bijectors.chain import chain, invert, repeat
 from flowjax.bijectors.conditioner import mlp, residual
 from flowjax.bijectors.coupling import additive_coupling, affine_coupling, coupling
 from flowjax.bijectors.elementwise import elementwise
 from flowjax.bijectors.glow_net import glow_net
+from flowjax.bijectors.householder import householder
 from flowjax.bijectors.linear import linear_lu
 from flowjax.bijectors.made import made
 from flowjax.bijectors.moments import Moments
 from flowjax.bijectors.nets import Conditioner
 from flowjax.bijectors.permutation import identity, permutation, reverse
 from flowjax.bijectors.scalar import ScalarMap, affine_map
-from flowjax.bijectors.spline import rational_quadratic_spline, spline_coupling, spline_map
+from flowjax.bijectors.spline import (
+    circular_spline_map,
+    rational_quadratic_spline,
+    spline_coupling,
+    spline_map,
+)
 from flowjax.bijectors.split import split
 from flowjax.bijectors.standardize import standardize
 from flowjax.bijectors.whitening import whitening, whitening_from_moments
@@ -31,13 +45,18 @@ __all__ = [
     "additive_coupling",
     "affine_coupling",
     "affine_map",
+    "arctanh",
     "chain",
+    "circular_spline_map",
     "coupling",
     "elementwise",
     "glow_net",
+    "householder",
     "identity",
+    "inverse_softplus",
     "invert",
     "linear_lu",
+    "logit",
     "made",
     "masked_autoregressive",
     "mlp",
@@ -47,10 +66,13 @@ __all__ = [
     "repeat",
     "residual",
     "reverse",
+    "sigmoid",
+    "softplus",
     "spline_coupling",
     "spline_map",
     "split",
     "standardize",
+    "tanh",
     "whitening",
     "whitening_from_moments",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from math import expm1, log
+from math import expm1, log, pi
 
 import jax
 import jax.numpy as jnp
@@ -74,13 +74,35 @@ def rational_quadratic_spline(
         >>> bool(abs(back - x)[0] < 1e-4), bool(abs(minus + log_slope)[0] < 1e-3)
         (True, True)
     """
+    inner = jax.nn.softplus(slopes) + MIN_SLOPE
+    end = jnp.ones_like(widths[..., :1, :] + inner[..., :1, :])
+    slope = jnp.concatenate([end, inner, end], axis=-2)
+    inside = (x > -bound) & (x < bound)
+    return _spline(x, widths, heights, slope, inside, bound, inverse)
+
+
+def _spline(
+    x: Array,
+    widths: Array,
+    heights: Array,
+    slope: Array,
+    inside: Array,
+    bound: float,
+    inverse: bool,
+) -> tuple[Array, Array]:
+    """Returns a spline with given derivatives at all knots; the identity for points not inside.
+
+    Args:
+        x: points, shape (..., m).
+        widths: raw bin widths, shape (..., bins, m).
+        heights: raw bin heights, shape (..., bins, m).
+        slope: positive derivatives at the knots, shape (..., bins + 1, m).
+        inside: True for points in the interval, shape (..., m).
+        bound: half width of the interval.
+        inverse: True applies the inverse of the spline.
+    """
     x_left, width = _edges(widths, bound)
     y_left, height = _edges(heights, bound)
-    inner = jax.nn.softplus(slopes) + MIN_SLOPE
-    end = jnp.ones_like(width[..., :1, :])
-    slope = jnp.concatenate([end, inner, end], axis=-2)
-
-    inside = (x > -bound) & (x < bound)
     at = jnp.where(inside, x, 0)[..., None, :]
     left = y_left if inverse else x_left
     # A mask and a sum select the bin of each point, because the gradient of a gather is a scatter.
@@ -151,6 +173,56 @@ def spline_map(bins: int = 8, bound: float = 5.0) -> ScalarMap:
     return ScalarMap(
         f"spline[{bins} bins on ±{bound:g}]", 3 * bins - 1, spline, partial(spline, inverse=True)
     )
+
+
+def circular_spline_map(bins: int = 8) -> ScalarMap:
+    """Returns a rational-quadratic spline on the circle of angles [-pi, pi), and a rotation.
+
+    Angles are taken modulo 2 pi. The derivative is equal at both ends of the interval, so that the
+    density of the transformed angle is continuous on the circle. The raw parameters are all
+    widths, then all heights, then the slope at -pi and pi and the inner slopes, then the rotation;
+    zeros define the identity. Use it with the base `flows.uniform(-pi, pi)`. A network that gets
+    angles as inputs should get their sines and cosines.
+
+    Args:
+        bins: number of bins, 2 to 500.
+
+    Raises:
+        FlowjaxError: `bins` is out of range.
+
+    References:
+        Rezende et al., "Normalizing flows on tori and spheres", https://arxiv.org/abs/2002.02428.
+
+    Example:
+        >>> import jax.numpy as jnp
+        >>> part = circular_spline_map(4)
+        >>> z, _ = part.forward(jnp.zeros((part.outputs, 1)), jnp.array([1.5 + 2 * jnp.pi]))
+        >>> round(float(z[0]), 4)
+        1.5
+    """
+    bins = check_integer("bins", bins, least=2, most=500)
+
+    def wrap(x: Array) -> Array:
+        x = jnp.mod(x + pi, 2 * pi) - pi
+        return jnp.where((x >= -pi) & (x < pi), x, -pi)  # rounding can give pi
+
+    def spline(raw: Array, x: Array, inverse: bool) -> tuple[Array, Array]:
+        bounded = RAW_BOUND * jnp.tanh(raw[..., :-1, :] / RAW_BOUND)
+        widths, heights, slopes = jnp.split(bounded, 3, axis=-2)
+        slope = jax.nn.softplus(slopes + UNIT_SLOPE) + MIN_SLOPE
+        slope = jnp.concatenate([slope, slope[..., :1, :]], axis=-2)
+        inside = jnp.ones(x.shape, bool)
+        return _spline(x, widths, heights, slope, inside, pi, inverse)
+
+    def forward(raw: Array, x: Array) -> tuple[Array, Array]:
+        z, log_slope = spline(raw, wrap(x), False)
+        return wrap(z + raw[..., -1, :]), log_slope
+
+    def inverse(raw: Array, z: Array) -> tuple[Array, Array]:
+        x, log_slope = spline(raw, wrap(z - raw[..., -1, :]), True)
+        return wrap(x), log_slope
+
+    return ScalarMap(f"circular_spline[{bins} bins]", 3 * bins + 1, forward, inverse)
 
 
 def spline_coupling(

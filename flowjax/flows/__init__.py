@@ -6,6 +6,7 @@ from flowjax.flows.closed_form import identity, standardize, whitening, whitenin
 from flowjax.flows.couplings import neural_spline, realnvp
 from flowjax.flows.elementwise import elementwise_spline
 from flowjax.flows.glow import glow, glow_as_released
+from flowjax.flows.learned_base import diagonal_normal, mixture, uniform
 from flowjax.flows.masked import iaf, maf
 from flowjax.flows.recipe import RECIPES, make
 from flowjax.types import Base, describe
@@ -17,6 +18,7 @@ __all__ = [
     "build",
     "conditional_normal",
     "describe",
+    "diagonal_normal",
     "elementwise_spline",
     "glow",
     "glow_as_released",
@@ -24,11 +26,13 @@ __all__ = [
     "identity",
     "maf",
     "make",
+    "mixture",
     "neural_spline",
     "normal",
     "realnvp",
     "standardize",
     "student_t",
+    "uniform",
     "whitening",
     "whitening_glow",
 ]

@@ -13,6 +13,7 @@ from flowjax.bijectors.common import bounded, total
 from flowjax.bijectors.conditioner import mlp, name_of
 from flowjax.bijectors.nets import Conditioner, apply_net, init_net
 from flowjax.errors import FlowjaxError, check_choice, check_number
+from flowjax.flows.learned_base import diagonal_normal, mixture, uniform
 from flowjax.types import Array, Base, Params, PRNGKey
 
 LOG_2PI = math.log(2 * math.pi)
@@ -147,6 +148,9 @@ def conditional_normal(conditioner: Conditioner | None = None) -> Base:
 BASES: dict[str, Callable[[], Base]] = {
     "normal": normal,
     "student_t": student_t,
+    "diagonal": diagonal_normal,
+    "mixture": mixture,
+    "uniform": uniform,
     "conditional": conditional_normal,
 }
 

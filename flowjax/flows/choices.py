@@ -20,7 +20,8 @@ from flowjax.types import Bijector
 Coupling = Literal["additive", "affine", "spline"]
 Mixing = Literal["random", "reverse", "lu", "none"]
 Mask = Literal["half", "checkerboard"]
-BaseName = Literal["normal", "student_t", "conditional"]
+# A uniform base needs a bijector with bounded latents, so it is not an option of the recipes.
+BaseName = Literal["normal", "student_t", "diagonal", "mixture", "conditional"]
 
 COUPLINGS: dict[str, Callable[..., Bijector]] = {
     "additive": additive_coupling,

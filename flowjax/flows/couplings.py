@@ -55,7 +55,7 @@ def realnvp(
         permutation: "none", "random", "reverse" or "lu", after each pair; see `glow`.
         mask: "half" or "checkerboard", the coordinates that a coupling transforms.
         conditioner: factory of conditioner nets; None means `mlp(width, hidden_layers)`.
-        base: "normal", "student_t", "conditional" or a `Base`.
+        base: "normal", "student_t", "diagonal", "mixture", "conditional" or a `Base`.
         seed: integer seed of the permutations.
         unroll: number of pairs per iteration of `lax.scan`, see `bijectors.repeat`.
         checkpoint: True recomputes activations in the backward pass, see `bijectors.repeat`.
@@ -122,7 +122,7 @@ def neural_spline(
         permutation: "lu", "random", "reverse" or "none", before each coupling; see `glow`.
         mask: "half" or "checkerboard", the coordinates that a coupling transforms.
         conditioner: factory of conditioner nets; None means `mlp(width, hidden_layers)`.
-        base: "normal", "student_t", "conditional" or a `Base`.
+        base: "normal", "student_t", "diagonal", "mixture", "conditional" or a `Base`.
         seed: integer seed of the permutations and of the initial rotations of the LU layers.
         unroll: number of steps per iteration of `lax.scan`, see `bijectors.repeat`.
         checkpoint: True recomputes activations in the backward pass, see `bijectors.repeat`.

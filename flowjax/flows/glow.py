@@ -105,7 +105,8 @@ def glow(
         conditional_split: True gives factored-out dimensions a learned prior that depends on the
             remaining dimensions, see `bijectors.split`.
         conditioner: factory of conditioner nets; None means `mlp(width, hidden_layers)`.
-        base: base density: "normal", "student_t", "conditional", or a `Base` (in Python).
+        base: base density: "normal", "student_t", "diagonal" (normal with learned scales),
+            "mixture" (of eight normals), "conditional", or a `Base` (in Python).
         init: "data" standardizes the data with frozen parameters and initialises the actnorms
             from the first batch. "identity" has no standardization, and the actnorms start with
             scale 1 and shift 0; use it for standardized or whitened data.

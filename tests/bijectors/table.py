@@ -38,6 +38,8 @@ BIJECTORS = {
     "linear_lu": b.linear_lu,
     "linear_lu_identity": lambda: b.linear_lu(init="identity"),
     "linear_lu_pca": lambda: b.linear_lu(init="pca"),
+    "householder": b.householder,
+    "householder_identity": lambda: b.householder(reflections=2, init="identity"),
     "additive": lambda: b.additive_coupling(conditioner=NET),
     "additive_checkerboard_swap": lambda: b.additive_coupling(
         conditioner=NET, mask="checkerboard", swap=True

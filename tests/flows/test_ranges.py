@@ -17,6 +17,8 @@ NOT_NUMBERS = (NAN, INF, -INF, "1", None, True, np.True_, np.array([1.0]), np.ar
 
 # constructor, argument, values out of range, valid values
 INTEGERS = [
+    (flows.mixture, "components", (0,), (1,)),
+    (b.circular_spline_map, "bins", (1, 501), (2,)),
     (b.permutation, "seed", (-1,), (0, 2**40)),
     (b.permutation, "index", (-1,), (0, 99)),
     (b.linear_lu, "seed", (-1,), (0,)),
@@ -52,6 +54,7 @@ NUMBERS = [
     (b.whitening, "beta", (-0.1, 1.1), (0, 1)),
     (b.whitening, "shrinkage", (-0.1, 1.1), (0, 1)),
     (b.whitening, "eigenvalue_floor", (0, 1, -1), (1e-9,)),
+    (flows.uniform, "high", (0, -1), (0.5,)),
     (flows.student_t, "df", (0, -1, 1e9), (0.5, 30)),
 ]  # fmt: skip
 
