@@ -23,7 +23,14 @@ CONFIG, LOCK = "config.toml", ".lock"
 ENCODER_FILES = ("config.json", "model.safetensors", "tokenizer.json", "pretrain.*")
 # Patterns of the files that the commands write to a run folder; `*` also matches subfolders.
 RUN_FILES = (
-    *(CONFIG, LOCK, ".config.toml.*partial", "metrics.jsonl", ".replaced.*.partial/*"),
+    *(
+        CONFIG,
+        LOCK,
+        ".config.toml.*partial",
+        "metrics.jsonl",
+        ".replaced.*.partial/*",
+        ".model.*.partial/*",
+    ),
     *("checkpoints/[0-9]*/*", "checkpoints/_*", "checkpoints/.lock"),
     *("embeddings/manifest.json", "embeddings/vectors.npy", "embeddings/journal-*.jsonl"),
     *("embeddings/.manifest.*.partial", "embeddings/.lock-*"),

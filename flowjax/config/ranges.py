@@ -85,7 +85,7 @@ def check_fields(config: Any, prefix: str) -> None:
         >>> check_fields(made(0), "--")
         Traceback (most recent call last):
             ...
-        flowjax.errors.FlowjaxError: --n: expected a positive integer, got 0
+        flowjax.errors.FlowjaxError: --n: expected an integer of at least 1, got 0
     """
     for name, (kind, rules) in rules_of(type(config)).items():
         value = getattr(config, name)
