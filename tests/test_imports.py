@@ -22,7 +22,7 @@ ALLOWED = {
     "flows": {"types", "bijectors"},
     "data": {"types", "parallel", "files", "evaluation"},
     "encoder": {"types", "parallel", "files", "data", "progress"},
-    "training": {"types", "parallel", "data"},
+    "training": {"types", "parallel", "files", "data"},
     "fitting": {*CORE, "bijectors", "flows"},
     "config": {"types", "flows"},
     "pretraining": {*CORE, "files", "encoder", "config"},

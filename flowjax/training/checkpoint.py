@@ -10,7 +10,7 @@ import logging
 import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from difflib import ndiff
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from flowjax.errors import FlowjaxError
+from flowjax.files.lock import locked
 from flowjax.parallel import devices, processes
 
 logger = logging.getLogger("flowjax")
@@ -66,12 +67,25 @@ class Checkpoints:
         logging.getLogger("absl").addFilter(self._passes)
         options = ocp.CheckpointManagerOptions(max_to_keep=keep)
         self._manager = ocp.CheckpointManager(self.folder, options=options)
+        self._lock = ExitStack()
 
     def __enter__(self) -> Checkpoints:
+        """Locks the folder, on process 0 of a job.
+
+        Raises:
+            FlowjaxError: Another process uses the folder.
+        """
+        try:
+            if processes.is_first():
+                self._lock.enter_context(locked(self.folder / ".lock", self.folder))
+        except BaseException:
+            self.close()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
+        with self._lock:
+            self.close()
 
     @property
     def steps(self) -> list[int]:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from flowjax.errors import FlowjaxError
+from flowjax.files.lock import locked
 from flowjax.training.checkpoint import Checkpoints, saved_steps
 
 
@@ -147,3 +148,12 @@ def test_the_settings_of_logging_do_not_change(tmp_path, caplog):
     finally:
         logger.setLevel(before[0])
     assert logger.filters == before[1]
+
+
+def test_a_folder_in_use_by_another_process_is_refused(tmp_path):
+    with locked(tmp_path / ".lock", "x"), pytest.raises(ValueError, match="in use by process"):
+        with Checkpoints(tmp_path):
+            pass
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(1, {"w": np.ones(2)})
+    assert not (tmp_path / ".lock").exists() and saved_steps(tmp_path) == [1]
