@@ -43,7 +43,7 @@ def test_the_other_examples_keep_their_density(case, name):
 
 @pytest.mark.parametrize("resident", [True, False])
 def test_closed_forms_use_all_examples(resident):
-    """A closed form is the maximum-likelihood Gaussian of all examples; the warning says so."""
+    """A closed form is the maximum-likelihood Gaussian of all examples."""
     x = damaged("one example")
     source = ArraySource(x, resident=resident)
     with pytest.warns(UserWarning, match="they determine the initial scale"):
