@@ -14,7 +14,7 @@ import numpy as np
 
 from flowjax.bijectors.common import alike, as_float, check_batch, check_bijector
 from flowjax.bijectors.permutation import identity
-from flowjax.errors import check_integer
+from flowjax.errors import FlowjaxError, check_integer
 from flowjax.types import Array, Bijector, Params, PRNGKey, TransformFn
 
 # Deeper repeats are scanned, because the compile time of unrolled layers grows with their number.
@@ -142,7 +142,13 @@ def repeat(
         per_step = check_integer("unroll", unroll, least=1)
 
     def copy(index: Any) -> Bijector:
-        part = bijector if isinstance(bijector, Bijector) else bijector(index)
+        try:
+            part = bijector if isinstance(bijector, Bijector) else bijector(index)
+        except TypeError as error:
+            if not isinstance(index, jax.core.Tracer):
+                raise
+            expected = "a function of a traced integer, such as lambda i: permutation(index=i)"
+            raise FlowjaxError(f"repeat: bijector: expected {expected}, got {error}") from error
         return check_bijector("repeat: bijector", part)
 
     if not takes_one(bijector):

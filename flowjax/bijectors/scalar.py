@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from flowjax.bijectors.common import bounded
-from flowjax.errors import check_choice, check_that
+from flowjax.errors import check_choice, check_number, check_that
 from flowjax.types import Array
 
 # Function (raw parameters, x) -> (result, log-derivative or None for 0).
@@ -66,7 +66,7 @@ def affine_map(scale: str = "tanh", bound: float = 2.0) -> ScalarMap:
         ([2.5], [0.0])
     """
     check_choice("scale", scale, ("tanh", "sigmoid"))
-    check_that(0 < bound < math.inf, "bound", "a positive number", bound)
+    bound = check_number("bound", bound, above=0)
 
     def shift_and_log_scale(raw: Array) -> tuple[Array, Array]:
         # The gradient of slices would pad and add; jnp.unstack avoids this.

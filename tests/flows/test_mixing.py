@@ -153,6 +153,12 @@ def test_traced_orders_equal_the_static_orders():
         (lambda: b.repeat([b.actnorm()], 2), "repeat: bijector: expected a Bijector, got a list"),
         (lambda: b.repeat(b.actnorm, 2), "repeat: bijector"),
         (lambda: b.repeat(lambda i: None, 2), "expected a Bijector, got a NoneType"),
+        (
+            lambda: b.repeat(lambda i: [b.reverse(), b.identity()][i > 0], 2).init(
+                jax.random.key(0), np.ones((2, 2))
+            ),
+            "repeat: bijector: expected a function of a traced integer",
+        ),
         (lambda: b.chain([b.actnorm()]), r"chain: .* got a list; write `chain\(\*parts\)`"),
         (lambda: b.chain(b.actnorm), r"chain: .* call it: `actnorm\(\)`"),
         (lambda: b.chain(flows.identity(2)), "chain: .* use its attribute `bijector`"),

@@ -17,6 +17,7 @@ NOT_NUMBERS = (NAN, INF, -INF, "1", None, True, np.True_, np.array([1.0]), np.ar
 
 # constructor, argument, values out of range, valid values
 INTEGERS = [
+    (b.householder, "reflections", (0, -1), (1, 3)),
     (flows.mixture, "components", (0,), (1,)),
     (b.circular_spline_map, "bins", (1, 501), (2,)),
     (b.permutation, "seed", (-1,), (0, 2**40)),
@@ -54,6 +55,7 @@ NUMBERS = [
     (b.whitening, "beta", (-0.1, 1.1), (0, 1)),
     (b.whitening, "shrinkage", (-0.1, 1.1), (0, 1)),
     (b.whitening, "eigenvalue_floor", (0, 1, -1), (1e-9,)),
+    (b.affine_map, "bound", (0, -1), (0.1, 3)),
     (flows.uniform, "high", (0, -1), (0.5,)),
     (flows.student_t, "df", (0, -1, 1e9), (0.5, 30)),
 ]  # fmt: skip
@@ -69,9 +71,9 @@ def call(function, name, value):
 )
 def test_numbers_out_of_range(function, name, wrong, valid):
     integer = any(function is row[0] and name == row[1] for row in INTEGERS)
-    optional = name == "components"
+    optional = name == "components" and function is not flows.mixture
     for value in (*wrong, *(NOT_INTEGERS if integer else NOT_NUMBERS)):
-        if value is None and (optional or name == "levels"):
+        if value is None and (optional or name in ("levels", "reflections")):
             continue
         with pytest.raises(FlowjaxError, match=f"^{name}: expected"):
             call(function, name, value)
