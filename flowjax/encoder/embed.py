@@ -23,7 +23,7 @@ from flowjax.encoder.resolve import Location
 from flowjax.encoder.sentence_model import SentenceModel, unit
 from flowjax.encoder.tokenizer import encode_texts, unknown_id
 from flowjax.errors import FlowjaxError, check_integer
-from flowjax.parallel.forks import check_process
+from flowjax.parallel.forks import check_process, mark_process
 from flowjax.progress import track
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class SentenceEncoder(SentenceModel):
                 f"{params if isinstance(params, str) else type(params).__name__!r} only; load an "
                 "encoder by its name with SentenceEncoder.from_pretrained"
             )
-        check_process()
+        mark_process()
         check_batch_size(batch_size)
         largest = max(tokenizer.get_vocab().values(), default=0)
         if largest >= (size := config.vocab_size):

@@ -77,7 +77,8 @@ class Embedder:
             )
         check_choice("dtype", dtype, ("float32", "bfloat16"))
         self.options = (params, pooling, special_tokens, dtype)
-        self._config, self._mesh = config, devices.local_mesh()
+        self._config = config
+        self._mesh: Any = None  # created at the first use: a forked child can unpickle an encoder
         self._placed: Any = None
         model = Bert(config, jnp.dtype(dtype), with_pooler="pooler" in params)
         self._embed = jax.jit(partial(embed_rows, model, pooling, special_tokens))
@@ -97,6 +98,7 @@ class Embedder:
             FlowjaxError: A token id is beyond the vocabulary of the model.
         """
         if self._placed is None:
+            self._mesh = devices.local_mesh()
             self._placed = devices.replicate(self.options[0], self._mesh)
         vectors = np.empty((len(tokens), self._config.hidden_size), np.float32)
         pending: list[tuple[Batch, jax.Array]] = []

@@ -14,20 +14,25 @@ _used = False
 _forked = False
 
 
+def mark_process() -> None:
+    """Records that this process uses JAX."""
+    global _used
+    _used = True
+
+
 def check_process() -> None:
     """Records that this process uses JAX; raises in a forked child of a process that used it.
 
     Raises:
         FlowjaxError: The parent used JAX before the fork.
     """
-    global _used
     if _forked:
         raise FlowjaxError(
             "process: expected a process that was started by spawn, got a forked child of a "
             "process that loaded a model, in which JAX would hang; use "
             "multiprocessing.get_context('spawn'), or load the model after the fork only"
         )
-    _used = True
+    mark_process()
 
 
 def _after_fork() -> None:
