@@ -33,6 +33,7 @@ TABLES = [
     ("B2048", "step"),
     ("B2048", "logp"),
     ("B2048", "sample"),
+    *((cell, task) for cell in ("M64", "S16") for task in ("step", "logp", "sample")),
 ]
 PEERS = ["distrax", "PyPI flowjax", "zuko", "nflows", "normflows", "torch by hand"]
 FLOORS = ["floor in jax", "floor in torch"]

@@ -23,6 +23,9 @@ CELLS: dict[str, dict[str, int]] = {
     # BERT-flow's paper: levels of steps [actnorm, random permutation, additive coupling]
     "B64": {"D": 768, "H": 32, "B": 64, "levels": 2, "steps": 3, "loop": 150},
     "B2048": {"D": 768, "H": 32, "B": 2048, "levels": 2, "steps": 3, "loop": 4},
+    # MAF: L autoregressive layers, affine or splines of 8 bins
+    "M64": {"D": 64, "H": 128, "L": 5, "B": 1024, "loop": 25, "maf": 1},
+    "S16": {"D": 16, "H": 64, "L": 3, "B": 512, "loop": 25, "maf": 1, "bins": 8},
 }
 ROWS = 4096  # of a log_prob or sample call
 BATCHES = 8  # that the steps go round
@@ -34,6 +37,12 @@ Build = Callable[[str, dict[str, int], str], tuple[Callable[[], float], int, int
 
 class NotThere(Exception):
     """The library does not have the parts of this cell."""
+
+
+def only_couplings(cell: dict[str, int]) -> None:
+    """Raises NotThere for the cells of MAF."""
+    if "maf" in cell:
+        raise NotThere("no MAF")
 
 
 def steps_per_call(cell: dict[str, int]) -> int:

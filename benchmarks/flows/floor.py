@@ -31,6 +31,7 @@ def backward(x, layers, outs):
 
 
 def build(name: str, cell: dict[str, int], task: str) -> tuple[Callable[[], float], int, int]:
+    cells.only_couplings(cell)
     if "levels" in cell or task not in ("step", "logp", "sample"):
         raise cells.NotThere("overhead and memory traffic decide")
     rng, half, h = np.random.default_rng(0), cell["D"] // 2, cell["H"]

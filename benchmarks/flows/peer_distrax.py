@@ -106,6 +106,7 @@ def first_half(dim: int, inner: distrax.Bijector) -> distrax.Bijector:
 
 
 def build(name: str, cell: dict[str, int], task: str) -> tuple[Callable[[], float], int, int]:
+    cells.only_couplings(cell)
     params, flow = glow(cell) if "levels" in cell else realnvp(cell)
     return jax_calls.calls(
         lambda params, x: flow(params).log_prob(x),

@@ -7,6 +7,7 @@ from importlib.metadata import version
 
 import cells
 import equinox as eqx
+import flowjax.bijections
 import flowjax.distributions
 import jax
 import jax.numpy as jnp
@@ -19,12 +20,20 @@ import flowjax.flows
 def build(name: str, cell: dict[str, int], task: str) -> tuple[Callable[[], float], int, int]:
     if "levels" in cell:
         raise cells.NotThere("no multi-scale flow")
-    flow = flowjax.flows.coupling_flow(
+    how = {}
+    if "bins" in cell:
+        how["transformer"] = flowjax.bijections.RationalQuadraticSpline(
+            knots=cell["bins"] - 1, interval=5
+        )
+    flows = flowjax.flows
+    recipe = flows.masked_autoregressive_flow if "maf" in cell else flows.coupling_flow
+    flow = recipe(
         jax.random.key(0),
         base_dist=flowjax.distributions.Normal(jnp.zeros(cell["D"])),
         flow_layers=cell["L"],
         nn_width=cell["H"],
         nn_depth=2,
+        **how,
     )
     # as in its own training loop
     params, static = eqx.partition(

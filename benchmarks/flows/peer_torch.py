@@ -84,6 +84,23 @@ def nflows_model(cell: dict[str, int]) -> nn.Module:
             return super().forward(x)
 
     dim, net = cell["D"], lambda i, o: Net(*mlp(i, cell["H"], o))
+    if "maf" in cell:
+        how = {"num_blocks": 1, "use_residual_blocks": False}
+        layers = []
+        for _ in range(cell["L"]):
+            layers.append(transforms.ReversePermutation(dim))
+            if "bins" in cell:
+                layers.append(
+                    transforms.MaskedPiecewiseRationalQuadraticAutoregressiveTransform(
+                        dim, cell["H"], num_bins=cell["bins"], tails="linear", tail_bound=5, **how
+                    )
+                )
+            else:
+                layers.append(
+                    transforms.MaskedAffineAutoregressiveTransform(dim, cell["H"], **how)
+                )
+        chain = transforms.CompositeTransform(layers)
+        return flows.Flow(chain, distributions.StandardNormal([dim]))
     if "levels" not in cell:
         masks = [(torch.arange(dim) < dim // 2) == bool(i % 2) for i in range(cell["L"])]
         layers = [transforms.AffineCouplingTransform(mask, net) for mask in masks]
@@ -130,6 +147,8 @@ def normflows_model(cell: dict[str, int]) -> nn.Module:
 
 def model_of(name: str, cell: dict[str, int]) -> tuple[nn.Module, Callable, Callable]:
     """Returns the model, log_prob(x) and sample(n)."""
+    if name in ("bare", "normflows"):
+        cells.only_couplings(cell)
     if name == "bare":
         model = BareGlow(cell) if "levels" in cell else Bare(cell)
     elif name == "nflows":
@@ -144,7 +163,12 @@ def model_of(name: str, cell: dict[str, int]) -> tuple[nn.Module, Callable, Call
         import zuko
 
         hidden = (cell["H"], cell["H"])
-        model = zuko.flows.RealNVP(cell["D"], transforms=cell["L"], hidden_features=hidden)
+        how = {"transforms": cell["L"], "hidden_features": hidden}
+        if "bins" in cell:
+            model = zuko.flows.NSF(cell["D"], bins=cell["bins"], **how)
+        else:
+            recipe = zuko.flows.MAF if "maf" in cell else zuko.flows.RealNVP
+            model = recipe(cell["D"], **how)
         return model, lambda x: model().log_prob(x), lambda n: model().sample((n,))
     return model, model.log_prob, getattr(model, "sample", None)
 
