@@ -13,16 +13,16 @@ from flowjax.files.json import field, read_object, typed
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-# Classes of transformers that read `vocab.txt` as WordPiece, without "Fast".
-_WORDPIECE = {
-    f"{family}Tokenizer"
-    for family in ("Bert", "DistilBert", "Electra", "LayoutLM", "MPNet", "MobileBert", "RetriBert")
-}
-# Classes of transformers that `tokenizer.json` describes completely, without "Fast".
-_COMPLETE = _WORDPIECE | {
-    f"{family}Tokenizer" for family in ("Camembert", "PreTrained", "Roberta", "XLMRoberta")
-}
-_COMPLETE |= {"TokenizersBackend"}
+# Families of transformers whose tokenizer reads `vocab.txt` as WordPiece.
+_WORDPIECE = (
+    *("Bert", "ConvBert", "DistilBert", "DPRContextEncoder", "DPRQuestionEncoder", "Electra"),
+    *("LayoutLM", "Lxmert", "MPNet", "MobileBert", "RetriBert", "SqueezeBert"),
+)
+# Families whose tokenizer is described completely by `tokenizer.json`.
+_COMPLETE = (
+    *(*_WORDPIECE, "Albert", "Bart", "BigBird", "Camembert", "Deberta", "GPT2", "Herbert"),
+    *("Longformer", "PreTrained", "RemBert", "Roberta", "XLMRoberta"),
+)
 _SPECIAL = ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
 
 
@@ -33,18 +33,17 @@ def check_class(folder: Path) -> None:
     before WordPiece; without that step most tokens would be unknown.
     """
     complete = (folder / "tokenizer.json").exists()
-    known = _COMPLETE if complete else _WORDPIECE
+    known = {f"{family}Tokenizer" for family in (_COMPLETE if complete else _WORDPIECE)}
     for name in ("tokenizer_config.json", "config.json"):
         file = folder / name
-        kind = read_object(file).get("tokenizer_class") if file.exists() else None
-        if kind is None:
-            continue
-        kind = typed(kind, str, f"{file}: tokenizer_class")
+        kind = field(read_object(file) if file.exists() else {}, "tokenizer_class", str, file, "")
         # A fast tokenizer is always complete in its tokenizer.json.
-        if kind.removesuffix("Fast") not in known and not (complete and kind.endswith("Fast")):
+        fast = complete and (kind.endswith("Fast") or kind == "TokenizersBackend")
+        if kind and not fast and kind.removesuffix("Fast") not in known:
+            expected = "a tokenizer" if complete else "a WordPiece tokenizer"
             raise FlowjaxError(
-                f"{file}: tokenizer_class: expected one of {', '.join(sorted(known))}, got "
-                f"{kind[:80]}, which flowjax does not support"
+                f"{file}: tokenizer_class: expected {expected} of a known class, such as "
+                f"BertTokenizer, got {kind[:80]}, which flowjax does not support"
             )
 
 

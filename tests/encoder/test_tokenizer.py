@@ -145,6 +145,8 @@ def test_other_tokenizer_classes_are_refused_by_name(
         ("XLMRobertaTokenizer", True),
         ("PreTrainedTokenizerFast", True),
         ("LongformerTokenizerFast", True),
+        ("HerbertTokenizer", True),
+        ("TokenizersBackend", True),
         (None, True),
     ],
 )
