@@ -25,6 +25,17 @@ def log_det_dtype() -> Any:
     return jnp.result_type(float)
 
 
+def params_dtype(params: Params) -> Any:
+    """Returns the dtype of parameters: the narrowest, because sums such as log_det are wider.
+
+    Example:
+        >>> params_dtype({"mean": jnp.zeros(2)}).name
+        'float32'
+    """
+    dtypes = [leaf.dtype for leaf in jax.tree.leaves(params)]
+    return min(dtypes, key=lambda dtype: dtype.itemsize, default=jnp.dtype(jnp.float32))
+
+
 def total(values: Array) -> Array:
     """Returns the sum over the last axis, in the dtype of log_det."""
     return jnp.sum(values, axis=-1, dtype=log_det_dtype())

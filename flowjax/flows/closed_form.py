@@ -12,7 +12,7 @@ from flowjax.bijectors import Moments, chain
 from flowjax.bijectors import identity as identity_bijector
 from flowjax.bijectors import standardize as standardize_bijector
 from flowjax.bijectors import whitening as whitening_bijector
-from flowjax.bijectors.common import product
+from flowjax.bijectors.common import params_dtype, product
 from flowjax.errors import check_integer
 from flowjax.flows.build import Noise, build
 from flowjax.flows.choices import BaseName
@@ -61,7 +61,7 @@ def _closed_form(
         return None
 
     def set_part(params: Params, found: Moments) -> Params:
-        x = jnp.zeros((1, dim), jnp.float32)  # only the shape and the dtype matter
+        x = jnp.zeros((1, dim), params_dtype(params))  # only the shape and the dtype matter
         part = from_moments(found).init(jax.random.key(0), x)
         return {**params, "bijector": put(params["bijector"], part)}
 

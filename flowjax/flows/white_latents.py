@@ -7,10 +7,11 @@ from typing import Any
 import jax.numpy as jnp
 
 from flowjax.bijectors import chain, whitening
+from flowjax.bijectors.common import params_dtype
 from flowjax.bijectors.moments import Moments
 from flowjax.bijectors.whitening import freeze, whitening_from_moments
 from flowjax.flows.build import build
-from flowjax.types import Array, Bijector, ClosedForm, Flow, Params, PRNGKey
+from flowjax.types import FROZEN, Array, Bijector, ClosedForm, Flow, Params, PRNGKey
 
 
 def with_white_latents(flow: Flow) -> Flow:
@@ -46,6 +47,7 @@ def with_white_latents(flow: Flow) -> Flow:
     def set_part(params: Params, moments: Moments) -> Params:
         # OAS shrinkage changes the result noticeably only if there are few examples.
         found = whitening_from_moments(moments, shrinkage="auto")
+        found = freeze(found[FROZEN], params_dtype(params))
         return {**params, "bijector": (params["bijector"], found)}
 
     def take_inner(params: Params) -> Params:
