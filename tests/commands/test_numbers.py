@@ -45,6 +45,7 @@ IDS = [f"{command}{flag}" for command, flag, *_ in TABLE]
 REQUIRED = {
     "encode": ["run", "x.txt", "--out", "v.npy"],
     "sample": ["run", "--out", "v.npy"],
+    "score": ["run", "x.txt"],
     "search": ["run", "x.txt", "query"],
     "analyze": ["run"],
     "fit-array": ["x.npy"],
