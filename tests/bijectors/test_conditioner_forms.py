@@ -82,8 +82,8 @@ def test_each_form_of_a_conditioner(form, layer):
 
     compiled = jax.jit(results, compiler_options=QUICK)
     params, z, log_det, gradient, other, back, minus = compiled(X, context)
-    np.testing.assert_allclose(back, X, atol=1e-4)
-    np.testing.assert_allclose(minus, -log_det, atol=1e-4)
+    np.testing.assert_allclose(back, X, atol=1e-3)
+    np.testing.assert_allclose(minus, -log_det, atol=1e-2)
     assert float(jnp.abs(z - X).max()) > 1e-2 and float(jnp.abs(z - other).max()) > 1e-3
     assert all(np.any(leaf) for leaf in jax.tree.leaves(gradient))
     paths = jax.tree_util.tree_leaves_with_path(params)
