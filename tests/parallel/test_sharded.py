@@ -11,7 +11,7 @@ from jax.sharding import PartitionSpec as P
 from flowjax import flows
 from flowjax.parallel.devices import make_mesh
 
-DEPTH = {"realnvp": 2, "glow": 2, "neural_spline": 2}
+DEPTH = {"realnvp": 2, "glow": 2, "neural_spline": 2, "maf": 2}
 SHARDED = P("data")
 
 
