@@ -146,14 +146,16 @@ def test_an_unfinished_run_and_a_missing_folder_get_a_clear_line(tmp_path):
 FOLDERS = Path(__file__).parent / "folders"
 
 
-@pytest.mark.parametrize(
-    "name", sorted(p.name for p in FOLDERS.iterdir()) if FOLDERS.exists() else []
-)
+@pytest.mark.parametrize("name", sorted(p.stem for p in FOLDERS.glob("*.npz")))
 def test_folders_of_earlier_releases_can_be_read(name):
-    """Written by `make_folders.py`; each later release must give the same densities."""
+    """The folders were written by `make_folders.py` and are never written again."""
     assert json.loads((FOLDERS / name / "config.json").read_text())["format"] == FORMAT
     flow, params = flowjax.load_flow(FOLDERS / name)
-    with np.load(FOLDERS / f"{name}" / "expected.npz") as expected:
-        np.testing.assert_allclose(
-            flow.log_prob(params, expected["x"]), expected["log_prob"], rtol=1e-4
-        )
+    with np.load(FOLDERS / f"{name}.npz") as expected:
+        got = {
+            "log_prob": flow.log_prob(params, expected["x"]),
+            "z": flow.forward(params, expected["x"])[0],
+            "sample": flow.sample(params, jax.random.key(1), 3),
+        }
+        for key, values in got.items():
+            np.testing.assert_allclose(values, expected[key], rtol=2e-4, atol=2e-4, err_msg=key)
