@@ -26,7 +26,7 @@ def numbers(kind):
 
 
 def flags():
-    """Yields command, flag, type and range of each number; the flow has checks of its own."""
+    """Yields command, flag, type and range of each number, except the options of flows."""
     for command in COMMANDS:
         kinds = {"": arguments(command)}
         if config := getattr(kinds[""], "CONFIG", None):
