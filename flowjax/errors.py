@@ -107,9 +107,8 @@ def check_number(
         flowjax.errors.FlowjaxError: bound: expected a number in (0, inf), got inf
     """
     try:
-        single = not (
-            _is_bool(value) or isinstance(value, (str, bytes)) or getattr(value, "ndim", 0)
-        )
+        dims = getattr(value, "ndim", 0)
+        single = not (_is_bool(value) or isinstance(value, (str, bytes)) or dims)
         number = float(value) if single else math.nan
     except (TypeError, ValueError, OverflowError):
         number = math.nan

@@ -52,8 +52,8 @@ print(markdown_table(table))
 
 # %% [markdown]
 # The likelihood is another question. The table has the negative log-likelihood of the finished
-# models and of a Gaussian (whitening) on the same vectors, in nats per vector: lower is better, and
-# only the held-out vectors count. `whitening_glow` starts as this Gaussian, and with held-out
+# models and of a Gaussian (whitening) on the same vectors, in nats per vector: lower is better,
+# and only the held-out vectors count. `whitening_glow` starts as this Gaussian, and with held-out
 # vectors a fit returns its best parameters, so `whitening_glow` is at least as good there. `glow`
 # starts as a standardization and may be worse than the Gaussian. None of these values tells which
 # vectors rank pairs better: choose a recipe on a development set of graded pairs.

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -21,6 +21,7 @@ from flowjax.fitting.likelihood import finished_nll, measure
 from flowjax.fitting.losses import UserLoss, nll_loss, user_loss
 from flowjax.fitting.options import batch_size_for, check_options
 from flowjax.fitting.passes import finish_params, init_params, trained_part
+from flowjax.fitting.result import FitResult
 from flowjax.fitting.rows import about_columns, held_out, rows_of
 from flowjax.fitting.start import given_params, random_key
 from flowjax.fitting.validation import Record
@@ -29,39 +30,6 @@ from flowjax.parallel import processes
 from flowjax.training.checkpoint import saved_steps
 from flowjax.training.identity import arrays_digest, source_identity
 from flowjax.types import Flow, FlowjaxError, Params, PRNGKey, trainable_mask
-
-
-class FitResult(NamedTuple):
-    """Result of `fit`.
-
-    Attributes:
-        params: parameters of the flow with the best validation, or the last parameters if there
-            was no validation.
-        metrics: about a hundred dicts, each with means over the steps since the previous dict:
-            `step`, `nll_nats`, `bits_per_dim`, `log_det` and `log_base` (the two terms of the
-            log-likelihood, in nats per example), `grad_norm`, `learning_rate` (of this step),
-            `rows_per_s` (examples per second), and, after a validation, `validation_nll_nats` and
-            `validation_bits_per_dim`. The means are those of the mini-batches and of the flow in
-            training, without a closed form that comes last, such as the whitening of the latents
-            of `glow`. The validation values include it.
-        steps: number of training steps.
-        likelihood: negative log-likelihood of the returned parameters and of a Gaussian on the
-            same examples, see `likelihood.measure`; empty if `measured` was False.
-    """
-
-    params: Params
-    metrics: list[dict[str, float]]
-    steps: int
-    likelihood: dict[str, float]
-
-    def __repr__(self) -> str:
-        """Returns the numbers of steps, parameters and metrics, and the likelihood."""
-        count = sum(np.size(leaf) for leaf in jax.tree.leaves(self.params))
-        values = ", ".join(f"{key}: {value:.4g}" for key, value in self.likelihood.items())
-        return (
-            f"FitResult(steps={self.steps}, params=<{count} numbers>, "
-            f"metrics=<{len(self.metrics)} rows>, likelihood={{{values}}})"
-        )
 
 
 def fit(

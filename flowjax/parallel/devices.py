@@ -47,14 +47,17 @@ def make_mesh(devices: Sequence[jax.Device] | int | None = None) -> Mesh:
         FlowjaxError: The number is out of range, or a process has none of the devices.
     """
     visible = jax.devices()
-    if devices is not None and not hasattr(devices, "__len__"):
-        devices = visible[: check_integer("devices", devices, 1, len(visible))]
-    chosen = visible if devices is None else devices
+    if devices is None:
+        chosen = visible
+    elif isinstance(devices, Sequence | np.ndarray):
+        chosen = list(devices)
+    else:
+        chosen = visible[: check_integer("devices", devices, 1, len(visible))]
     if idle := {d.process_index for d in visible} - {d.process_index for d in chosen}:
         raise FlowjaxError(
             f"devices: expected at least one device of every process, got none of {sorted(idle)}"
         )
-    return Mesh(np.array(list(chosen)), (AXIS,))
+    return Mesh(np.array(chosen), (AXIS,))
 
 
 def local_mesh() -> Mesh:

@@ -45,7 +45,10 @@ def test_numbers_of_every_kind():
 BAD = {
     "text": (pa.table({"a": [1.0], "b": ["u"]}), "real numbers, got column 'b' of dtype string"),
     "null": (pa.table({"a": [1.0, None]}), "finite numbers, got nan at row 1 in column 'a'"),
-    "infinite": (pa.table({"a": [float("inf")]}), "finite numbers, got inf at row 0 in column 'a'"),
+    "infinite": (
+        pa.table({"a": [float("inf")]}),
+        "finite numbers, got inf at row 0 in column 'a'",
+    ),
     "nullable": (
         Frame(a=Column([1, 2], "Int64"), b=Column([NAType(), 2], "Int64")),
         "real numbers, got 1 missing in column 'b' of dtype Int64",

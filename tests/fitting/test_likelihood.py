@@ -1,5 +1,6 @@
 """Likelihood of the finished flow and of a Gaussian, length of a fit, and advice."""
 
+import pickle
 import warnings
 
 import jax
@@ -142,3 +143,10 @@ def test_a_flow_worse_than_a_gaussian_gives_a_warning(rows):
     assert advice.verdict("realnvp", result.likelihood).endswith("(better)")
     result = flowjax.fit(flow, rows, key=0, batch_size=50, steps=2, devices=1, measured=False)
     assert result.likelihood == {}
+
+
+def test_a_result_unpacks_to_three_values_and_keeps_its_likelihood():
+    result = flowjax.FitResult({"a": 1.0}, [], 3, {"nll_nats": 2.0})
+    params, metrics, steps = result
+    assert (params, metrics, steps) == ({"a": 1.0}, [], 3)
+    assert pickle.loads(pickle.dumps(result)).likelihood == {"nll_nats": 2.0}

@@ -17,7 +17,7 @@ def test_make_mesh():
     assert devices.make_mesh(3).size == 3
     assert devices.make_mesh(jax.devices()[4:6]).devices.tolist() == jax.devices()[4:6]
     for n in (0, 9):
-        with pytest.raises(FlowjaxError, match=f"devices: expected an integer from 1 to 8, got {n}"):
+        with pytest.raises(FlowjaxError, match=f"devices: .* from 1 to 8, got {n}"):
             devices.make_mesh(n)
 
 
