@@ -20,6 +20,8 @@ OPTIONS = {
     "glow": SMALL | {"coupling": "affine"},
     "glow_as_released": {"depth": 1, "width": 4, "levels": 1, "data_dependent_init": True},
     "neural_spline": SMALL | {"bins": 3},
+    "elementwise_spline": SMALL | {"bins": 3},
+    "maf": SMALL,
     "realnvp": SMALL | {"depth": 2},
     "whitening_glow": SMALL | {"levels": 1},
 }

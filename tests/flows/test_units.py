@@ -17,6 +17,8 @@ SMALL = {"depth": 1, "width": 4, "hidden_layers": 1}
 OPTIONS = {
     "glow": SMALL | {"levels": 1, "coupling": "affine", "whiten_latents": False},
     "neural_spline": SMALL | {"bins": 3},
+    "elementwise_spline": SMALL | {"bins": 3},
+    "maf": SMALL,
     "realnvp": SMALL | {"depth": 2},
     "standardize": {},
     "whitening": {},
