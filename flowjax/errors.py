@@ -119,3 +119,8 @@ def check_number(
         expected = f"a number in {start}{low:g}, {high:g}{end}" if limited else "a finite number"
         raise FlowjaxError(f"{name}: expected {expected}, got {value!r}")
     return number
+
+
+def first_line(error: BaseException) -> str:
+    """Returns the first line of an error; messages of XLA and tensorstore can fill pages."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

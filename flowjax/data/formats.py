@@ -9,10 +9,9 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
-from flowjax.errors import FlowjaxError
+from flowjax.errors import FlowjaxError, first_line
 from flowjax.files.json import parse_json
 from flowjax.files.tables import json_text, read_json, read_table
-from flowjax.parallel.processes import first_line
 
 # Default columns, in order of preference.
 COLUMNS = ("sentence", "text")

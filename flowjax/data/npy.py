@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from flowjax.errors import FlowjaxError
+from flowjax.errors import FlowjaxError, first_line
 from flowjax.files.replace import named
-from flowjax.parallel.processes import first_line
 
 # One page: rows start on a page boundary, so processes on different machines share no page.
 HEADER_BYTES = 4096

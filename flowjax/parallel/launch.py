@@ -11,8 +11,8 @@ from typing import Any
 
 import jax
 
-from flowjax.errors import FlowjaxError
-from flowjax.parallel.processes import LostProcess, first_line, gather, is_first
+from flowjax.errors import FlowjaxError, first_line
+from flowjax.parallel.processes import LostProcess, gather, is_first
 
 # JAX ends the other processes if one process sends no heartbeat for this time.
 HEARTBEAT_SECONDS = 30

@@ -16,6 +16,8 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
+from flowjax.errors import first_line
+
 # Patterns of errors that an unresponsive process causes: messages of collectives and of the JAX
 # coordinator, and JAX status codes. File names may contain these words and are removed first.
 _COLLECTIVE = re.compile(r"\b(gloo|nccl|barrier|coordination|heartbeat)", re.IGNORECASE)
@@ -160,8 +162,3 @@ def _means_lost(error: BaseException | None) -> bool:
             return True
         error = error.__cause__
     return False
-
-
-def first_line(error: BaseException) -> str:
-    """Returns the first line of an error; messages of XLA and tensorstore can fill pages."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -19,7 +19,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from flowjax.errors import FlowjaxError
+from flowjax.errors import FlowjaxError, first_line
 from flowjax.files.lock import locked
 from flowjax.parallel import devices, processes
 
@@ -138,7 +138,7 @@ class Checkpoints:
             except (FlowjaxError, processes.LostProcess):
                 raise
             except Exception as error:  # tensorstore and json raise many types for damaged files
-                reason = processes.first_line(error)
+                reason = first_line(error)
                 self._warn(f"{self.folder / str(step)}: cannot be read: {reason}")
                 continue
             if checks == _checks(state):

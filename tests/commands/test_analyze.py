@@ -230,7 +230,7 @@ def test_an_error_gives_one_line(tiny_run, tmp_path, capsys):
     assert "expected a model folder" in fails(capsys, "analyze", tmp_path / "no", "--out", out)
     assert "--tasks nosuch" in fails(capsys, "analyze", run, "--out", out, "--tasks", "nosuch")
     assert "--data-dir" in fails(capsys, "analyze", run, "--out", out, "--tasks", "stsb")
-    assert "--rows: expected at least 2, got 1" in fails(
+    assert "--rows: expected an integer of at least 2, got 1" in fails(
         capsys, "analyze", run, "--out", out, "--rows", "1"
     )
     twice = fails(capsys, "analyze", run, "--out", out, "--tasks", "sample,sample")

@@ -42,7 +42,7 @@ def write_corpus(path, n):
 @pytest.mark.parametrize("count", [1, 2])
 def test_kill_a_process_twenty_times(tmp_path, count):
     """After kill -9 at random moments every row is written once, at its place."""
-    texts = write_corpus(tmp_path / "a.txt", 200 * BLOCK + 17)
+    texts = write_corpus(tmp_path / "a.txt", 400 * BLOCK + 17)
     folder, rng = tmp_path / "store", random.Random(count)
     kills, progress = 0, [0]
     while kills < 20:
@@ -52,11 +52,12 @@ def test_kill_a_process_twenty_times(tmp_path, count):
         time.sleep(rng.uniform(0, 0.15))
         for worker in workers:
             worker.send_signal(signal.SIGKILL)
+        for worker in workers:
             assert worker.wait() == -signal.SIGKILL, "finished before it was killed"
             worker.stdout.close()
             kills += 1
         progress.append(len(read_journals(folder).blocks))
-    assert 0 < progress[-1] < 201 and progress == sorted(progress)
+    assert 0 < progress[-1] < 401 and progress == sorted(progress)
     workers = [start(folder, tmp_path / "a.txt", i, count, 0) for i in range(count)]
     for worker in workers:
         assert worker.wait(60) == 0
