@@ -1,6 +1,7 @@
 """Eight host devices for every test, so that data-parallel code is run as such."""
 
 import os
+from pathlib import Path
 
 # Before jax is imported; an outer setting wins.
 os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
@@ -12,6 +13,18 @@ import pytest
 
 hypothesis.settings.register_profile("ci", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("ci")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def bounded_memory():
+    """Deletes compiled programs after a module if the process is larger than 2 GiB."""
+    yield
+    resident = Path("/proc/self/statm")
+    if resident.exists():
+        import jax
+
+        if int(resident.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") > 2 << 30:
+            jax.clear_caches()
 
 
 @pytest.fixture(scope="session")

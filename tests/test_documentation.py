@@ -108,7 +108,7 @@ def test_the_readme_runs_as_one_script_twice(tmp_path):
     """In a process of its own, because the tests have eight devices."""
     write_inputs(tmp_path)
     script = readme_script()
-    assert script.count("main(") == 8 and "import flowjax" in script
+    assert script.count("main(") == 9 and "import flowjax" in script
     (tmp_path / "readme.py").write_text(script)
     run = (
         "from flowjax.commands.main import main\nfor _ in range(2): exec(open('readme.py').read())"
@@ -126,6 +126,13 @@ def test_the_readme_runs_as_one_script_twice(tmp_path):
         *("readme.py", "sentences.txt", "rows.npy", "DATA"),
         *("models", "runs", "report", "vectors.npy", "drawn.npy"),
     }
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.stem)
+def test_the_code_of_a_page_runs(page):
+    """The blocks of a page are one script; they assert their own results."""
+    code = "\n".join(re.findall(r"```python\n(.*?)```", page.read_text("utf-8"), re.DOTALL))
+    exec(compile(code, page.name, "exec"), {"__name__": page.stem})
 
 
 def test_import_is_light():

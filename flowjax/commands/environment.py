@@ -6,9 +6,11 @@ import logging
 import os
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 
 def set_defaults() -> None:
@@ -42,24 +44,32 @@ def cache_folder() -> Path | None:
 def quiet_threads() -> Iterator[None]:
     """Context manager that omits the tracebacks of background threads, asyncio and Orbax.
 
-    The main thread reports these errors, such as those of a full disk, in one line.
+    The main thread reports these errors, such as those of a full disk, in one line. After an
+    OSError the tracebacks stay omitted, because threads report it until the process ends.
     """
-    loggers, before = (
-        [logging.getLogger(name) for name in ("absl", "asyncio")],
-        threading.excepthook,
-    )
+    loggers = [logging.getLogger(name) for name in ("absl", "asyncio")]
     levels = [logger.level for logger in loggers]
-    threading.excepthook = lambda error: logging.getLogger("flowjax").debug(
-        "error in a thread", exc_info=error.exc_value
-    )
+    hooks = sys.unraisablehook, threading.excepthook
+
+    def hook(error: Any) -> None:
+        logging.getLogger("flowjax").debug("error in a thread", exc_info=error.exc_value)
+
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    # The native threads of tensorstore call `unraisablehook`.
+    sys.unraisablehook = threading.excepthook = hook
+    restored = True
     try:
-        for logger in loggers:
-            logger.setLevel(logging.CRITICAL)
         yield
+    except OSError:
+        restored = False
+        warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
+        raise
     finally:
-        threading.excepthook = before
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+        if restored:
+            sys.unraisablehook, threading.excepthook = hooks
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
 
 
 def open_closed_streams() -> None:

@@ -220,8 +220,11 @@ def test_resolve_layer():
         (dict(is_decoder=True), "is_decoder: expected False, got True"),
         (dict(hidden_size=10, num_attention_heads=4), "a multiple of 4 heads, got 10"),
         (dict(hidden_act="swish"), "hidden_act: expected one of .*, got 'swish'"),
-        (dict(hidden_size="768"), "hidden_size: expected an integer of at least 1, got '768'"),
-        (dict(num_hidden_layers=0), "num_hidden_layers: expected an integer of at least 1"),
+        (
+            dict(hidden_size="768"),
+            "hidden_size: expected an integer from 1 to 2147483647, got '768'",
+        ),
+        (dict(num_hidden_layers=0), "num_hidden_layers: expected an integer from 1 to"),
         (dict(model_type="roberta", max_position_embeddings=2), "expected at least 3, got 2"),
     ],
 )

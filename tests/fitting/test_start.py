@@ -70,7 +70,7 @@ def test_an_optimizer_may_be_a_learning_rate_or_a_schedule(default):
 BAD_OPTIMIZERS = [0, -1.0, math.nan, math.inf, "adam", optax.adam, True, np.ones(2), lambda: 1]
 
 
-@pytest.mark.parametrize("optimizer", BAD_OPTIMIZERS, ids=str)
+@pytest.mark.parametrize("optimizer", BAD_OPTIMIZERS, ids=range(len(BAD_OPTIMIZERS)))
 def test_another_optimizer_is_an_error(optimizer):
     with pytest.raises(FlowjaxError, match=r"^optimizer: expected "):
         training.optimizer_from(optimizer)
