@@ -72,7 +72,8 @@ def describe_run(folder: Path) -> dict[str, Any]:
         flow = {name: config["flow"].get(name) for name in ("recipe", "dim", "context_width")}
         options = config["flow"].get("options") or {}
         flow["options"] = {name: value for name, value in options.items() if value is not None}
-        return {"state": "finished", **config, "flow": flow}
+        facts = {name: value for name, value in config.items() if name != "files"}  # digests
+        return {"state": "finished", **facts, "flow": flow}
     if (folder / "config.toml").exists():
         from flowjax.training.checkpoint import saved_steps
 
