@@ -39,7 +39,8 @@ def close(run, expected, file="flow.safetensors"):
     found = jobs.params(run, file)
     assert found.keys() == expected.keys()
     for name, value in expected.items():
-        np.testing.assert_allclose(found[name], value, atol=1e-5, err_msg=name)
+        # Sums over two processes round differently, and Adam divides small gradients by their size.
+        np.testing.assert_allclose(found[name], value, atol=1e-4, err_msg=name)
 
 
 def written_by_second(job, run):
