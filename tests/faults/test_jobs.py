@@ -38,9 +38,11 @@ def alone(tmp_path_factory):
 def close(run, expected, file="flow.safetensors"):
     found = jobs.params(run, file)
     assert found.keys() == expected.keys()
-    for name, value in expected.items():
-        # Sums over two processes round differently, and Adam divides small gradients by their size.
-        np.testing.assert_allclose(found[name], value, atol=1e-4, err_msg=name)
+    # Processes round sums differently. Adam divides gradients by their size: a gradient near 0
+    # may move a parameter by the learning rate, 1e-3, in either direction.
+    differences = {name: np.abs(found[name] - value) for name, value in expected.items()}
+    assert np.median(np.concatenate([d.ravel() for d in differences.values()])) < 1e-5
+    assert max(d.max() for d in differences.values()) < 2e-3, differences
 
 
 def written_by_second(job, run):
