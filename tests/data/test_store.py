@@ -15,11 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flowjax.data.arrays import ArraySource, open_rows
-from flowjax.data.blocks import Blocks
 from flowjax.data.fingerprint import fingerprint
 from flowjax.data.journal import append, read_journals
 from flowjax.data.manifest import write_manifest
-from flowjax.data.npy import HEADER_BYTES, npy_header
+from flowjax.data.npy import HEADER_BYTES
 from flowjax.data.store import EmbeddingStore, OtherStore
 from flowjax.errors import FlowjaxError
 
@@ -362,32 +361,6 @@ def test_the_file_is_plain_npy_and_a_training_source(tmp_path):
     assert np.array_equal(source.read(np.array([149, 0]))["x"], expected(texts)[[149, 0]])
 
 
-@given(st.integers(0, 10**12), st.integers(0, 10**6))
-def test_npy_header(rows, dim):
-    import io
-
-    raw = io.BytesIO(npy_header(rows, dim))
-    assert np.lib.format.read_magic(raw) == (1, 0)
-    assert np.lib.format.read_array_header_1_0(raw) == ((rows, dim), False, np.dtype("<f4"))
-    assert raw.tell() == HEADER_BYTES
-
-
-@given(st.lists(st.text(max_size=3)), st.integers(1, 5), st.booleans())
-def test_blocks(texts, size, skip):
-    blocks = Blocks(texts, size, skip_empty=skip)
-    parts = list(blocks)
-    kept = [s for s in texts if s.strip()] if skip else texts
-    assert [s for part in parts for s in part] == kept
-    assert all(len(part) == size for part in parts[:-1])
-    assert (blocks.rows, blocks.empty) == (len(kept), len(texts) - len(kept))
-    assert str(blocks.hash) == fingerprint(kept)
-
-
-def test_blocks_refuse_other_things():
-    with pytest.raises(FlowjaxError, match="expected strings, got NoneType at index 1"):
-        list(Blocks(["a", None], 5))
-
-
 def test_waiting(tmp_path):
     store = open_store(tmp_path, "h")
     store.fill(sentences(200), embed, share=(0, 2))
@@ -397,6 +370,3 @@ def test_waiting(tmp_path):
     open_store(tmp_path, "h").fill(sentences(200), embed, share=(1, 2))
     store.wait(timeout=0.1)
     assert store.complete
-
-
-# Real processes
