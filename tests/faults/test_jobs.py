@@ -38,8 +38,8 @@ def alone(tmp_path_factory):
 def close(run, expected, file="flow.safetensors"):
     found = jobs.params(run, file)
     assert found.keys() == expected.keys()
-    # Four devices round sums differently, also in one process. Adam divides gradients by their size:
-    # a gradient near 0 moves a parameter by up to the learning rate, 1e-3, in each step.
+    # Four devices round sums differently, also in one process. Adam divides gradients by their
+    # size: one near 0 moves a parameter by up to the learning rate, 1e-3, in each step.
     differences = {name: np.abs(found[name] - value) for name, value in expected.items()}
     assert np.median(np.concatenate([d.ravel() for d in differences.values()])) < 1e-5
     assert max(d.max() for d in differences.values()) < 5e-3, differences
