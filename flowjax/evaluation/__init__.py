@@ -27,6 +27,7 @@ from flowjax.evaluation.locate import load_task
 from flowjax.evaluation.pair_files import load_pairs
 from flowjax.evaluation.qnli import roc_auc, score_qnli
 from flowjax.evaluation.registry import STS_YEARS, TASKS, TaskSpec
+from flowjax.evaluation.retrieval import bootstrap_difference, random_cosines
 from flowjax.evaluation.sts import (
     Lookup,
     evaluate_task,
@@ -49,6 +50,7 @@ __all__ = [
     "alignment",
     "average",
     "average_ranks",
+    "bootstrap_difference",
     "by_vectors",
     "cosine",
     "edit_distances",
@@ -66,6 +68,7 @@ __all__ = [
     "mean_cosine",
     "null_top_singular_vectors",
     "pearson",
+    "random_cosines",
     "rich_table",
     "roc_auc",
     "score_pairs",
