@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from flowjax.errors import FlowjaxError, check_integer
@@ -40,7 +42,7 @@ def ranks(left: np.ndarray, right: np.ndarray) -> np.ndarray:
         array([5.5, 5.5, 5.5])
     """
     a, b = _pairs(left, right)
-    return np.concatenate([_block_ranks(a, b, start) for start in range(0, len(a), _BLOCK)])
+    return np.concatenate([rank for rank, _, _ in _blocks(a, b, np.array([], int))])
 
 
 def per_pair(left: np.ndarray, right: np.ndarray) -> dict[str, np.ndarray]:
@@ -62,11 +64,11 @@ def per_pair(left: np.ndarray, right: np.ndarray) -> dict[str, np.ndarray]:
         >>> per_pair(np.eye(12), np.eye(12))["auc"][:3]
         array([100., 100., 100.])
     """
-    rank = ranks(left, right)
     a, b = _pairs(left, right)
-    true = np.einsum("nd,nd->n", a, b)
-    shifts = np.unique(np.linspace(1, len(a) - 1, max(1, _RANDOM // len(a))).astype(int))
-    other = np.concatenate([np.einsum("nd,nd->n", a, np.roll(b, -s, axis=0)) for s in shifts])
+    count = min(len(a) - 1, max(1, _RANDOM // len(a)))
+    shifts = np.linspace(1, len(a) - 1, count).astype(int)  # spread over the text
+    parts = zip(*_blocks(a, b, shifts), strict=True)
+    rank, true, other = (np.concatenate(part) for part in parts)
     other.sort()
     below = np.searchsorted(other, true - _TIE, "left")
     not_above = np.searchsorted(other, true + _TIE, "right")
@@ -166,13 +168,24 @@ def random_cosines(vectors: np.ndarray, count: int, seed: int = 0) -> np.ndarray
     return np.clip(np.concatenate(found), -1.0, 1.0)
 
 
-def _block_ranks(a: np.ndarray, b: np.ndarray, start: int) -> np.ndarray:
-    cosines = a[start : start + _BLOCK] @ b.T
-    rows = np.arange(len(cosines))
-    own = cosines[rows, start + rows][:, None]
-    above = (cosines > own + _TIE).sum(axis=1)
-    below = (cosines < own - _TIE).sum(axis=1)
-    return above + (len(b) - 1 - above - below) / 2  # the partner itself is no tie
+def _blocks(
+    a: np.ndarray, b: np.ndarray, shifts: np.ndarray
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Yields the ranks, the cosines of the true pairs, and cosines of random pairs, by block.
+
+    Args:
+        a: unit vectors, shape (n, d).
+        b: unit vectors, shape (n, d).
+        shifts: distances in rows between the two vectors of a random pair.
+    """
+    for start in range(0, len(a), _BLOCK):
+        cosines = a[start : start + _BLOCK] @ b.T
+        rows = np.arange(len(cosines))[:, None]
+        own = cosines[rows, start + rows]
+        above = (cosines > own + _TIE).sum(axis=1)
+        below = (cosines < own - _TIE).sum(axis=1)
+        rank = above + (len(b) - 1 - above - below) / 2  # the partner itself is no tie
+        yield rank, own[:, 0], cosines[rows, (start + rows + shifts) % len(b)].ravel()
 
 
 def _pairs(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
