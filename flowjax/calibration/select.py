@@ -1,0 +1,159 @@
+"""Choice of a transformation by related pairs of held-out texts, without labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from flowjax.calibration.pairs import Pairs, dropped_words, halves
+from flowjax.errors import FlowjaxError
+from flowjax.evaluation.retrieval import LEAST_PAIRS, bootstrap_difference, per_pair
+
+# The criterion of the selection. benchmarks/recipes.md has the study that chose it.
+KINDS = ("halves", "dropped_words")
+MEASURES = ("recall@10", "auc")
+POWERS = (0.25, 0.5, 0.75, 1.0)
+FLOW_POWERS = (0.0, *POWERS)
+# Largest number of pairs of a kind; the cost of the measures grows with its square.
+MOST_PAIRS = 1000
+# Fewest distinct sentences from which a transformation is selected.
+LEAST_SENTENCES = 200
+# A transformation replaces the plain vectors if the lower end of the interval of its difference
+# exceeds this.
+MARGIN = 0.0
+PLAIN = "plain"
+
+# Vectors of the two texts of each pair, shape (n, k) each.
+PairVectors = tuple[np.ndarray, np.ndarray]
+
+
+class Selection(NamedTuple):
+    """Result of a selection.
+
+    Attributes:
+        name: name of the chosen candidate.
+        measure: name of the score that was maximised.
+        best: name of the candidate with the highest score, which is not chosen if its interval
+            includes the margin.
+        difference: score of `best` minus the score of plain vectors.
+        low: lower end of the paired 95 % bootstrap interval of the difference.
+        high: upper end of the interval.
+        table: for each candidate its score and its measures.
+        pairs: number of pairs of each kind.
+    """
+
+    name: str
+    measure: str
+    best: str
+    difference: float
+    low: float
+    high: float
+    table: dict[str, dict[str, float]]
+    pairs: dict[str, int]
+
+    def facts(self) -> dict[str, Any]:
+        """Returns the selection as JSON values, for the model card and the reports."""
+        return {**self._asdict(), "advice": advice(self)}
+
+
+def select(
+    candidates: Iterable[tuple[str, Mapping[str, PairVectors]]], *, seed: int = 0
+) -> Selection:
+    """Returns the candidate with the best measure on related pairs of held-out texts.
+
+    The score of a candidate is the mean of `MEASURES` over all pairs. Plain vectors are kept
+    unless the paired bootstrap interval of the best candidate against them excludes the margin.
+
+    Args:
+        candidates: names of the candidates and the vectors of the pairs of each kind. The first
+            candidate is "plain". All candidates have the same pairs.
+        seed: integer seed of the bootstrap.
+
+    Returns:
+        The `Selection`.
+
+    Raises:
+        FlowjaxError: The first candidate is not plain, or no kind has enough pairs.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> left, scale = rng.normal(size=(200, 4)), np.array([1.0, 1, 1, 50])
+        >>> right = left + 0.3 * rng.normal(size=(200, 4))
+        >>> noise = 5 * rng.normal(size=(2, 200, 1)) * [0, 0, 0, 1]
+        >>> pairs = {"halves": (left + noise[0], right + noise[1])}
+        >>> better = {"halves": (left, right)}
+        >>> found = select([("plain", pairs), ("glow^0.5", better)])
+        >>> found.name, found.low > 0
+        ('glow^0.5', True)
+    """
+    parts: dict[str, dict[str, np.ndarray]] = {}
+    counts: dict[str, int] = {}
+    for name, pairs in candidates:
+        used = {kind: both for kind, both in pairs.items() if len(both[0]) >= LEAST_PAIRS}
+        if not used:
+            raise FlowjaxError(f"pairs: expected at least {LEAST_PAIRS}, got fewer")
+        found = [per_pair(*both) for both in used.values()]
+        parts[name] = {m: np.concatenate([one[m] for one in found]) for m in found[0]}
+        counts = {kind: len(both[0]) for kind, both in used.items()}
+    if next(iter(parts)) != PLAIN:
+        raise FlowjaxError(f"candidates: expected {PLAIN} first, got {next(iter(parts))}")
+    scores = {name: np.mean([part[m] for m in MEASURES], axis=0) for name, part in parts.items()}
+    best = max(scores, key=lambda name: scores[name].mean())
+    difference, low, high = bootstrap_difference(scores[best], scores[PLAIN], seed)
+    table = {
+        name: {"score": float(scores[name].mean())}
+        | {measure: float(values.mean()) for measure, values in part.items()}
+        for name, part in parts.items()
+    }
+    chosen = best if low > MARGIN else PLAIN
+    measure = " and ".join(MEASURES)
+    return Selection(chosen, measure, best, difference, low, high, table, counts)
+
+
+def pairs_of(sentences: Sequence[str], seed: int) -> list[Pairs]:
+    """Returns the related pairs of each kind, at most `MOST_PAIRS` of a kind.
+
+    Args:
+        sentences: held-out sentences.
+        seed: integer seed of the dropped words.
+
+    Returns:
+        The kinds with at least `LEAST_PAIRS` pairs.
+    """
+    made = {
+        "halves": lambda: halves(sentences),
+        "dropped_words": lambda: dropped_words(sentences, seed),
+    }
+    found = [made[kind]() for kind in KINDS]
+    return [
+        Pairs(kind, left[:MOST_PAIRS], right[:MOST_PAIRS])
+        for kind, left, right in found
+        if len(left) >= LEAST_PAIRS
+    ]
+
+
+def label(name: str) -> str:
+    """Returns the name of a candidate for a sentence.
+
+    Example:
+        >>> label("glow^0.5"), label("plain")
+        ('glow with power 0.5', 'plain vectors')
+    """
+    family, _, power = name.partition("^")
+    if power:
+        return f"{family} with power {power}"
+    return f"{name} vectors" if name in ("plain", "centred", "standardized") else name
+
+
+def advice(found: Selection) -> str:
+    """Returns one sentence with the choice and its advantage over plain vectors."""
+    plain, best = found.table[PLAIN]["score"], found.table[found.best]["score"]
+    gain = f"{found.difference:+.1f}, 95 % interval {found.low:+.1f} to {found.high:+.1f}"
+    against = f"{best:.1f} % against {plain:.1f} % plain ({gain})"
+    if found.name != PLAIN:
+        return f"{label(found.name)}: partners found {against}"
+    if found.best == PLAIN:
+        return "keep the plain vectors: no transformation finds more partners"
+    return f"keep the plain vectors: {label(found.best)} finds {against}"
