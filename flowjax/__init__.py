@@ -12,6 +12,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from flowjax._installation import problem
 from flowjax._version import __version__
 
 if TYPE_CHECKING:
@@ -64,16 +65,21 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """Imports a public name when it is used for the first time."""
-    if name in _MODULE_OF:
-        value = getattr(importlib.import_module(_MODULE_OF[name]), name)
-    elif name in _MODULES:
-        value = importlib.import_module(f"flowjax.{name}")
-    else:
-        raise AttributeError(f"module 'flowjax' has no attribute {name!r}")
-    globals()[name] = value
-    return value
+if text := problem():
+    raise ImportError(text)
+
+if not TYPE_CHECKING:  # type checkers would accept any name
+
+    def __getattr__(name: str) -> Any:
+        """Imports a public name when it is used for the first time."""
+        if name in _MODULE_OF:
+            value = getattr(importlib.import_module(_MODULE_OF[name]), name)
+        elif name in _MODULES:
+            value = importlib.import_module(f"flowjax.{name}")
+        else:
+            raise AttributeError(f"module 'flowjax' has no attribute {name!r}")
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

@@ -3,8 +3,6 @@
 import os
 import sys
 
-from flowjax.commands.main import main as run
-
 
 def use_large_pages() -> None:
     """Restarts `flowjax pretrain` with large memory pages from glibc.
@@ -22,6 +20,14 @@ def use_large_pages() -> None:
 
 def main() -> None:
     """Runs the command and exits with its code."""
+    # PyPI's flowjax replaces `flowjax/__init__.py`, which makes the same check.
+    from flowjax._installation import problem
+
+    if text := problem():
+        print(text, file=sys.stderr)
+        sys.exit(2)
+    from flowjax.commands.main import main as run
+
     use_large_pages()
     sys.exit(run())
 

@@ -78,6 +78,7 @@ def test_every_package_has_a_place_in_the_order():
         "__main__",
         "__pycache__",
         "_version",
+        "_installation",
         "py",
         "assets",
         "commands",
