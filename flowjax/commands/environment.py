@@ -28,13 +28,15 @@ def cache_folder() -> Path | None:
     """Returns the user's cache folder for flowjax; None if there is none that can be written.
 
     Containers may have neither `HOME` nor a user. The system's temporary folder is not used,
-    because other users could place compiled programs there.
+    because other users could place compiled programs there: code of whoever can write to the
+    folder can run in the process. Hence only its owner can read and write the folder.
     """
     base = Path(os.environ.get("XDG_CACHE_HOME", ""))
     try:
         # The XDG specification ignores an empty or relative path.
         folder = (base if base.is_absolute() else Path.home() / ".cache") / "flowjax"
         folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o700)
     except (OSError, RuntimeError):
         return None
     return folder if os.access(folder, os.W_OK) else None

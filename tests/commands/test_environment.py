@@ -32,6 +32,14 @@ def test_the_cache_folder_follows_the_xdg_specification(tmp_path, monkeypatch, c
     assert [path.name for path in tmp_path.iterdir()] == [expected.relative_to(tmp_path).parts[0]]
 
 
+def test_only_the_owner_can_use_the_cache_folder(tmp_path, monkeypatch):
+    """Code of whoever can write compiled programs can run in the process."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    (tmp_path / "flowjax").mkdir(mode=0o777)
+    (tmp_path / "flowjax").chmod(0o777)  # mode of mkdir is subject to the umask
+    assert environment.cache_folder().stat().st_mode & 0o777 == 0o700
+
+
 def test_without_a_home_there_is_no_cache_folder(tmp_path, monkeypatch):
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.setattr(Path, "home", no_user)
