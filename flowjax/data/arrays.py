@@ -19,6 +19,12 @@ from flowjax.parallel import processes
 
 # Larger arrays stay in host memory or on disk, and each batch is copied to the devices.
 RESIDENT_BYTES = 2 << 30
+# Files that `open_rows` reads, and formats of arrays and tables that it does not read.
+ARRAYS = "a .npy, .parquet or .safetensors file or an embedding store"
+OTHER_FORMATS = (
+    *(".npz", ".h5", ".hdf5", ".csv", ".tsv", ".txt", ".json", ".jsonl"),
+    *(".pt", ".pth", ".pkl", ".pickle", ".feather", ".arrow", ".mat", ".zarr", ".bin"),
+)
 # (i, k): shard i of k contiguous shards, counted from 0.
 Shard = tuple[int, int]
 
@@ -165,20 +171,21 @@ def selected(source: ArraySource, rows: np.ndarray) -> ArraySource:
 
 
 def open_rows(data: Any, name: str = "data", columns: str | None = None) -> np.ndarray:
-    """Returns data as an array; a `.npy` file or an embedding store is memory-mapped.
+    """Returns data as an array; `.npy`, `.safetensors` and embedding stores are memory-mapped.
 
     Args:
-        data: an array, the path of a `.npy` or `.parquet` file, or the folder of an embedding
-            store.
+        data: an array, the path of a `.npy`, `.parquet` or `.safetensors` file, or the folder of
+            an embedding store.
         name: name of an array in error messages.
-        columns: names of the columns of a Parquet file; see `parquet.read_rows`.
+        columns: names of the columns of a Parquet file, see `parquet.read_rows`; or the name of a
+            tensor.
 
     Raises:
         FlowjaxError: The file does not exist or is not an array, the store is incomplete, or
             `columns` has no effect.
     """
     if columns is not None and (
-        not isinstance(data, (str, Path)) or Path(data).suffix != ".parquet"
+        not isinstance(data, (str, Path)) or Path(data).suffix not in (".parquet", ".safetensors")
     ):
         got = data if isinstance(data, (str, Path)) else "an array"
         raise FlowjaxError(f"columns: expected a .parquet file with {columns}, got {got}")
@@ -197,13 +204,19 @@ def open_rows(data: Any, name: str = "data", columns: str | None = None) -> np.n
         return EmbeddingStore.open(path).vectors
     if not path.is_file():
         found = "another folder" if path.is_dir() else "no such file"
-        raise FlowjaxError(
-            f"{data}: expected a .npy or .parquet file or an embedding store, got {found}"
-        )
+        raise FlowjaxError(f"{data}: expected {ARRAYS}, got {found}")
     if path.suffix == ".parquet":
         from flowjax.data.parquet import read_rows
 
         return read_rows(path, columns, in_memory=RESIDENT_BYTES)
+    if path.suffix == ".safetensors":
+        from flowjax.data.tensors import load_tensor
+
+        return load_tensor(path, columns)
+    if path.suffix in OTHER_FORMATS:
+        raise FlowjaxError(
+            f"{data}: expected {ARRAYS}, got a file {path.suffix}; save the array with numpy.save"
+        )
     return load_npy(path)
 
 

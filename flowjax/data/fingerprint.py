@@ -1,10 +1,12 @@
-"""Hashes of sentences and of files, for manifests."""
+"""Hashes of sentences, rows and files, for manifests."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
 from pathlib import Path
+
+import numpy as np
 
 
 class Fingerprint:
@@ -21,8 +23,11 @@ class Fingerprint:
     def __init__(self) -> None:
         self._digest = hashlib.sha256()
 
-    def add(self, sentences: Iterable[str]) -> None:
-        """Adds sentences in their order, each followed by a line end."""
+    def add(self, sentences: Iterable[str] | np.ndarray) -> None:
+        """Adds sentences in their order, each followed by a line end; or rows of numbers."""
+        if isinstance(sentences, np.ndarray):
+            self._digest.update(np.ascontiguousarray(sentences))
+            return
         for sentence in sentences:
             self._digest.update(sentence.encode("utf-8", "surrogatepass"))
             self._digest.update(b"\n")
@@ -40,8 +45,8 @@ class Fingerprint:
         return self._digest.hexdigest()[:16]
 
 
-def fingerprint(sentences: Iterable[str]) -> str:
-    """Returns the hash of a sequence of sentences; the hash depends on their order."""
+def fingerprint(sentences: Iterable[str] | np.ndarray) -> str:
+    """Returns the hash of a sequence of sentences or of rows; it depends on their order."""
     digest = Fingerprint()
     digest.add(sentences)
     return str(digest)

@@ -42,11 +42,17 @@ def load_npy(path: str | Path) -> np.ndarray:
         [1.0, 1.0]
     """
     try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:  # NumPy parses the header as Python: any error, also SyntaxError
         # NumPy treats a file without the magic bytes as a pickle and advises to allow pickles.
         reason = "another kind of file" if "pickled" in str(error) else first_line(error)
+        if "Python objects in dtype" in reason or "Object arrays" in reason:
+            reason = "an array of Python objects"
         raise FlowjaxError(f"{path}: expected a .npy array, got: {reason}") from None
+    if not isinstance(array, np.ndarray):  # an open archive: .npz, or a tensor of torch
+        array.close()
+        raise FlowjaxError(f"{path}: expected a .npy array, got: a zip archive")
+    return array
 
 
 def float32_bytes(vectors: np.ndarray) -> bytes:

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from flowjax.data.blocks import Blocks
+from flowjax.data.blocks import Blocks, RowBlocks
 from flowjax.data.durable import sync
 from flowjax.data.fingerprint import fingerprint
 from flowjax.data.journal import append, read_journals
@@ -41,7 +41,7 @@ from flowjax.files.lock import locked
 BLOCK = 8192
 # Patterns of the files in a store.
 FILES = ("manifest.json", ".manifest.*.partial", "vectors.npy", "journal-*.jsonl", ".lock-*")
-Embed = Callable[[Iterator[list[str]]], Iterable[tuple[np.ndarray, Mapping[str, int]]]]
+Embed = Callable[[Iterator[Any]], Iterable[tuple[np.ndarray, Mapping[str, int]]]]
 
 
 def remove_store(folder: Path) -> None:
@@ -148,7 +148,7 @@ class EmbeddingStore:
 
     def fill(
         self,
-        sentences: Iterable[str],
+        sentences: Iterable[str] | RowBlocks,
         embed: Embed,
         *,
         share: tuple[int, int] = (0, 1),
@@ -157,10 +157,11 @@ class EmbeddingStore:
         """Writes the missing rows.
 
         Args:
-            sentences: all sentences of the source; the stored blocks are compared with them.
-            embed: function that takes an iterator of blocks. For each block in order, the function
-                yields the vectors, shape (m, dim), and a dict of counts, which are summed over all
-                blocks.
+            sentences: all sentences of the source, or blocks of rows of `self.block` rows; the
+                stored blocks are compared with them.
+            embed: function that takes an iterator of blocks, lists or arrays. For each block in
+                order, the function yields the vectors, shape (m, dim), and a dict of counts, which
+                are summed over all blocks.
             share: `(i, k)`: this process is process i of k and writes every k-th block. The store
                 is complete when all k processes have finished.
             skip_empty: True to omit and count sentences that are only white space.
@@ -178,7 +179,11 @@ class EmbeddingStore:
             self._fill(sentences, embed, share, skip_empty)
 
     def _fill(
-        self, sentences: Iterable[str], embed: Embed, share: tuple[int, int], skip_empty: bool
+        self,
+        sentences: Iterable[str] | RowBlocks,
+        embed: Embed,
+        share: tuple[int, int],
+        skip_empty: bool,
     ) -> None:
         done = read_journals(self.folder).blocks
         journal = self.folder / f"journal-{share[0]}.jsonl"
@@ -188,10 +193,14 @@ class EmbeddingStore:
         if done:
             last = max(done)
             self._file.check_size(last * self.block + done[last]["rows"], more=True)
-        blocks = Blocks(sentences, self.block, skip_empty=skip_empty)
-        todo: deque[tuple[int, list[str]]] = deque()
+        blocks: Blocks | RowBlocks = (
+            sentences
+            if isinstance(sentences, RowBlocks)
+            else Blocks(sentences, self.block, skip_empty=skip_empty)
+        )
+        todo: deque[tuple[int, Any]] = deque()
 
-        def missing() -> Iterator[list[str]]:
+        def missing() -> Iterator[Any]:
             for k, block in enumerate(blocks):
                 if k in done:
                     self._compare(k, block, done[k])
@@ -267,7 +276,7 @@ class EmbeddingStore:
             f"({how}); use another folder or --overwrite"
         )
 
-    def _compare(self, k: int, block: list[str], line: dict[str, Any]) -> None:
+    def _compare(self, k: int, block: Any, line: dict[str, Any]) -> None:
         if len(block) != line["rows"] or fingerprint(block) != line["hash"]:
             first = k * self.block
             raise self._other_source(f"rows {first} to {first + line['rows']} differ")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import jax
 import numpy as np
 
 from flowjax import flows
+from flowjax.flows.recipe import translated
 from flowjax.saving.folder import (
     CONFIG,
     check_files,
@@ -70,7 +71,8 @@ def load_flow(folder: str | Path, flow: Flow | None = None) -> tuple[Flow, Param
     """Reads a flow and its parameters from a folder.
 
     Args:
-        folder: folder of `save_flow`, or run folder of `flowjax fit-array`.
+        folder: folder of `save_flow`, run folder, or folder of a sentence model, whose encoder is
+            not loaded.
         flow: the saved flow if it is a composed flow; its layers must equal the saved layers.
 
     Returns:
@@ -89,8 +91,6 @@ def load_flow(folder: str | Path, flow: Flow | None = None) -> tuple[Flow, Param
     found, config = find_folder(folder), read_config(folder)
     if config is None:
         raise no_config(folder, "a saved flow")
-    if "encoder" in config:
-        raise FlowjaxError(f"{folder}: expected a saved flow, got a model with an encoder")
     return read_flow(found, config, flow)
 
 
@@ -157,10 +157,13 @@ def read_flow(folder: Path, config: Mapping[str, Any], flow: Flow | None) -> tup
                 f"flow: expected the flow that was saved, because {name!r} in {file} is composed "
                 "or has options that are functions; got None"
             )
-        flow = flows.make(name, dim, **options) if flow is None else flow
+        present = options if flow is not None else translated(name, options)
+        flow = flows.make(name, dim, **present) if flow is None else flow
     except (KeyError, TypeError, AttributeError) as error:
         raise FlowjaxError(f"{file}: cannot be read: {error!r}") from None
-    if flow.dim != dim or digest(flow) != wanted:
+    # The text of a layer may have changed since an earlier release; its arrays have not.
+    lines = flow.layers if present == options else layers
+    if flow.dim != dim or digest(flow, lines) != wanted:
         got = f"a flow of dim {flow.dim}, {' | '.join(flow.layers)}"
         if flow.dim == dim and list(flow.layers) == layers:
             got = (
@@ -170,20 +173,31 @@ def read_flow(folder: Path, config: Mapping[str, Any], flow: Flow | None) -> tup
         saved = f"the flow that was saved (dim {dim}), {' | '.join(layers)}"
         raise FlowjaxError(f"{file}: expected {saved}; got {got}")
     check_files(folder, config)
-    return flow, load_params(folder / FILE, _shapes(flow, width))
+    shapes = _shapes(flow, width)
+    if present == options or present.get("power", 1) == 1:
+        return flow, load_params(folder / FILE, shapes)
+    # Earlier releases had no variances in the base of a whitening with beta < 1.
+    base = shapes["base"]
+    params = load_params(folder / FILE, shapes | {"base": base["base"]})
+    rest = jax.tree.map(lambda p: np.zeros(p.shape, p.dtype), base["bijector"])
+    return flow, params | {"base": {"base": params["base"], "bijector": rest}}
 
 
-def digest(flow: Flow) -> str:
+def digest(flow: Flow, layers: Iterable[str] | None = None) -> str:
     """Returns a hash of the layers of a flow and of the arrays drawn with NumPy's generator.
 
     NumPy may change its random streams between versions; the hash then changes.
+
+    Args:
+        flow: any flow.
+        layers: lines of the summary; None means the lines of the flow.
 
     Example:
         >>> digest(flows.glow(4, seed=0)) == digest(flows.glow(4, seed=1))
         False
     """
     sha = hashlib.sha256(f"dim {flow.dim}\n".encode())
-    sha.update("\n".join(flow.layers).encode())
+    sha.update("\n".join(flow.layers if layers is None else layers).encode())
     for array in () if flow.bijector is None else flow.bijector.constants(flow.dim):
         sha.update(f"\n{array.shape}".encode() + np.asarray(array, "<i8").tobytes())
     return sha.hexdigest()
