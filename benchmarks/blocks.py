@@ -21,7 +21,7 @@ ROWS, ROUNDS = 4096, 40
 def program(name: str, dim: int, call: str, block: int):
     """A compiled call of a flow at its default size, in blocks of so many numbers."""
     blocks.BLOCK = block
-    flow = flows.make(name, dim, **({"whiten_latents": False} if name == "glow" else {}))
+    flow = flows.make(name, dim, **({"latent_power": None} if name == "glow" else {}))
     x = np.random.default_rng(0).normal(size=(ROWS, dim)).astype(np.float32)
     params = jax.tree.map(lambda leaf: leaf + 0.01, flow.init(jax.random.key(0), x[:256]))
     if call == "sample":

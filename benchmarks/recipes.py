@@ -27,13 +27,13 @@ TESTS = ("stsb", "sickr", "sts12", "sts14")
 # The paper's flow: latents are whitened beside it, not in it.
 START: dict[str, Any] = {
     "name": "glow",
-    "whiten_latents": False,
+    "latent_power": "none",
     "epochs": 1.0,
     "batch_size": 64,
     "learning_rate": 1e-3,
 }
 STAGES: tuple[tuple[str, list[dict[str, Any]]], ...] = (
-    ("start", [{}, {"name": "whitening_glow", "whiten_latents": None}]),
+    ("start", [{}, {"name": "whitening_glow", "latent_power": None}]),
     ("longer, wider", [{"epochs": e, "width": w} for e in (2.0, 4.0) for w in (32, 256)]),
     ("wider still", [{"width": 512}, {"width": 128}]),
     ("levels, depth", [{"levels": 1}, {"levels": 3}, {"depth": 6}, {"depth": 2}]),
@@ -117,7 +117,7 @@ def search(args: Args, cache: Cache) -> dict[str, Any]:
 
 
 def whitened_by(transform: Transform, rows: np.ndarray) -> Transform:
-    """A fitted map, then the closed-form whitening of its latents: `whiten_latents` of `glow`."""
+    """A fitted map, then the closed-form whitening of its latents: `latent_power` 1 of `glow`."""
     latents = transform(rows)
     params = whitening_from_moments(
         moments.moments_of([latents], latents.shape[1]), shrinkage="auto"
@@ -129,7 +129,7 @@ def whitened_by(transform: Transform, rows: np.ndarray) -> Transform:
 def final(args: Args, cache: Cache, recipe: dict[str, Any]) -> None:
     """The recipe beside plain, whitening and the paper's glow, on the test splits, all seeds."""
     trained = {"glow": dict(START)}
-    chosen = START | recipe | {"whiten_latents": False}
+    chosen = START | recipe | {"latent_power": "none"}
     if chosen != START:
         trained["chosen"] = chosen
     runs: list[dict[str, Any]] = [{} for _ in range(args.seeds)]

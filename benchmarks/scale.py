@@ -27,7 +27,7 @@ def glow(dim):
     """The paper's: 2 levels x 3 steps, additive couplings, nets 32 wide."""
     from flowjax import flows
 
-    return flows.glow(dim, whiten_latents=False)
+    return flows.glow(dim, latent_power=None)
 
 
 def write_rows(path: Path, n: int, dim: int) -> None:

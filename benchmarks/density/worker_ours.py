@@ -21,7 +21,7 @@ def fit(job: common.Job, seed: int) -> dict[str, float]:
             "coupling": "affine",
             "permutation": "lu",
             "seed": seed,
-            "whiten_latents": False,  # a step after the best validation, which no peer has
+            "latent_power": None,  # a step after the best validation, which no peer has
         },
         "neural_spline": {"bins": o["bins"], "bound": o["bound"], "seed": seed},
         "maf": {},

@@ -21,7 +21,7 @@ from flowjax.parallel import devices
 def recipe(cell: dict[str, int]) -> flowjax.types.Flow:
     if "levels" in cell:
         sizes = {"levels": cell["levels"], "depth": cell["steps"], "width": cell["H"]}
-        return flows.glow(cell["D"], whiten_latents=False, **sizes)
+        return flows.glow(cell["D"], latent_power=None, **sizes)
     if "maf" in cell:
         extra = {"transform": "spline", "bins": cell["bins"]} if "bins" in cell else {}
         return flows.maf(cell["D"], depth=cell["L"], width=cell["H"], **extra)

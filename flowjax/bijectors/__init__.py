@@ -35,6 +35,7 @@ from flowjax.bijectors.spline import (
 )
 from flowjax.bijectors.split import split
 from flowjax.bijectors.standardize import standardize
+from flowjax.bijectors.top import all_but_the_top
 from flowjax.bijectors.whitening import whitening, whitening_from_moments
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "additive_coupling",
     "affine_coupling",
     "affine_map",
+    "all_but_the_top",
     "arctanh",
     "chain",
     "circular_spline_map",

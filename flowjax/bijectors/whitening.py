@@ -33,16 +33,16 @@ class _Options(NamedTuple):
     """Options of `whitening`."""
 
     components: int | None = None
-    beta: float = 1.0
+    power: float = 1.0
     shrinkage: float | str = 0.0
     floor: float = 1e-6
 
     def check(self) -> _Options:
         """Returns the options; raises FlowjaxError if an option is out of range."""
-        components, beta, shrinkage, floor = self
+        components, power, shrinkage, floor = self
         if components is not None:
             components = check_integer("components", components, least=1)
-        beta = check_number("beta", beta, 0, 1)
+        power = check_number("power", power, 0, 1)
         if isinstance(shrinkage, str):
             named = shrinkage in ("auto", "ledoit_wolf")
             expected = "a number in [0, 1], 'auto' or 'ledoit_wolf'"
@@ -50,7 +50,7 @@ class _Options(NamedTuple):
         else:
             shrinkage = check_number("shrinkage", shrinkage, 0, 1)
         floor = check_number("eigenvalue_floor", floor, above=0, below=1)
-        return _Options(components, beta, shrinkage, floor)
+        return _Options(components, power, shrinkage, floor)
 
 
 def _shrinkage(xp: ModuleType, cov: Any, count: int, rows: Any, shrinkage: float | str) -> Any:
@@ -73,7 +73,7 @@ def _shrinkage(xp: ModuleType, cov: Any, count: int, rows: Any, shrinkage: float
 def _solve(
     xp: ModuleType, mean: Any, std: Any, corr: Any, count: int, rows: Any, options: _Options
 ) -> dict[str, Any]:
-    """Returns the parameters of a whitening, computed with `xp` (NumPy or jax.numpy).
+    """Returns the parameters of a whitening of power 1, computed with `xp` (NumPy or jax.numpy).
 
     The floor acts on the eigenvalues of the correlation matrix, which do not depend on the units
     of the columns. The principal axes are those of the covariance S = A A^T. They follow from the
@@ -89,7 +89,7 @@ def _solve(
         rows: deviations from the mean, only for "ledoit_wolf".
         options: options of `whitening`.
     """
-    components, beta, shrinkage, floor = options
+    components, _, shrinkage, floor = options
     dim = len(mean)
     kept = dim if components is None else components
     check_that(kept <= dim, "components", f"at most dim = {dim}", kept)
@@ -111,14 +111,13 @@ def _solve(
     # The sign of an eigenvector is arbitrary; its largest entry is made positive.
     highest = xp.take_along_axis(axes, xp.abs(axes).argmax(axis=0)[None], axis=0)
     sign = xp.where(highest < 0, -1, 1)
-    log_root = xp.log(root[:kept])
-    log_det = -beta * log_root.sum()
+    log_det = -xp.log(root[:kept]).sum()
     if kept == dim:  # exact for any units
-        log_det = (1 - beta) * log_root.sum() - xp.log(scale).sum() - 0.5 * xp.log(values).sum()
+        log_det = -xp.log(scale).sum() - 0.5 * xp.log(values).sum()
     params = {
         "mean": mean,
-        "matrix": (sign * white * root ** (1 - beta))[:, :kept],
-        "inverse": (sign * axes * root ** (beta - 1))[:, :kept].T,
+        "matrix": (sign * white)[:, :kept],
+        "inverse": (sign * axes)[:, :kept].T,
         "log_det": log_det,
     }
     if kept < dim:
@@ -126,16 +125,46 @@ def _solve(
     return params
 
 
-def _in_units(xp: ModuleType, arrays: dict[str, Any], unit: Any, beta: float) -> dict[str, Any]:
+def _in_units(xp: ModuleType, arrays: dict[str, Any], unit: Any) -> dict[str, Any]:
     """Returns whitening parameters for the data `unit * rows`, given the parameters for `rows`."""
     scaled = arrays | {
-        "matrix": arrays["matrix"] * unit**-beta,
-        "inverse": arrays["inverse"] * unit**beta,
-        "log_det": arrays["log_det"] - beta * arrays["matrix"].shape[1] * xp.log(unit),
+        "matrix": arrays["matrix"] / unit,
+        "inverse": arrays["inverse"] * unit,
+        "log_det": arrays["log_det"] - arrays["matrix"].shape[1] * xp.log(unit),
     }
     if "log_noise" in arrays:
         scaled["log_noise"] = arrays["log_noise"] + 2 * xp.log(unit)
     return scaled
+
+
+def rescaled(xp: ModuleType, arrays: dict[str, Any], power: float) -> tuple[dict[str, Any], Any]:
+    """Multiplies the latents of a whitening by sd^(1 - power), per principal axis.
+
+    Args:
+        xp: NumPy or jax.numpy.
+        arrays: arrays of a whitening of power 1, see `whitening`.
+        power: exponent of the standard deviations sd of the principal axes.
+
+    Returns:
+        `(arrays, log_std)`: the arrays of the whitening of this power, and the logarithms of the
+        standard deviations of its latents, shape (components,).
+
+    Example:
+        >>> arrays = {"matrix": np.eye(2) / 3, "inverse": 3 * np.eye(2), "log_det": -np.log(9)}
+        >>> half, log_std = rescaled(np, arrays, 0.5)
+        >>> np.exp(2 * log_std).round(6).tolist(), float(half["log_det"] / arrays["log_det"])
+        ([3.0, 3.0], 0.5)
+    """
+    inverse = arrays["inverse"]  # its rows are sd times the principal axes
+    largest = xp.abs(inverse).max(axis=1)
+    log_std = xp.log(largest) + 0.5 * xp.log(xp.square(inverse / largest[:, None]).sum(axis=1))
+    log_std = (1 - power) * log_std
+    changed = {
+        "matrix": arrays["matrix"] * xp.exp(log_std),
+        "inverse": inverse * xp.exp(-log_std)[:, None],
+        "log_det": arrays["log_det"] + log_std.sum(),
+    }
+    return arrays | changed, log_std
 
 
 def freeze(arrays: dict[str, Any], dtype: Any) -> Params:
@@ -148,7 +177,7 @@ def whitening_from_moments(
     moments: Moments,
     *,
     components: int | None = None,
-    beta: float = 1.0,
+    power: float = 1.0,
     shrinkage: float | str = 0.0,
     eigenvalue_floor: float = 1e-6,
 ) -> Params:
@@ -157,7 +186,7 @@ def whitening_from_moments(
     Args:
         moments: moments of the data, see `flowjax.bijectors.moments`.
         components: number of leading components to keep, see `whitening`.
-        beta: exponent of the eigenvalues, see `whitening`.
+        power: exponent of the standard deviations, see `whitening`.
         shrinkage: weight of the spherical covariance, or "auto", see `whitening`. "ledoit_wolf"
             is not available, because it needs the examples.
         eigenvalue_floor: smallest relative eigenvalue of the correlation matrix, see `whitening`.
@@ -177,7 +206,7 @@ def whitening_from_moments(
         >>> params["frozen"]["matrix"].shape
         (3, 2)
     """
-    options = _Options(components, beta, shrinkage, eigenvalue_floor).check()
+    options = _Options(components, power, shrinkage, eigenvalue_floor).check()
     return freeze(_from_moments(moments, options), log_det_dtype())
 
 
@@ -189,37 +218,38 @@ def _from_moments(moments: Moments, options: _Options) -> dict[str, Any]:
     std = np.where(varies(moments.mean, std, log_det_dtype()), std, 0)
     safe = np.where(std > 0, std, 1)
     corr = np.where(np.outer(std, std) > 0, found / safe / safe[:, None], 0)
-    return _solve(np, moments.mean, std, corr, moments.count, None, options)
+    arrays = _solve(np, moments.mean, std, corr, moments.count, None, options)
+    return rescaled(np, arrays, options.power)[0]
 
 
 def whitening(
     *,
     components: int | None = None,
-    beta: float = 1.0,
+    power: float = 1.0,
     shrinkage: float | str = 0.0,
     eigenvalue_floor: float = 1e-6,
     moments: Moments | None = None,
 ) -> Bijector:
-    """Returns PCA whitening, `z = (x - mean) U Lambda^(-beta / 2)`, with frozen parameters.
+    """Returns PCA whitening, `z = (x - mean) U diag(sd^-power)`, with frozen parameters.
 
-    U holds the eigenvectors and Lambda the eigenvalues, largest first, of the covariance of the
-    batch given to `init`. With beta = 1, the sample covariance of z on that batch, normalised by
-    n, is I. Outside of jit, NumPy solves the eigenproblem in float64; inside of jit, it is solved
-    in the dtype of the batch. The round trip data -> latent -> data is accurate to the precision
-    of the dtype. The rounding error of latent -> data -> latent is larger by a factor of
-    sqrt(largest / smallest eigenvalue) of the correlation matrix, at most 1000 with the default
-    `eigenvalue_floor`.
+    U holds the principal axes of the batch given to `init`, the eigenvectors of its covariance,
+    and sd the standard deviations along them, largest first. With power = 1, the sample
+    covariance of z on that batch, normalised by n, is I. Outside of jit, NumPy solves the
+    eigenproblem in float64; inside of jit, it is solved in the dtype of the batch. The round trip
+    data -> latent -> data is accurate to the precision of the dtype. The rounding error of
+    latent -> data -> latent is larger by a factor of sqrt(largest / smallest eigenvalue) of the
+    correlation matrix, at most 1000 with the default `eigenvalue_floor`.
 
     With k = `components` < dim, forward returns k coordinates, and inverse sets the dropped
     coordinates to their mean. The dropped coordinates are modelled as N(0, s I), where s is the
     mean of their eigenvalues, and log_det includes the log-density of this model, in nats. For
-    beta = 1, `log N(z; 0, I) + log_det` is therefore the log-density of probabilistic PCA at its
+    power = 1, `log N(z; 0, I) + log_det` is therefore the log-density of probabilistic PCA at its
     maximum likelihood. The log_det of inverse is minus the log_det of forward at the returned
     point.
 
     Args:
         components: number of leading components to keep; None keeps all.
-        beta: exponent in [0, 1]: 1 whitens, 0 rotates, values in between whiten partially.
+        power: exponent in [0, 1]: 1 whitens, 0 rotates, values in between whiten partially.
         shrinkage: weight in [0, 1] of the spherical covariance `tr(S) / dim I` in a convex
             combination with the sample covariance S. "auto" computes the weight by oracle
             approximating shrinkage (OAS), "ledoit_wolf" by the estimator of Ledoit and Wolf. Use
@@ -251,7 +281,7 @@ def whitening(
         >>> bool(jnp.allclose(z.T @ z / 100, jnp.eye(3), atol=1e-3))
         True
     """
-    options = _Options(components, beta, shrinkage, eigenvalue_floor).check()
+    options = _Options(components, power, shrinkage, eigenvalue_floor).check()
 
     def init(key: PRNGKey, x: Array, context: Array | None = None) -> Params:
         x = check_batch("x", x)
@@ -262,7 +292,7 @@ def whitening(
         std = root_mean_square(xp, rows)
         corr = scatter(rows / xp.where(std > 0, std, 1)) / len(rows)
         arrays = _solve(xp, mean, std, corr, len(rows), rows, options)
-        return freeze(_in_units(xp, arrays, unit, beta), x.dtype)
+        return freeze(rescaled(xp, _in_units(xp, arrays, unit), options.power)[0], x.dtype)
 
     def init_inverse(key: PRNGKey, x: Array, context: Array | None = None) -> Params:
         p = init(key, x, context)[FROZEN]

@@ -25,6 +25,7 @@ from flowjax.config import NONE, read_config
 from flowjax.config.files import is_literal
 from flowjax.config.ranges import Choice, Range, check_fields
 from flowjax.errors import FlowjaxError
+from flowjax.flows.recipe import check_renamed
 
 T = TypeVar("T")
 # Flags of all commands, and their help texts.
@@ -110,6 +111,8 @@ def parse_flags(kind: type[T], prog: str, argv: Sequence[str]) -> T:
     found, unknown = parser.parse_known_args(argv)
     if unknown:
         word = unknown[0].partition("=")[0]
+        table, _, option = word.rpartition(".")
+        check_renamed(option.replace("-", "_"), f"{table}.")
         flags = [flag for action in actions for flag in action.option_strings]
         close = difflib.get_close_matches(word, flags, 1)
         hint = f"did you mean {close[0]}?" if close else f"see {prog} --help"

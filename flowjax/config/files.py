@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from flowjax.errors import FlowjaxError
+from flowjax.flows.recipe import check_renamed
 
 T = TypeVar("T")
 # Text for None in a file; TOML has no null, and a field that is left out takes its default.
@@ -70,6 +71,7 @@ def _fill(config: T, values: Mapping[str, Any], file: str, table: str) -> T:
     for name, value in values.items():
         where = f"{file}: {table}{name}"
         if name not in hints:
+            check_renamed(name, f"{file}: {table}")
             kind = "field" if table else "table"
             raise FlowjaxError(f"{where}: expected a {kind} among {', '.join(hints)}")
         if dataclasses.is_dataclass(hints[name]):

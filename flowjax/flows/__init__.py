@@ -2,20 +2,31 @@
 
 from flowjax.flows.base import conditional_normal, normal, student_t
 from flowjax.flows.build import bits_per_dim, build
-from flowjax.flows.closed_form import identity, standardize, whitening, whitening_glow
+from flowjax.flows.closed_form import (
+    all_but_the_top,
+    center,
+    identity,
+    standardize,
+    whitening,
+    whitening_glow,
+)
 from flowjax.flows.couplings import neural_spline, realnvp
 from flowjax.flows.elementwise import elementwise_spline
 from flowjax.flows.glow import glow, glow_as_released
 from flowjax.flows.learned_base import diagonal_normal, mixture, uniform
 from flowjax.flows.masked import iaf, maf
+from flowjax.flows.powers import at_power, latent_moments
 from flowjax.flows.recipe import RECIPES, make
 from flowjax.types import Base, describe
 
 __all__ = [
     "RECIPES",
     "Base",
+    "all_but_the_top",
+    "at_power",
     "bits_per_dim",
     "build",
+    "center",
     "conditional_normal",
     "describe",
     "diagonal_normal",
@@ -24,6 +35,7 @@ __all__ = [
     "glow_as_released",
     "iaf",
     "identity",
+    "latent_moments",
     "maf",
     "make",
     "mixture",

@@ -22,6 +22,8 @@ Mixing = Literal["random", "reverse", "lu", "none"]
 Mask = Literal["half", "checkerboard"]
 # A uniform base needs a bijector with bounded latents, so it is not an option of the recipes.
 BaseName = Literal["normal", "student_t", "diagonal", "mixture", "conditional"]
+# Exponent of the standard deviations of the latents; "none" is None in a config file.
+Power = float | Literal["none"] | None
 
 COUPLINGS: dict[str, Callable[..., Bijector]] = {
     "additive": additive_coupling,

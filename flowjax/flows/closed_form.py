@@ -1,4 +1,4 @@
-"""Closed-form recipes (whitening, standardization, identity), and Glow after a whitening."""
+"""Recipes in closed form, such as whitening and removal of the mean; and Glow after whitening."""
 
 from __future__ import annotations
 
@@ -9,14 +9,19 @@ import jax
 import jax.numpy as jnp
 
 from flowjax.bijectors import Moments, chain
+from flowjax.bijectors import all_but_the_top as top_bijector
 from flowjax.bijectors import identity as identity_bijector
 from flowjax.bijectors import standardize as standardize_bijector
 from flowjax.bijectors import whitening as whitening_bijector
 from flowjax.bijectors.common import params_dtype, product
+from flowjax.bijectors.top import noise_of_top, without_top
+from flowjax.bijectors.whitening import freeze
 from flowjax.errors import check_integer
+from flowjax.flows.base import base_from
 from flowjax.flows.build import Noise, build
-from flowjax.flows.choices import BaseName
+from flowjax.flows.choices import BaseName, Power
 from flowjax.flows.glow import glow
+from flowjax.flows.latents import divided, scaled, through, unit_whitening, with_latent_power
 from flowjax.flows.recipe import recipe
 from flowjax.types import FROZEN, Array, Base, Bijector, ClosedForm, Flow, Params, PRNGKey
 
@@ -73,12 +78,70 @@ def _uses_context(base: str | Base) -> bool:
     return isinstance(base, Base) or base == "conditional"
 
 
+# Function from the params of a whitening of power 1 to the params of a part of it in the flow, and
+# of the remaining part in the base density.
+Divide = Callable[[Params], tuple[Params, Params]]
+
+
+def _gaussian(
+    name: str,
+    dim: int,
+    part: Bijector,
+    whole: Callable[[Moments | None], Bijector],
+    base: str | Base,
+    divide: Divide | None,
+    *,
+    moments: Moments | None,
+    possible: bool,
+    latent_dim: int | None = None,
+    noise: Noise | None = None,
+) -> Flow:
+    """Returns a flow that is a whitening, divided between its bijector and its base density.
+
+    Args:
+        name: name of the recipe.
+        dim: dimension of the data vectors.
+        part: bijector of the flow.
+        whole: function from moments to the whitening of power 1.
+        base: base density, without the remaining part of the whitening.
+        divide: division of the params; None if `part` is the whole whitening.
+        moments: moments of the data, or None.
+        possible: False if the whitening cannot be computed from moments.
+        latent_dim: dimension of the latents; None means `dim`.
+        noise: function that adds noise in dropped coordinates to samples.
+    """
+    flow = build(
+        part._replace(init=whole(moments).init),
+        dim,
+        base=base,
+        name=name,
+        latent_dim=latent_dim,
+        noise=noise,
+        uses_context=_uses_context(base),
+    )
+    closed_form = _closed_form(dim, moments, whole, possible=possible)
+    if divide is None:
+        return flow._replace(closed_form=closed_form)
+
+    def split(params: Params) -> Params:
+        first, rest = divide(params["bijector"])
+        return {**params, "bijector": first, "base": {**params["base"], "bijector": rest}}
+
+    def init(key: PRNGKey, x: Array, context: Array | None = None) -> Params:
+        return split(flow.init(key, x, context))
+
+    if closed_form is not None:
+        set_whole = closed_form.set
+        closed_form = ClosedForm(lambda params, found: split(set_whole(params, found)))
+    return flow._replace(init=init, bijector=part, closed_form=closed_form)
+
+
 @recipe
 def whitening(
     dim: int,
     *,
     components: int | None = None,
-    beta: float = 1.0,
+    power: float = 1.0,
     shrinkage: float | str = 0.0,
     eigenvalue_floor: float = 1e-6,
     moments: Moments | None = None,
@@ -86,13 +149,16 @@ def whitening(
 ) -> Flow:
     """Returns PCA whitening as a flow: the maximum-likelihood Gaussian, in closed form at `init`.
 
-    With `components` < dim, the flow is probabilistic PCA: `forward` returns shape (n,
-    components), `log_prob` is exact, and samples include noise in the dropped components.
+    With `power` < 1, the latents keep a part of their variances, and the base density has these
+    variances, so `log_prob` is the same for every power. With `components` < dim, the flow is
+    probabilistic PCA: `forward` returns shape (n, components), `log_prob` is exact, and samples
+    include noise in the dropped components.
 
     Args:
         dim: dimension of the data vectors.
         components: number of leading components to keep; None keeps all.
-        beta: exponent of the eigenvalues: 1 whitens, 0 only rotates.
+        power: exponent in [0, 1] of the standard deviations by which the principal axes are
+            divided: 1 whitens, 0 only rotates the centred vectors.
         shrinkage: shrinkage of the covariance towards a multiple of the identity: a number in
             [0, 1], "auto" or "ledoit_wolf". Use a name if examples are fewer than dimensions.
         eigenvalue_floor: smallest eigenvalue of the correlation matrix, relative to its largest
@@ -116,30 +182,132 @@ def whitening(
         >>> flow.forward(params, x)[0].shape, flow.log_prob(params, x).shape
         ((20, 2), (20,))
     """
-
-    def part(moments: Moments | None) -> Bijector:
-        return whitening_bijector(
-            components=components,
-            beta=beta,
-            shrinkage=shrinkage,
-            eigenvalue_floor=eigenvalue_floor,
-            moments=moments,
-        )
-
-    check_integer("components", dim if components is None else components, 1, dim)
-    drops = components is not None and components < dim
-    noise = _noise_of_dropped(lambda params: params) if drops else None
-    flow = build(
-        part(moments),
+    kept = check_integer("components", dim if components is None else components, 1, dim)
+    options: Any = {"components": components, "shrinkage": shrinkage}
+    options["eigenvalue_floor"] = eigenvalue_floor
+    part = whitening_bijector(power=power, moments=moments, **options)
+    return _gaussian(
+        "whitening",
         dim,
-        base=base,
-        name="whitening",
+        part,
+        lambda found: whitening_bijector(moments=found, **options),
+        base if power == 1 else scaled(base_from(base)),
+        None if power == 1 else lambda whole: divided(whole, power),
+        moments=moments,
+        possible=shrinkage != "ledoit_wolf",  # it needs the examples, not only their moments
         latent_dim=components,
-        noise=noise,
-        uses_context=_uses_context(base),
+        noise=_noise_of_dropped(lambda params: params) if kept < dim else None,
     )
-    possible = shrinkage != "ledoit_wolf"  # Ledoit-Wolf needs the examples, not only their moments
-    return flow._replace(closed_form=_closed_form(dim, moments, part, possible=possible))
+
+
+@recipe
+def center(
+    dim: int,
+    *,
+    shrinkage: float | str = 0.0,
+    moments: Moments | None = None,
+    base: BaseName | Base = "normal",
+) -> Flow:
+    """Returns the removal of the mean as a flow, `z = x - mean`, in closed form at `init`.
+
+    The base density is the Gaussian with the covariance of the data, so `log_prob` equals that of
+    `whitening`.
+
+    Args:
+        dim: dimension of the data vectors.
+        shrinkage: shrinkage of the covariance, see `whitening`.
+        moments: moments of the data; None means the moments of the batch given to `init`.
+        base: density of the whitened vectors: "normal", "student_t" or a `Base`.
+
+    Returns:
+        A `Flow` whose parameters are all frozen.
+
+    Raises:
+        FlowjaxError: An option is out of range.
+
+    Example:
+        >>> import jax, jax.numpy as jnp
+        >>> flow, x = center(2), jnp.array([[1.0, 5.0], [3.0, 6.0]])
+        >>> flow.forward(flow.init(jax.random.key(0), x), x)[0].tolist()
+        [[-1.0, -0.5], [1.0, 0.5]]
+    """
+    density = base_from(base)
+
+    def divide(whole: Params) -> tuple[Params, Params]:
+        mean = whole[FROZEN]["mean"]
+        zeros = jnp.zeros_like(mean)
+        return freeze({"mean": mean, "log_std": zeros}, mean.dtype), {
+            FROZEN: whole[FROZEN] | {"mean": zeros}
+        }
+
+    return _gaussian(
+        "center",
+        dim,
+        standardize_bijector()._replace(layers=("center",)),
+        lambda found: whitening_bijector(shrinkage=shrinkage, moments=found),
+        through(unit_whitening(), density, f"{density.line}, with the covariance of the data"),
+        divide,
+        moments=moments,
+        possible=shrinkage != "ledoit_wolf",
+    )
+
+
+@recipe
+def all_but_the_top(
+    dim: int,
+    *,
+    components: int | None = None,
+    shrinkage: float | str = 0.0,
+    moments: Moments | None = None,
+    base: BaseName | Base = "normal",
+) -> Flow:
+    """Returns all-but-the-top as a flow: it removes the mean and the leading principal components.
+
+    `forward` returns the coordinates of the other principal axes, shape (n, dim - components). The
+    cosines of these coordinates equal those of the published method, which returns vectors of
+    dimension `dim` and rank dim - components. `log_prob` includes the removed coordinates and
+    equals that of `whitening`; samples include noise in the removed coordinates.
+
+    Args:
+        dim: dimension of the data vectors, at least 2.
+        components: number of leading components to remove, less than `dim`; None means dim / 100
+            as in the paper, at least 1.
+        shrinkage: shrinkage of the covariance, see `whitening`.
+        moments: moments of the data; None means the moments of the batch given to `init`.
+        base: density of the whitened vectors: "normal", "student_t" or a `Base`.
+
+    Returns:
+        A `Flow` whose parameters are all frozen. See `bijectors.all_but_the_top` for the details.
+
+    Raises:
+        FlowjaxError: An option is out of range.
+
+    References:
+        All-but-the-top, https://arxiv.org/abs/1702.01417.
+
+    Example:
+        >>> import jax
+        >>> flow = all_but_the_top(5, components=2)
+        >>> x = jax.random.normal(jax.random.key(0), (20, 5))
+        >>> params = flow.init(jax.random.key(1), x)
+        >>> flow.forward(params, x)[0].shape, flow.sample(params, jax.random.key(2), 4).shape
+        ((20, 3), (4, 5))
+    """
+    check_integer("dim", dim, 2)
+    removed = max(1, dim // 100) if components is None else components
+    check_integer("components", removed, 1, dim - 1)
+    return _gaussian(
+        "all_but_the_top",
+        dim,
+        top_bijector(components=removed, moments=moments),
+        lambda found: whitening_bijector(shrinkage=shrinkage, moments=found),
+        scaled(base_from(base)),
+        lambda whole: without_top(whole, removed),
+        moments=moments,
+        possible=shrinkage != "ledoit_wolf",
+        latent_dim=dim - removed,
+        noise=noise_of_top,
+    )
 
 
 @recipe
@@ -179,6 +347,7 @@ def whitening_glow(
     shrinkage: float | str = 0.0,
     eigenvalue_floor: float = 1e-6,
     moments: Moments | None = None,
+    latent_power: Power = None,
     **glow_options: Any,
 ) -> Flow:
     """Returns a whitening followed by Glow; the initial density is the density of the whitening.
@@ -194,7 +363,8 @@ def whitening_glow(
         eigenvalue_floor: smallest eigenvalue of the correlation matrix, relative to its largest
             eigenvalue.
         moments: moments of the data; None means the moments of the batch given to `init`.
-        **glow_options: keyword arguments of `glow` except `init` and `whiten_latents`.
+        latent_power: exponent of the final map of the latents, see `glow`; None has no such map.
+        **glow_options: keyword arguments of `glow` except `init`.
 
     Returns:
         A `Flow`; the parameters of the whitening are frozen.
@@ -212,7 +382,7 @@ def whitening_glow(
         True
     """
     latent = check_integer("components", dim if components is None else components, 2, dim)
-    rest: Any = glow(latent, init="identity", whiten_latents=False, **glow_options)
+    rest: Any = glow(latent, init="identity", latent_power=None, **glow_options)
 
     def part(moments: Moments | None) -> Bijector:
         return whitening_bijector(
@@ -222,13 +392,14 @@ def whitening_glow(
             moments=moments,
         )
 
+    noise = _noise_of_dropped(lambda params: params[0]) if latent < dim else None
     flow = build(
         chain(part(moments), rest.bijector),
         dim,
         base=rest.base,
         name="whitening_glow",
         latent_dim=latent,
-        noise=_noise_of_dropped(lambda params: params[0]) if latent < dim else None,
+        noise=noise,
     )
     closed_form = _closed_form(
         dim,
@@ -237,7 +408,7 @@ def whitening_glow(
         lambda params, first: (first, *params[1:]),
         possible=shrinkage != "ledoit_wolf",
     )
-    return flow._replace(closed_form=closed_form)
+    return with_latent_power(flow._replace(closed_form=closed_form), latent_power, noise)
 
 
 @recipe

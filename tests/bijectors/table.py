@@ -68,7 +68,7 @@ BIJECTORS = {
     ),
     "invert": lambda: b.invert(b.affine_coupling(conditioner=NET)),
     "whitening": b.whitening,
-    "whitening_soft": lambda: b.whitening(beta=0.5, shrinkage=0.1),
+    "whitening_soft": lambda: b.whitening(power=0.5, shrinkage=0.1),
     "standardize": b.standardize,
     "autoregressive": lambda: b.masked_autoregressive(
         net=b.made(9, 1, activation="tanh"), order="reverse"

@@ -45,7 +45,7 @@ def test_order_and_signs_are_fixed():
 def test_whitening_from_moments_equals_whitening_from_a_batch():
     x = rows()
     moments = moments_of(np.split(x, 4), dim=5)
-    for options in ({}, {"components": 3}, {"beta": 0.5}, {"shrinkage": "auto"}):
+    for options in ({}, {"components": 3}, {"power": 0.5}, {"shrinkage": "auto"}):
         _, params, _, _ = whiten(x, **options)
         from_moments = b.whitening_from_moments(moments, **options)
         also = whiten(x[:3], moments=moments, **options)[1]
@@ -77,7 +77,7 @@ def test_fewer_components_are_probabilistic_pca():
 
 
 def test_soft_whitening():
-    _, _, z, _ = whiten(rows(), beta=0.5)
+    _, _, z, _ = whiten(rows(), power=0.5)
     cov = np.cov(np.asarray(z).T, bias=True)
     values = np.linalg.eigvalsh(np.cov(rows().T, bias=True))[::-1]
     np.testing.assert_allclose(np.diag(cov), np.sqrt(values), rtol=1e-3)
@@ -145,7 +145,7 @@ def test_standardize_inputs_of_1e6():
     [
         (lambda: b.whitening(components=0), "components: expected an integer of at least 1"),
         (lambda: whiten(rows(), components=6), "components: expected at most dim = 5, got 6"),
-        (lambda: b.whitening(beta=2), "beta: expected a number in"),
+        (lambda: b.whitening(power=2), "power: expected a number in"),
         (lambda: b.whitening(shrinkage="lots"), "shrinkage: expected a number in"),
         (lambda: b.whitening(shrinkage=1.5), "shrinkage: expected a number in"),
         (lambda: b.whitening(eigenvalue_floor=0), "eigenvalue_floor: expected"),

@@ -120,7 +120,7 @@ def test_every_recipe_by_name(name):
 
 def test_glow_latents_in_the_papers_order():
     """The latents of level 1 come first, then those of level 2, then the top."""
-    flow, x = flows.glow(8, levels=3, depth=1, whiten_latents=False, **NET), data(20, 8)
+    flow, x = flows.glow(8, levels=3, depth=1, latent_power=None, **NET), data(20, 8)
     params = start(flow, x)
     z, _ = flow.forward(params, x)
     deeper = jax.tree.map(lambda leaf: leaf, params)

@@ -74,7 +74,7 @@ CASES = [
 @pytest.mark.parametrize(("name", "dim", "options", "least"), CASES)
 def test_every_coordinate_is_transformed(name, dim, options, least):
     seed = dim % 4  # default_rng(0) and default_rng(1) do not change the order of two coordinates
-    closed = {"whiten_latents": False} if name == "glow" else {}
+    closed = {"latent_power": None} if name == "glow" else {}
     flow = flows.make(name, dim, seed=seed, **NET, **closed, **options)
     assert untransformed(flow, seed) == least
 
@@ -82,7 +82,7 @@ def test_every_coordinate_is_transformed(name, dim, options, least):
 @pytest.mark.parametrize("dim", [4, 7, 32])
 def test_six_steps_make_every_latent_depend_on_every_coordinate(dim):
     for seed in range(2):
-        flow = flows.glow(dim, levels=1, depth=6, seed=seed, whiten_latents=False, **NET)
+        flow = flows.glow(dim, levels=1, depth=6, seed=seed, latent_power=None, **NET)
         assert dependence(flow).all()
 
 

@@ -52,7 +52,7 @@ NUMBERS = [
     (b.spline_coupling, "bound", (0, -1, 1e30), (1e-3, 5)),
     (b.actnorm, "logscale_factor", (0,), (-1, 3)),
     (b.glow_net, "logscale_factor", (0,), (-1, 3)),
-    (b.whitening, "beta", (-0.1, 1.1), (0, 1)),
+    (b.whitening, "power", (-0.1, 1.1), (0, 1)),
     (b.whitening, "shrinkage", (-0.1, 1.1), (0, 1)),
     (b.whitening, "eigenvalue_floor", (0, 1, -1), (1e-9,)),
     (b.affine_map, "bound", (0, -1), (0.1, 3)),

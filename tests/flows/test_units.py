@@ -15,7 +15,7 @@ from flowjax.types import FROZEN
 
 SMALL = {"depth": 1, "width": 4, "hidden_layers": 1}
 OPTIONS = {
-    "glow": SMALL | {"levels": 1, "coupling": "affine", "whiten_latents": False},
+    "glow": SMALL | {"levels": 1, "coupling": "affine", "latent_power": None},
     "neural_spline": SMALL | {"bins": 3},
     "elementwise_spline": SMALL | {"bins": 3},
     "maf": SMALL,

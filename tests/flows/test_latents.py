@@ -1,4 +1,4 @@
-"""`whiten_latents`: the latents are white after the fit, and the density stays exact."""
+"""`latent_power`: the latents are white after the fit, and the density stays exact."""
 
 import jax
 import numpy as np
@@ -13,7 +13,7 @@ X = (RNG.normal(size=(1500, 6)) @ RNG.normal(size=(6, 6))).astype(np.float32)
 
 @pytest.fixture(scope="module")
 def fitted():
-    flow = flows.glow(6, depth=1, width=4, whiten_latents=True)
+    flow = flows.glow(6, depth=1, width=4, latent_power=1)
     return flow, flowjax.fit(flow, X, key=0, batch_size=96, steps=5).params
 
 
@@ -55,21 +55,21 @@ def test_before_the_fit_it_is_the_identity(fitted):
 
 
 def test_training_itself_is_the_same(fitted):
-    plain = flows.glow(6, depth=1, width=4, whiten_latents=False)
+    plain = flows.glow(6, depth=1, width=4, latent_power=None)
     other = flowjax.fit(plain, X, key=0, batch_size=96, steps=5).params
     same = jax.tree.map(np.array_equal, fitted[1]["bijector"][0], other["bijector"])
     assert all(jax.tree.leaves(same))
 
 
 def test_fewer_rows_than_dimensions_stay_tame():
-    flow = flows.glow(6, depth=1, width=4, whiten_latents=True)
+    flow = flows.glow(6, depth=1, width=4, latent_power=1)
     params = flowjax.fit(flow, X[:4], key=0, batch_size=4, steps=2, devices=1).params
     z = np.asarray(flow.forward(params, X[4:])[0])
     assert np.isfinite(z).all() and np.abs(z).max() < 1e3
 
 
 def test_a_saved_model_keeps_it(tmp_path):
-    model = flowjax.BertFlow(flow="glow", flow_options={"whiten_latents": True, "width": 4})
+    model = flowjax.BertFlow(flow="glow", flow_options={"latent_power": 1, "width": 4})
     rows = RNG.normal(size=(400, 256)).astype(np.float32)
     model.fit_vectors(rows, steps=2, batch_size=64)
     again = flowjax.BertFlow.load(model.save(tmp_path / "model"))
