@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from flowjax.model import BertFlow
     from flowjax.saving.flow import load_flow, save_flow
     from flowjax.saving.params import load_params, save_params
+    from flowjax.transformer import FlowTransformer
     from flowjax.types import Bijector, Flow
 
 _MODULE_OF = {
@@ -32,6 +33,7 @@ _MODULE_OF = {
     "Bijector": "flowjax.types",
     "FitResult": "flowjax.fitting.fit",
     "Flow": "flowjax.types",
+    "FlowTransformer": "flowjax.transformer",
     "FlowjaxError": "flowjax.errors",
     "SentenceEncoder": "flowjax.encoder.embed",
     "fit": "flowjax.fitting.fit",
@@ -40,7 +42,10 @@ _MODULE_OF = {
     "save_flow": "flowjax.saving.flow",
     "save_params": "flowjax.saving.params",
 }
-_MODULES = ("bijectors", "compare", "evaluation", "flows", "plots", "training")
+_MODULES = (
+    *("bijectors", "compare", "evaluation", "flows", "plots", "training"),
+    "sentence_transformers",  # imports torch if it is installed
+)
 
 __all__ = [
     "ArraySource",
@@ -48,6 +53,7 @@ __all__ = [
     "Bijector",
     "FitResult",
     "Flow",
+    "FlowTransformer",
     "FlowjaxError",
     "SentenceEncoder",
     "__version__",

@@ -38,7 +38,9 @@ ALLOWED = {
         "saving",
     },
     "model": {*CORE, "bijectors", "flows", "encoder", "fitting", "saving", "calibration"},
+    "transformer": {"types", "data", "flows", "fitting"},
     "compare": {"types", "evaluation", "flows", "calibration", "model"},
+    "sentence_transformers": {"types", "parallel", "flows", "saving", "model"},
     "plots": {"types", "files", "evaluation"},
     "report": {"files", "evaluation", "plots", "_version"},
 }
