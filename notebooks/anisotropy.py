@@ -26,13 +26,14 @@ import numpy as np
 import flowjax
 from flowjax import plots
 from flowjax.data.sample import sentences_file
+from flowjax.data.sentences import read_sentences
 from flowjax.evaluation import cosine, isotropy_report
 
 # %% [markdown]
 # The encoder is frozen: its vectors are computed once, and the flow is fitted on them, unlabelled.
 
 # %%
-sentences = sentences_file().read_text("utf-8").splitlines()
+sentences = read_sentences(sentences_file())[0]
 model = flowjax.BertFlow("minibert", flow="glow")
 plain = model.encoder.encode(sentences)
 model.fit_vectors(plain, epochs=4, batch_size=64)

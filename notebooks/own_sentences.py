@@ -15,9 +15,9 @@
 #
 # You will see all steps from a file of sentences to calibrated vectors: fit a flow, compare
 # nearest neighbours, measure the agreement with labelled pairs, list the sentences with the lowest
-# density, save, and load. The notebook runs on the embedded sample of about 3,500 sentences. To
-# use your own file, change the next cell. It should have at least a few hundred sentences; with
-# fewer, use `flow="whitening"` with `flow_options={"shrinkage": "auto"}`.
+# density, save, and load. The notebook runs on the embedded sample: 1,495 sentences of news articles
+# and textbooks. To use your own file, change the next cell. It should have at least a few hundred
+# sentences; with fewer, use `flow="whitening"` with `flow_options={"shrinkage": "auto"}`.
 
 # %%
 # %matplotlib inline
@@ -30,6 +30,7 @@ import flowjax
 from flowjax import plots
 from flowjax.compare import compare
 from flowjax.data.sample import pairs_file, sentences_file
+from flowjax.data.sentences import read_sentences
 from flowjax.evaluation import load_pairs
 
 # %%
@@ -54,7 +55,7 @@ plots.loss_curves(result.metrics, keys=["bits_per_dim", "validation_bits_per_dim
 # smaller cosine does not mean a better neighbour. Read both lists.
 
 # %%
-sentences = file.read_text("utf-8").splitlines()
+sentences = read_sentences(file)[0]
 texts = [query, *sentences]
 plain = model.encoder.encode(texts)
 vectors = model.transform(plain)

@@ -26,11 +26,12 @@ import flowjax
 from flowjax import plots
 from flowjax.compare import compare
 from flowjax.data.sample import pairs_file, sentences_file
+from flowjax.data.sentences import read_sentences
 from flowjax.evaluation import Lookup, load_pairs, markdown_table
 
 # %%
 encoder = flowjax.SentenceEncoder.from_pretrained("minibert", pooling="first_last")
-plain = encoder.encode(sentences_file().read_text("utf-8").splitlines())
+plain = encoder.encode(read_sentences(sentences_file())[0])
 task = load_pairs(pairs_file(), name="sample")
 
 # %% [markdown]

@@ -29,22 +29,22 @@ def bounded_memory():
 
 @pytest.fixture(scope="session")
 def tiny_run(tmp_path_factory):
-    """A finished run of a few steps on some embedded sentences, with a file of graded pairs.
+    """A finished run of a few steps on some short sentences, with a file of graded pairs.
 
     `(folder, file of sentences, file of pairs)`.
     """
     from flowjax.commands.main import main
-    from flowjax.data.sample import pairs_file, sentences_file
+    from flowjax.data.sample import pairs_file
 
     folder = tmp_path_factory.mktemp("tiny")
     text = folder / "sentences.txt"
     # Short ones only: few shapes to compile.
-    lines = [s for s in sentences_file().read_text("utf-8").splitlines() if len(s.split()) < 9]
-    text.write_text("\n".join(lines[:400]) + "\n")
     pairs = folder / "pairs.tsv"
     head, *rows = pairs_file().read_text("utf-8").splitlines()
+    lines = dict.fromkeys(s for row in rows for s in row.split("\t")[1:] if len(s.split()) < 9)
+    text.write_text("\n".join(list(lines)[:400]) + "\n")
     rows = [row for row in rows if len(row.split()) < 18]
     pairs.write_text("\n".join([head, *rows[:80]]) + "\n")
     argv = ["fit", "--data", str(text), "--out", str(folder / "run"), "--train.steps", "20"]
-    assert main(argv) == 0
+    assert main([*argv, "--flow", "glow"]) == 0
     return folder / "run", text, pairs

@@ -92,7 +92,7 @@ def write_inputs(folder):
     """Writes the files that README.md names as the user's."""
     from flowjax.data.sample import sentences_file
 
-    lines = [s for s in sentences_file().read_text("utf-8").splitlines() if len(s.split()) < 8]
+    lines = [s for s in sentences_file().read_text("utf-8").splitlines() if 0 < len(s.split()) < 8]
     (folder / "sentences.txt").write_text("\n".join(lines[:20]) + "\n")
     np.save(folder / "rows.npy", np.random.default_rng(0).normal(size=(60, 3)))
     pairs = "".join(f"a\tb\tc\td\t{i % 6}\tA man {i}.\tA dog {i}.\n" for i in range(9))

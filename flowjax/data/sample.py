@@ -1,4 +1,4 @@
-"""Paths of the sample data in the package: sentences and labelled pairs."""
+"""Paths of the sample data in the package: natural text and labelled pairs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ from pathlib import Path
 
 
 def sentences_file() -> Path:
-    """Returns the path of a text file of a few thousand sentences, one per line."""
+    """Returns the path of a text file of 70 documents.
+
+    The file has one sentence per line and a blank line between documents. The texts are by
+    Wikinews contributors (CC BY 2.5) and OpenStax (CC BY 4.0), see `README.md` next to it.
+    """
     return Path(str(files("flowjax") / "assets" / "sample" / "sentences.txt"))
 
 

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from flowjax.data.documents import read_documents
+from flowjax.data.sample import sentences_file
+
 PAIRS = "pairs.tsv"
 SENTENCES = "sentences.txt"
 
@@ -34,17 +37,31 @@ def pairs():
 
 
 @pytest.fixture(scope="module")
-def sentences():
-    return _lines(SENTENCES)
+def documents():
+    return [block.split("\n") for block in "\n".join(_lines(SENTENCES)).split("\n\n")]
 
 
-def test_counts_and_size(pairs, sentences):
+def test_counts_and_size(pairs, documents):
     assert len(pairs) >= 480
-    assert len(sentences) >= 3000
-    own = {s for _, a, b in pairs for s in (a, b)}
-    assert len(set(sentences) - own) >= 2200
+    assert len(documents) >= 60 and min(map(len, documents)) >= 5
+    assert sum(map(len, documents)) >= 1400
     size = sum(p.stat().st_size for p in _folder().iterdir() if p.is_file())
-    assert size < 450_000
+    assert size < 300_000
+
+
+def test_the_readme_counts_and_names_each_document(documents):
+    readme = (_folder() / "README.md").read_text("utf-8")
+    count, words = sum(map(len, documents)), len(" ".join(map(" ".join, documents)).split())
+    assert f"{count:,} sentences" in readme and f"{words:,} words" in readme
+    assert f"in {len(documents)} documents" in readme
+    assert "\n31. " in readme and f"Documents 32 to {len(documents)} are" in readme
+    assert "CC BY 2.5" in readme and "CC BY 4.0" in readme
+
+
+def test_the_documents_are_read_as_they_are(documents):
+    found = read_documents(sentences_file())
+    assert found.unit == "block" and found.complete and not found.repeated
+    assert [len(d) for d in found.documents] == [len(d) for d in documents]
 
 
 def test_scores(pairs):
@@ -62,21 +79,17 @@ def test_every_stretch_has_all_scores(pairs):
         assert len({int(s + 0.5) for s in scores[start : start + 60]}) == 6
 
 
-def test_no_duplicates(pairs, sentences):
+def test_no_duplicates(pairs, documents):
+    sentences = [s.casefold() for document in documents for s in document]
     assert len(set(sentences)) == len(sentences)
-    assert len({s.casefold() for s in sentences}) == len(sentences)
     assert len({frozenset((a, b)) for _, a, b in pairs}) == len(pairs)
     assert all(a != b for _, a, b in pairs)
 
 
-def test_sentences_are_clean(pairs, sentences):
-    for s in sentences + [s for _, a, b in pairs for s in (a, b)]:
+def test_sentences_are_clean(pairs, documents):
+    texts = [s for document in documents for s in document]
+    for s in texts + [s for _, a, b in pairs for s in (a, b)]:
         assert s and s == s.strip()
         assert "\t" not in s and "  " not in s
-        assert s[0].isupper() and s[-1] in ".?!", s
-        assert 4 <= len(s.split()) <= 25, s
-
-
-def test_every_pair_sentence_is_in_sentences(pairs, sentences):
-    known = set(sentences)
-    assert all(a in known and b in known for _, a, b in pairs)
+        assert s.isprintable() and s[-1] in '.?!")', s
+        assert 4 <= len(s.split()) <= 60, s
