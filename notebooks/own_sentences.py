@@ -15,9 +15,9 @@
 #
 # You will see all steps from a file of sentences to calibrated vectors: fit a flow, compare
 # nearest neighbours, measure the agreement with labelled pairs, list the sentences with the lowest
-# density, save, and load. The notebook runs on the embedded sample: 1,495 sentences of news articles
-# and textbooks. To use your own file, change the next cell. It should have at least a few hundred
-# sentences; with fewer, use `flow="whitening"` with `flow_options={"shrinkage": "auto"}`.
+# density, save, and load. The notebook runs on the embedded sample: 1,495 sentences of news
+# articles and textbooks. To use your own file, change the next cell. It should have at least a few
+# hundred sentences; with fewer, use `flow="whitening"` with `flow_options={"shrinkage": "auto"}`.
 
 # %%
 # %matplotlib inline
