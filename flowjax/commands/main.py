@@ -17,6 +17,7 @@ from flowjax.commands import environment
 # Name and one line of help; commands/NAME.py has an `Args` dataclass and a `run(args)`.
 COMMANDS = {
     "demo": "fit, evaluate and plot on the embedded sample, offline, in minutes",
+    "check": "measure whether calibration helps on your sentences, without labels",
     "fit": "fit a flow on the vectors of your sentences",
     "encode": "write the vectors of sentences to .npy, .parquet or .safetensors",
     "evaluate": "compare plain, standardized, whitened, calibrated vectors on tasks",
@@ -25,6 +26,7 @@ COMMANDS = {
     "search": "print the sentences of a corpus that are nearest to queries",
     "sample": "draw vectors from a fitted flow",
     "fit-array": "fit a flow on any (n, d) array",
+    "transform": "map the rows of any array through a fitted flow",
     "plot": "draw the training curves of a run",
     "pretrain": "pretrain a small BERT on text",
     "info": "print versions, devices, and the training data of a run",
@@ -32,7 +34,7 @@ COMMANDS = {
 
 # Commands that a cluster launcher can start as several processes of one job.
 DISTRIBUTED = {"fit", "fit-array", "pretrain"}
-RESUMABLE = {*DISTRIBUTED, "encode"}
+RESUMABLE = {*DISTRIBUTED, "encode", "transform"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

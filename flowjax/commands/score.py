@@ -24,16 +24,17 @@ class Args:
 
     Line ends and tabs in a sentence are printed as spaces; --json keeps them.
 
-    For a run of flowjax fit-array: the log-density of each row of an array.
+    For an array: the log-density of each row.
     """
 
     run: Positional[str]
     """Run or model folder."""
     input: Positional[str]
-    """Sentences, as in flowjax encode; - is standard input. Rows: .npy, .parquet or an embedding
-    store."""
+    """Sentences, as in flowjax encode; - is standard input. Or plain vectors: .npy, .safetensors,
+    an embedding store, or .parquet with a column of vectors and without a column of sentences."""
     column: str | None = None
-    """Column of the sentences; for rows, the column of vectors or numeric columns."""
+    """Column of the sentences; of an array, the column of vectors, numeric columns separated by
+    commas, or the tensor."""
     top: Annotated[int | None, Range(1)] = None
     """Print only this many sentences or rows, those with the highest density, the highest
     first."""
@@ -46,9 +47,10 @@ class Args:
 
 def run(args: Args) -> None:
     """Runs the command."""
+    from flowjax.data.arrays import holds_rows
     from flowjax.saving.flow import holds_flow
 
-    of_rows = holds_flow(args.run)
+    of_rows = holds_flow(args.run) or holds_rows(args.input, args.column)
     scored = selected(_rows(args) if of_rows else _sentences(args), args.top, args.bottom)
     for value, item in scored:
         if args.json:
@@ -99,20 +101,14 @@ def _sentences(args: Args) -> Iterator[Scored]:
 
 
 def _rows(args: Args) -> Iterator[Scored]:
-    import jax
-    import numpy as np
+    from flowjax.commands.transform import load_unconditional, open_plain
+    from flowjax.data.blocks import RowBlocks
+    from flowjax.flows.arrays import ROWS, ArrayCalls
 
-    from flowjax.data.arrays import ArraySource, open_rows
-    from flowjax.fitting.passes import ROWS
-    from flowjax.saving.flow import load_flow
-
-    flow, params = load_flow(args.run)
-    rows = open_rows(args.input, args.input, args.column)
-    source = ArraySource(rows, name=args.input, resident=False)
-    if source.dim != flow.dim:
-        raise FlowjaxError(f"{args.input}: expected (n, {flow.dim}), got (n, {source.dim})")
-    log_prob = jax.jit(flow.log_prob)
-    for start in range(0, source.size, ROWS):
-        numbers = range(start, min(start + ROWS, source.size))
-        values = log_prob(params, source.take(np.array(numbers))["x"]).tolist()
-        yield from zip(values, numbers, strict=True)
+    flow, params = load_unconditional(args.run)
+    source = open_plain(args.input, args.column, flow.dim, args.run)
+    calls, row = ArrayCalls(flow), 0
+    for block in RowBlocks(source, ROWS):
+        values = calls.log_prob(params, block).tolist()
+        yield from zip(values, range(row, row + len(block)), strict=True)
+        row += len(block)

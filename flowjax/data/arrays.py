@@ -220,6 +220,29 @@ def open_rows(data: Any, name: str = "data", columns: str | None = None) -> np.n
     return load_npy(path)
 
 
+def holds_rows(path: str | Path, columns: str | None = None) -> bool:
+    """Returns True if a file holds an array and not sentences, from its name or its columns.
+
+    A Parquet file holds an array if the given columns, or by default the columns sentence and
+    text, have no text.
+
+    Args:
+        path: path of a file or of an embedding store, or another name of a source of sentences.
+        columns: names of columns of a Parquet file, separated by commas.
+
+    Example:
+        >>> holds_rows("x.npy"), holds_rows("x.txt"), holds_rows("-")
+        (True, False, False)
+    """
+    path = Path(path)
+    if path.suffix == ".parquet" and path.is_file():
+        from flowjax.data.formats import COLUMNS
+        from flowjax.data.parquet import has_text
+
+        return not has_text(path, COLUMNS if columns is None else columns.split(","))
+    return path.suffix in (".npy", ".safetensors") or (path / "manifest.json").exists()
+
+
 def check_rows(rows: Any, name: str = "data", *, labels: bool = False) -> np.ndarray:
     """Returns the rows as an array and checks that a flow can be fitted on them.
 

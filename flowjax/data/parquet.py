@@ -69,6 +69,19 @@ def read_rows(
         return rows
 
 
+def has_text(path: str | Path, columns: Iterable[str]) -> bool:
+    """Returns True if one of the named columns of a Parquet file has text.
+
+    Raises:
+        FlowjaxError: The file is not Parquet or is damaged, or pyarrow is not installed.
+    """
+    with open_parquet(path) as (arrow, file):
+        kind, schema = arrow.types, file.schema_arrow
+        types = (schema.field(name).type for name in columns if name in schema.names)
+        kinds = [t.value_type if kind.is_dictionary(t) else t for t in types]
+        return any(kind.is_string(t) or kind.is_large_string(t) for t in kinds)
+
+
 def _choose(
     arrow: Any, schema: Any, path: str | Path, columns: str | None
 ) -> tuple[list[str], bool]:
