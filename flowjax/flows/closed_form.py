@@ -160,7 +160,8 @@ def whitening(
         power: exponent in [0, 1] of the standard deviations by which the principal axes are
             divided: 1 whitens, 0 only rotates the centred vectors.
         shrinkage: shrinkage of the covariance towards a multiple of the identity: a number in
-            [0, 1], "auto" or "ledoit_wolf". Use a name if examples are fewer than dimensions.
+            [0, 1], "likelihood", "auto" or "ledoit_wolf". Use a name if examples are fewer than
+            dimensions.
         eigenvalue_floor: smallest eigenvalue of the correlation matrix, relative to its largest
             eigenvalue.
         moments: moments of the data; None means the moments of the batch given to `init`.
@@ -234,11 +235,10 @@ def center(
     density = base_from(base)
 
     def divide(whole: Params) -> tuple[Params, Params]:
-        mean = whole[FROZEN]["mean"]
-        zeros = jnp.zeros_like(mean)
-        return freeze({"mean": mean, "log_std": zeros}, mean.dtype), {
-            FROZEN: whole[FROZEN] | {"mean": zeros}
-        }
+        arrays = whole[FROZEN]
+        mean, zeros = arrays["mean"], jnp.zeros_like
+        first = {"mean": mean, "log_std": zeros(mean)}
+        return freeze(first, mean.dtype), freeze(arrays | {"mean": zeros(mean)}, mean.dtype)
 
     return _gaussian(
         "center",
@@ -412,15 +412,26 @@ def whitening_glow(
 
 
 @recipe
-def identity(dim: int, *, base: BaseName | Base = "normal") -> Flow:
+def identity(
+    dim: int,
+    *,
+    gaussian: bool = False,
+    moments: Moments | None = None,
+    base: BaseName | Base = "normal",
+) -> Flow:
     """Returns the identity flow, which keeps the plain pooled embeddings.
 
     Args:
         dim: dimension of the data vectors.
-        base: "normal", "student_t" or a `Base`.
+        gaussian: True makes the base density of the flow the Gaussian with the mean and the
+            covariance of the data, so `log_prob` equals that of `whitening` with shrinkage "auto".
+            False keeps the base density as it is, and the flow has no parameters.
+        moments: moments of the data for `gaussian`; None means the moments of the batch given to
+            `init`.
+        base: "normal", "student_t" or a `Base`; density of the whitened vectors for `gaussian`.
 
     Returns:
-        A `Flow` without parameters.
+        A `Flow` without trainable parameters.
 
     Example:
         >>> import jax.numpy as jnp
@@ -428,5 +439,17 @@ def identity(dim: int, *, base: BaseName | Base = "normal") -> Flow:
         >>> flow.forward({"bijector": {}, "base": {}}, x)[0].shape
         (3, 2)
     """
-    used = _uses_context(base)
-    return build(identity_bijector(), dim, base=base, name="identity", uses_context=used)
+    if not gaussian:
+        used = _uses_context(base)
+        return build(identity_bijector(), dim, base=base, name="identity", uses_context=used)
+    density = base_from(base)
+    return _gaussian(
+        "identity",
+        dim,
+        identity_bijector(),
+        lambda found: whitening_bijector(shrinkage="auto", moments=found),
+        through(unit_whitening(), density, f"{density.line}, with the moments of the data"),
+        lambda whole: ({}, whole),
+        moments=moments,
+        possible=True,
+    )
