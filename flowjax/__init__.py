@@ -17,6 +17,7 @@ from flowjax._version import __version__
 
 if TYPE_CHECKING:
     from flowjax import bijectors, compare, evaluation, flows, plots, training
+    from flowjax.calibration.check import check
     from flowjax.data.arrays import ArraySource
     from flowjax.encoder.embed import SentenceEncoder
     from flowjax.errors import FlowjaxError
@@ -36,6 +37,7 @@ _MODULE_OF = {
     "FlowTransformer": "flowjax.transformer",
     "FlowjaxError": "flowjax.errors",
     "SentenceEncoder": "flowjax.encoder.embed",
+    "check": "flowjax.calibration.check",
     "fit": "flowjax.fitting.fit",
     "load_flow": "flowjax.saving.flow",
     "load_params": "flowjax.saving.params",
@@ -58,6 +60,7 @@ __all__ = [
     "SentenceEncoder",
     "__version__",
     "bijectors",
+    "check",
     "compare",
     "evaluation",
     "fit",
