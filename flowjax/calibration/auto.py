@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from flowjax import flows
 from flowjax.bijectors.moments import Moments
 from flowjax.calibration.candidates import (
     Candidate,
@@ -30,6 +31,7 @@ from flowjax.calibration.select import (
 from flowjax.data.arrays import ArraySource
 from flowjax.encoder.adapter import EncoderAdapter
 from flowjax.encoder.embed import SentenceEncoder
+from flowjax.errors import check_choice
 from flowjax.fitting.fit import FitResult, fit
 from flowjax.fitting.likelihood import measure
 from flowjax.fitting.options import batch_size_for
@@ -39,8 +41,8 @@ from flowjax.parallel.devices import make_mesh
 from flowjax.training.optimizers import default_optimizer
 from flowjax.types import Flow, FlowjaxError, Params, trainable_mask
 
-# Recipe that the flow "auto" trains.
-AUTO_RECIPE = "glow"
+# Name of the flow that is selected, and the recipe that it trains.
+AUTO, AUTO_RECIPE = "auto", "glow"
 # Sentences per training step.
 BATCH_SIZE = 64
 
@@ -63,13 +65,27 @@ class Fitted(NamedTuple):
     facts: dict[str, Any]
 
 
-def check_auto(is_auto: bool, options: Mapping[str, Any] | None) -> None:
-    """Raises FlowjaxError if the flow is "auto" and its options contain what is selected."""
-    if is_auto and "latent_power" in (options or {}):
+def recipe_named(flow: str, options: Mapping[str, Any] | None) -> str:
+    """Returns the name of the recipe that a model with the flow `flow` trains.
+
+    Args:
+        flow: name of a recipe, or "auto".
+        options: options of the recipe.
+
+    Raises:
+        FlowjaxError: The name is unknown, or the options of "auto" contain what is selected.
+
+    Example:
+        >>> recipe_named("auto", None), recipe_named("whitening", None)
+        ('glow', 'whitening')
+    """
+    check_choice("flow", flow, [AUTO, *flows.RECIPES])
+    if flow == AUTO and "latent_power" in (options or {}):
         raise FlowjaxError(
-            "flow_options: expected no latent_power for the flow auto, which selects it, got one; "
-            f"use flow={AUTO_RECIPE!r}"
+            f"flow_options: expected no latent_power for the flow {AUTO}, which selects it, got "
+            f"one; use flow={AUTO_RECIPE!r}"
         )
+    return AUTO_RECIPE if flow == AUTO else flow
 
 
 def fit_options(

@@ -45,7 +45,8 @@ class Selection(NamedTuple):
             did not take part in the selection (cross-validation over `FOLDS` parts of the pairs).
         low: lower end of the paired 95 % bootstrap interval of the difference.
         high: upper end of the interval.
-        table: for each candidate its score and its measures.
+        table: for each candidate its score, the difference from plain vectors with its interval
+            (`low` and `high`, not cross-validated), and its measures.
         pairs: number of pairs of each kind.
     """
 
@@ -109,11 +110,12 @@ def select(
     scores = {name: np.mean([part[m] for m in MEASURES], axis=0) for name, part in parts.items()}
     best = max(scores, key=lambda name: scores[name].mean())
     difference, low, high = bootstrap_difference(_unseen(scores, counts), scores[PLAIN], seed)
-    table = {
-        name: {"score": float(scores[name].mean())}
-        | {measure: float(values.mean()) for measure, values in part.items()}
-        for name, part in parts.items()
-    }
+    table = {}
+    for name, part in parts.items():
+        gain = bootstrap_difference(scores[name], scores[PLAIN], seed)
+        table[name] = {"score": float(scores[name].mean())}
+        table[name] |= dict(zip(("difference", "low", "high"), gain, strict=True))
+        table[name] |= {measure: float(values.mean()) for measure, values in part.items()}
     chosen = best if low > MARGIN else PLAIN
     measure = " and ".join(MEASURES)
     return Selection(chosen, measure, best, difference, low, high, table, counts)
