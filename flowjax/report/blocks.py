@@ -162,6 +162,7 @@ class Page(NamedTuple):
         sections: sections from top to bottom.
         command: command that created the report.
         data: further entries of `report.json`.
+        lead: main result in one or two sentences, below the title; empty for none.
     """
 
     title: str
@@ -170,6 +171,7 @@ class Page(NamedTuple):
     sections: Sequence[Section]
     command: str
     data: Mapping[str, Any]
+    lead: str = ""
 
     def blocks(self) -> list[Block]:
         """Returns the blocks of all sections."""

@@ -25,6 +25,7 @@ def render(page: Page) -> tuple[str, dict[str, bytes]]:
     html = Template(template).substitute(
         version=escape(__version__),
         title=escape(page.title),
+        lead=f'<p class="lead">{escape(page.lead)}</p>' if page.lead else "",
         about="".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in page.about),
         facts=f'<ul class="facts">{facts}</ul>' if facts else "",
         contents="".join(

@@ -1,0 +1,44 @@
+"""Encoder of a name, a folder, or an object of another package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from flowjax.encoder.adapter import EncoderAdapter
+from flowjax.encoder.embed import SentenceEncoder
+from flowjax.errors import FlowjaxError
+
+
+def open_encoder(
+    encoder: Any = "minibert",
+    pooling: str = "auto",
+    max_length: int | str = "auto",
+    **options: Any,
+) -> SentenceEncoder | EncoderAdapter:
+    """Returns an encoder with the methods of `SentenceEncoder`.
+
+    Args:
+        encoder: "minibert", a local folder, a name on the Hugging Face hub, a `SentenceEncoder`,
+            or another object with a method `encode`, such as a `SentenceTransformer`.
+        pooling: pooling of an encoder that is given by name; see `SentenceEncoder`.
+        max_length: maximum number of tokens of an encoder that is given by name.
+        **options: other options of `SentenceEncoder.from_pretrained`.
+
+    Raises:
+        FlowjaxError: The encoder does not exist or has no `encode`, or an option is unknown.
+
+    Example:
+        >>> open_encoder("minibert").dim
+        256
+    """
+    if isinstance(encoder, (str, Path)):
+        return SentenceEncoder.from_pretrained(
+            encoder, pooling=pooling, max_length=max_length, **options
+        )
+    if isinstance(encoder, (SentenceEncoder, EncoderAdapter)):
+        return encoder
+    if callable(getattr(encoder, "encode", None)):
+        return EncoderAdapter(encoder)
+    got = type(encoder).__name__
+    raise FlowjaxError(f"encoder: expected a name, a folder or an object with encode, got {got}")

@@ -1,0 +1,245 @@
+"""Page of `flowjax check`: recommendation, measures of all calibrations, figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from flowjax import plots
+from flowjax.report.blocks import Block, Column, Fact, Neighbours, Page, Plot, Section, Table
+from flowjax.report.check_text import likelihoods, score_text
+from flowjax.report.figures import QUERIES, QUERY_WORDS
+
+TITLE = "Does calibration help on these sentences?"
+_PARTNER = {"neighbours": "neighbouring sentence", "pairs": "partner"}
+_PAIRS = {"neighbours": "neighbouring sentences", "pairs": "given pairs"}
+
+
+def check_page(
+    found: Mapping[str, Any],
+    clouds: Mapping[str, Any],
+    *,
+    texts: Sequence[str] | None,
+    before: np.ndarray,
+    after: np.ndarray,
+    command: str,
+) -> Page:
+    """Returns the page of a check.
+
+    Args:
+        found: result of `Check.to_dict`.
+        clouds: `cosines`, `spectra` and `band` of `Measured`.
+        texts: held-out sentences, or None.
+        before: held-out plain vectors, shape (n, d).
+        after: held-out vectors of the best calibration, shape (n, k).
+        command: command that made the page.
+    """
+    rows, best = found["table"], found["best"]
+    shown = _shown(rows, best)
+    related = " and ".join(_PAIRS.get(kind, kind.replace("_", " ")) for kind in found["pairs"])
+    size = f"{before.shape[0]:,} x {before.shape[1]}"
+    retrieval: list[Block] = [_table(found, size)]
+    if found["pairs"]:
+        retrieval += [_gain_plot(rows), _cosine_plot(clouds, rows, shown, related)]
+    else:
+        retrieval += [_cosine_plot(clouds, rows, shown, "")]
+    sections = [
+        Section("measures", "Measures", _measures_text(found, related), retrieval),
+        Section(
+            "spectrum",
+            "Spectrum",
+            _spectrum_text(rows, best, found["gaussian"]),
+            [_spectrum_plot(clouds, shown, size)],
+        ),
+    ]
+    sections += _neighbours(texts, before, after, best)
+    return Page(
+        TITLE,
+        list(found["about"].items()),
+        _facts(found, best),
+        sections,
+        command,
+        {key: value for key, value in found.items() if key not in ("table", "about")},
+        lead=found["advice"],
+    )
+
+
+def _shown(rows: Sequence[Mapping[str, Any]], best: str) -> list[str]:
+    """Returns the names of the vectors in the figures: one power of each recipe."""
+    families: dict[str, str] = {}
+    for row in rows:
+        family = row["vectors"].partition("^")[0]
+        value = row.get("choose", row["isoscore"])
+        if family not in families or row["vectors"] == best:
+            families[family] = row["vectors"]
+        elif families[family] != best:
+            other = next(r for r in rows if r["vectors"] == families[family])
+            if value > other.get("choose", other["isoscore"]):
+                families[family] = row["vectors"]
+    return list(families.values())
+
+
+def _measures_text(found: Mapping[str, Any], related: str) -> str:
+    if not found["pairs"]:
+        return (
+            "There are no related pairs, so only the distribution of the vectors is measured. "
+            "Whether a calibration helps a search cannot be decided from it."
+        )
+    chosen = " and ".join(_PAIRS.get(kind, kind.replace("_", " ")) for kind in found["chosen_by"])
+    return (
+        f"Related pairs are {related}. The score is the {score_text(found['measures'])}, among "
+        "all partners. One part of the data fits the calibrations, a second part chooses the best "
+        f"one by the score (pairs: {chosen}), and a third part gives the measures in the table."
+    )
+
+
+def _table(found: Mapping[str, Any], size: str) -> Table:
+    retrieval = [
+        Column("recall@1", "recall@1", 1),
+        Column("recall@10", "recall@10", 1),
+        Column("auc", "AUC", 1),
+        Column("mrr", "MRR", 1),
+        Column("gain", "score minus plain, 95 %"),
+    ]
+    columns = [
+        Column("vectors", "vectors", left=True),
+        *(retrieval if found["pairs"] else []),
+        Column("random_mean", "cosine: mean", 3),
+        Column("random_sd", "sd", 3),
+        Column("random_q99", "99 %", 3),
+        Column("isoscore", "IsoScore", 3),
+        Column("log_prob_per_dim", "log-lik.", 3),
+    ]
+    rows = [dict(row) for row in found["table"]]
+    for row in rows:
+        if row["vectors"] == found["recommended"]:
+            row["vectors"] += " (use)"
+        if "difference" in row and not row["vectors"].startswith("plain"):
+            row["gain"] = f"{row['difference']:+z.1f} [{row['low']:+z.1f}, {row['high']:+z.1f}]"
+        elif "difference" in row:
+            row["gain"] = "0"
+    rows.append({"vectors": "exact Gaussian", **found["gaussian"]})
+    notes = [
+        "Recall and AUC in percent; an AUC of 50 is chance. A calibration is better than plain "
+        "vectors if its interval is above 0.",
+        f"Random cosines and IsoScore: {size} held-out vectors. The last row is a sample of an "
+        "exact Gaussian of this size; a calibration cannot be more isotropic.",
+        "Log-likelihood: mean log-density of the held-out vectors in nats per dimension. Plain "
+        "and centred vectors have the density of a Gaussian with equal variances. The power does "
+        "not change the density.",
+    ]
+    return Table("check", "All calibrations on held-out vectors", columns, rows, notes)
+
+
+def _facts(found: Mapping[str, Any], best: str) -> list[Fact]:
+    """Returns held-out values of plain vectors and of the best calibration."""
+    rows = {row["vectors"]: row for row in found["table"]}
+    before, after, exact = rows["plain"], rows[best], found["gaussian"]
+    facts = []
+    if found["pairs"]:
+        partner = " or ".join(
+            _PARTNER.get(kind, kind.replace("_", " ")) for kind in found["pairs"]
+        )
+        interval = (
+            f"score {after['difference']:+z.1f} [{after['low']:+z.1f}, {after['high']:+z.1f}]"
+        )
+        values = (f"{row['recall@10']:z.1f} %" for row in (before, after))
+        facts.append(Fact(f"{partner.capitalize()} among the 10 nearest", *values, interval))
+        values = (f"{row['auc']:z.1f}" for row in (before, after))
+        facts.append(Fact("AUC of related against random pairs", *values, "50 is chance"))
+    values = (f"{row['random_mean']:z.2f}" for row in (before, after))
+    exactly = f"exact Gaussian: {exact['random_mean']:z.2f}"
+    facts.append(Fact("Mean cosine of random pairs", *values, exactly))
+    values = (f"{row['isoscore']:z.2f}" for row in (before, after))
+    facts.append(Fact("IsoScore", *values, f"exact Gaussian: {exact['isoscore']:z.2f}"))
+    return facts
+
+
+def _gain_plot(rows: Sequence[Mapping[str, Any]]) -> Plot:
+    powers: dict[str, list[float]] = {}
+    gains: dict[str, list[list[float]]] = {}
+    fixed: dict[str, list[float]] = {}
+    for row in rows[1:]:
+        family, _, power = row["vectors"].partition("^")
+        values = [row[key] for key in ("difference", "low", "high")]
+        if power:
+            powers.setdefault(family, []).append(float(power))
+            gains.setdefault(family, []).append(values)
+        else:
+            fixed[family] = values
+    better = [row["vectors"] for row in rows[1:] if row["low"] > 0]
+    worse = [row["vectors"] for row in rows[1:] if row["high"] < 0]
+    text = "; ".join(
+        f"{names}: {', '.join(some) if some else 'none'}"
+        for names, some in (("better than plain", better), ("worse", worse))
+    )
+    return Plot(
+        "gain",
+        plots.gain_by_power(powers, {k: np.array(v) for k, v in gains.items()}, fixed=fixed),
+        f"Retrieval score minus plain against the power, with intervals. {text}.",
+        "Retrieval score minus that of plain vectors, with paired 95 % bootstrap intervals. Power "
+        "p divides each principal axis by its standard deviation to the power p: 0 rotates only, "
+        f"1 whitens. By the intervals, {text}.",
+    )
+
+
+def _cosine_plot(
+    clouds: Mapping[str, Any],
+    rows: Sequence[Mapping[str, Any]],
+    shown: Sequence[str],
+    related: str,
+) -> Plot:
+    table = {row["vectors"]: row for row in rows}
+    means = ", ".join(f"{name} {table[name]['random_mean']:z.2f}" for name in shown)
+    aucs = ", ".join(f"{name} {table[name]['auc']:z.1f}" for name in shown if related)
+    caption = f"Cosines of random pairs{' and of ' + related if related else ''}. "
+    caption += f"Mean of the random pairs: {means}."
+    caption += f" AUC: {aucs}." if related else ""
+    return Plot(
+        "cosines",
+        plots.pair_cosines({name: clouds["cosines"][name] for name in shown}, related=related),
+        f"Distributions of cosines of random pairs. Means: {means}.",
+        caption,
+    )
+
+
+def _spectrum_plot(clouds: Mapping[str, Any], shown: Sequence[str], size: str) -> Plot:
+    low, high = clouds["band"]
+    drawn = [name for name in shown if name != "centred"]  # it has the covariance of plain vectors
+    return Plot(
+        "spectra",
+        plots.spectra({name: clouds["spectra"][name] for name in drawn}, clouds["band"]),
+        "Eigenvalues of the covariance of each kind of vectors, on a log scale.",
+        f"Eigenvalues of the covariance of {size} held-out vectors, divided by their mean. The "
+        f"eigenvalues of an exact Gaussian sample of this size lie between {low[-1]:.2f} and "
+        f"{high[0]:.2f}.",
+    )
+
+
+def _neighbours(
+    texts: Sequence[str] | None, before: np.ndarray, after: np.ndarray, best: str
+) -> list[Section]:
+    """Returns the section with the nearest sentences of random queries; none without sentences."""
+    alive = before.any(axis=1) & after.any(axis=1)
+    if texts is None or not alive.all():
+        return []
+    fitting = [i for i, text in enumerate(texts) if len(text.split()) in QUERY_WORDS]
+    queries = np.random.default_rng(0).permutation(fitting).astype(int)[:QUERIES].tolist()
+    names = ("plain", best)
+    rows = plots.nearest_neighbours(texts, before, after, queries, names=names)
+    caption = f"Nearest of the {len(texts):,} held-out sentences, for {len(rows)} random queries"
+    block = Neighbours("neighbours", caption, rows, names)
+    return [Section("neighbours", "Nearest sentences", "", [block])] if rows else []
+
+
+def _spectrum_text(
+    rows: Sequence[Mapping[str, Any]], best: str, gaussian: Mapping[str, float]
+) -> str:
+    scores = {row["vectors"]: row["isoscore"] for row in rows}
+    return (
+        f"IsoScore of the held-out vectors: plain {scores['plain']:.2f}, {best} "
+        f"{scores[best]:.2f}, exact Gaussian {gaussian['isoscore']:.2f}. Held-out log-likelihood "
+        f"in nats per dimension: {likelihoods(rows)}."
+    )
