@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from flowjax.commands.flags import Positional
 from flowjax.commands.terminal import command_line, message
@@ -14,11 +14,15 @@ from flowjax.errors import FlowjaxError
 
 if TYPE_CHECKING:
     from flowjax.config import FitConfig
+    from flowjax.report.blocks import Page
 
 
 @dataclasses.dataclass(frozen=True)
 class Args:
-    """Analyze the vectors of a run before and after the flow; write an HTML report."""
+    """Analyze the vectors of a run before and after the flow; write an HTML report.
+
+    With --array: the vectors of any model, without text; also for a run of flowjax fit-array.
+    """
 
     run: Positional[Path]
     """Run or model folder."""
@@ -34,8 +38,13 @@ class Args:
     data_dir: Path | None = None
     """Folder of the tasks' files. For the tasks that the run was fitted on, the default is the
     folder in the config of the run."""
+    array: str = ""
+    """Plain vectors to analyze instead of those of the run: .npy, .parquet, .safetensors or an
+    embedding store; not with --tasks."""
+    array_columns: str | None = None
+    """Column of vectors or numeric columns of a .parquet file; tensor of a .safetensors file."""
     rows: Annotated[int, Range(2)] = 5000
-    """Maximum number of the run's vectors, drawn at random, for the isotropy metrics."""
+    """Maximum number of vectors, drawn at random, for the isotropy metrics."""
     overwrite: bool = False
     """Replace an existing report."""
 
@@ -51,10 +60,15 @@ def run(args: Args) -> None:
     )
     from flowjax.encoder.embed import SentenceEncoder
     from flowjax.model import BertFlow
-    from flowjax.report import check_folder, write_report
+    from flowjax.report import check_folder
     from flowjax.report.analysis import analysis_page
+    from flowjax.saving.flow import holds_flow
 
     check_folder(args.out, overwrite=args.overwrite)
+    if args.array:
+        page = _array_page(args)
+        print(_written(page, args))
+        return
     config = fitted_config(args.run)
     tasks = []
     if args.tasks or args.columns or args.delimiter:
@@ -67,6 +81,11 @@ def run(args: Args) -> None:
             message(
                 f"flowjax analyze: {names}: omitted the tasks that the run was fitted on: {error}"
             )
+    if holds_flow(args.run):
+        raise FlowjaxError(
+            f"{args.run}: expected a model of sentences, got a flow of arrays; give the vectors "
+            "with --array"
+        )
     model = BertFlow.load(args.run)
     encoder = model.encoder
     if not isinstance(encoder, SentenceEncoder):  # its weights would not be in the folder
@@ -89,12 +108,34 @@ def run(args: Args) -> None:
         command=command_line("analyze", args),
         rows=args.rows,
     )
+    print(_written(page, args))
+
+
+def _array_page(args: Args) -> Page:
+    from flowjax.commands.array_report import page_of_array
+
+    for flag in ("tasks", "columns", "delimiter", "data_dir"):
+        if getattr(args, flag):
+            raise FlowjaxError(
+                f"--{flag.replace('_', '-')}: expected none with --array, which has no text, got "
+                f"{getattr(args, flag)}"
+            )
+    command = command_line("analyze", args)
+    return page_of_array(
+        str(args.run), args.array, args.array_columns, command=command, rows=args.rows
+    )
+
+
+def _written(page: Page, args: Args) -> Path:
+    """Writes a report, prints its main metrics, and returns the path of its page."""
+    from flowjax.report import write_report
+
     index = write_report(page, args.out, overwrite=args.overwrite)
     show(page)
-    print(index)
+    return index
 
 
-def show(page: Any) -> None:
+def show(page: Page) -> None:
     """Prints the main metrics of a report."""
     for fact in page.facts:
         print(f"{fact.label:<36} {fact.before:>8} -> {fact.after:>8}   ({fact.hint})")
