@@ -47,16 +47,17 @@ def message(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def command_line(name: str, args: Any) -> str:
+def command_line(name: str, args: Any, positional: str = "run") -> str:
     """Returns the command that repeats a call, with the flags that differ from their defaults."""
-    words = ["flowjax", name, str(args.run)]
+    words = ["flowjax", name, str(getattr(args, positional))]
     for field in dataclasses.fields(args):
         value = getattr(args, field.name)
-        if field.name == "run" or value == field.default:
+        if field.name == positional or value == field.default:
             continue
         flag = "--" + field.name.replace("_", "-")
-        words += [flag] if value is True else [flag, str(value)]
-    return shlex.join(words)
+        values = value if isinstance(value, tuple) else (value,)
+        words += [flag] if value is True else [flag, *map(str, values)]
+    return shlex.join(filter(None, words))
 
 
 def verbosity(argv: Sequence[str]) -> tuple[int, list[str]]:

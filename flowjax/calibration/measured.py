@@ -1,0 +1,148 @@
+"""Measures of candidate transformations on held-out vectors and related pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from flowjax.calibration.candidates import Candidate, transformed
+from flowjax.calibration.inputs import Inputs
+from flowjax.calibration.select import MEASURES, PLAIN, PairVectors
+from flowjax.encoder.sentence_model import unit
+from flowjax.evaluation import isoscore
+from flowjax.evaluation.retrieval import bootstrap_difference, per_pair, random_cosines
+from flowjax.flows.arrays import ArrayCalls
+
+# Random pairs whose cosines are measured.
+RANDOM_PAIRS = 10_000
+# Gaussian samples of the band of the spectrum; one for dimensions whose spectrum takes long.
+_SAMPLES, _SEVERAL_DIM = 5, 1100
+
+
+class Measured(NamedTuple):
+    """Measures of all candidates.
+
+    Attributes:
+        rows: for each candidate a dict: `vectors`, its name; `recall@1`, `recall@10`, `mrr`, `auc`
+            and `score` in percent; `difference`, `low` and `high`, the score minus that of plain
+            vectors with its paired 95 % bootstrap interval; `choose`, the score on the pairs that
+            choose; `random_mean`, `random_sd` and `random_q99` of the cosines of random pairs;
+            `isoscore`; and `log_prob_per_dim` in nats. Retrieval is absent without pairs.
+        gaussian: `random_mean`, `random_sd`, `random_q99` and `isoscore` of a sample of the
+            standard Gaussian with the shape of the held-out vectors.
+        cosines: cosines of random pairs and of related pairs (or None) for each candidate.
+        spectra: eigenvalues of the covariance divided by their mean for each candidate.
+        band: lowest and highest of these eigenvalues, by rank, in Gaussian samples.
+    """
+
+    rows: list[dict[str, Any]]
+    gaussian: dict[str, float]
+    cosines: dict[str, tuple[np.ndarray, np.ndarray | None]]
+    spectra: dict[str, np.ndarray]
+    band: tuple[np.ndarray, np.ndarray]
+
+
+def measured(candidates: Sequence[Candidate], inputs: Inputs, seed: int) -> Measured:
+    """Returns the measures of candidates.
+
+    Args:
+        candidates: candidates, plain vectors first.
+        inputs: held-out vectors and pairs.
+        seed: integer seed of random pairs, Gaussian samples and the bootstrap.
+    """
+    pairs = [*inputs.choose.values(), *inputs.measure.values()]
+    found = Measured([], {}, {}, {}, (np.zeros(0), np.zeros(0)))
+    plain = np.zeros(0)
+    flat = [inputs.held, *(side for both in pairs for side in both)]
+    for candidate, (held, *sides) in transformed(candidates, flat):
+        both = list(zip(sides[::2], sides[1::2], strict=True))
+        choose, measure = both[: len(inputs.choose)], both[len(inputs.choose) :]
+        row: dict[str, Any] = {"vectors": candidate.name}
+        if measure:
+            parts = _contributions(measure)
+            score = _score(parts)
+            plain = score if candidate.name == PLAIN else plain
+            interval = bootstrap_difference(score, plain, seed)
+            row |= {name: float(values.mean()) for name, values in parts.items()}
+            row |= {"score": float(score.mean())}
+            row |= dict(zip(("difference", "low", "high"), interval, strict=True))
+            row |= {"choose": float(_score(_contributions(choose)).mean())}
+        random = random_cosines(held, RANDOM_PAIRS, seed)
+        related = np.concatenate([_cosine(*pair) for pair in measure]) if measure else None
+        found.rows.append(row | _isotropy(held, random))
+        found.cosines[candidate.name] = random, related
+        found.spectra[candidate.name] = _spectrum(held)
+    _add_likelihoods(found.rows, candidates, inputs)
+    return found._replace(**_gaussian(inputs.held.shape, seed))
+
+
+def _contributions(pairs: Iterable[PairVectors]) -> dict[str, np.ndarray]:
+    """Returns the contributions of the pairs of all kinds to the measures."""
+    parts = [per_pair(*both) for both in pairs]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _score(parts: dict[str, np.ndarray]) -> np.ndarray:
+    return np.mean([parts[name] for name in MEASURES], axis=0)
+
+
+def _cosine(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    return np.einsum("nd,nd->n", unit(left), unit(right))
+
+
+def _isotropy(vectors: np.ndarray, random: np.ndarray) -> dict[str, float]:
+    return {
+        "random_mean": float(random.mean()),
+        "random_sd": float(random.std()),
+        "random_q99": float(np.quantile(random, 0.99)),
+        "isoscore": isoscore(vectors),
+    }
+
+
+def _spectrum(vectors: np.ndarray) -> np.ndarray:
+    x = vectors - vectors.mean(axis=0, dtype=np.float64)
+    values = np.maximum(np.linalg.eigvalsh(x.T @ x)[::-1], 0.0)  # faster than an SVD
+    return values / values.mean()
+
+
+def _gaussian(shape: tuple[int, ...], seed: int) -> dict[str, Any]:
+    """Returns the entries of `Measured` for samples of the standard Gaussian."""
+    rng = np.random.default_rng(seed)
+    samples = [
+        rng.standard_normal(shape) for _ in range(_SAMPLES if shape[1] <= _SEVERAL_DIM else 1)
+    ]
+    spectra = np.stack([_spectrum(sample) for sample in samples])
+    measures = _isotropy(samples[0], random_cosines(samples[0], RANDOM_PAIRS, seed))
+    return {"gaussian": measures, "band": (spectra.min(axis=0), spectra.max(axis=0))}
+
+
+def _add_likelihoods(
+    rows: list[dict[str, Any]], candidates: Sequence[Candidate], inputs: Inputs
+) -> None:
+    """Adds the mean held-out log-density per dimension, in nats.
+
+    Plain and centred vectors have the density of a Gaussian with equal variances, centred at 0 and
+    at the mean. All powers of a recipe have the same density.
+    """
+    dim = inputs.fit.shape[1]
+    mean = inputs.fit.mean(axis=0)
+    known = {
+        PLAIN: _spherical(inputs.fit, inputs.held),
+        "centred": _spherical(inputs.fit - mean, inputs.held - mean),
+    }
+    for row, candidate in zip(rows, candidates, strict=True):
+        family = candidate.name.partition("^")[0]
+        if family not in known:
+            values = ArrayCalls(candidate.flow).log_prob(candidate.params, inputs.held)
+            known[family] = float(values.mean(dtype=np.float64)) / dim
+        row["log_prob_per_dim"] = known[family]
+
+
+def _spherical(fit: np.ndarray, held: np.ndarray) -> float:
+    """Returns the held-out log-density per dimension of a Gaussian with equal variances."""
+    variance = float(np.mean(np.square(fit, dtype=np.float64)))
+    return -0.5 * float(
+        np.log(2 * np.pi * variance) + np.mean(np.square(held, dtype=np.float64)) / variance
+    )

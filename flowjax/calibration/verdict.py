@@ -1,0 +1,104 @@
+"""Recommendation of a check: which vectors to use, and how much better they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from flowjax.calibration.select import MARGIN, MEASURES, PLAIN, label
+
+# Partner that the retrieval looks for, by kind of pairs.
+PARTNERS = {
+    "neighbours": "the neighbouring sentence",
+    "halves": "the other half of the sentence",
+    "dropped_words": "the sentence with dropped words",
+    "pairs": "the partner",
+}
+SCORE = "mean reciprocal rank" if MEASURES == ("mrr",) else "retrieval score"
+
+
+class Verdict(NamedTuple):
+    """Recommendation of a check.
+
+    Attributes:
+        recommended: name of the recommended vectors; None without pairs.
+        best: name of the calibration with the best score on the pairs that choose; without pairs,
+            of the most isotropic one.
+        difference: its score minus that of plain vectors on the other pairs, in points, or None.
+        low: lower end of the paired 95 % bootstrap interval of the difference.
+        high: upper end of the interval.
+        pairs: number of pairs of each kind on which the difference was measured.
+        advice: one sentence.
+    """
+
+    recommended: str | None
+    best: str
+    difference: float | None
+    low: float | None
+    high: float | None
+    pairs: dict[str, int]
+    advice: str
+
+    def __str__(self) -> str:
+        return self.advice
+
+
+def verdict(rows: Sequence[Mapping[str, Any]], pairs: Mapping[str, int]) -> Verdict:
+    """Returns the recommendation from the measures of the candidates.
+
+    The calibration with the best score on the pairs that choose is recommended if the interval of
+    its difference on the other pairs lies above the margin of `select`; otherwise plain vectors.
+
+    Args:
+        rows: measures of the candidates, see `Measured.rows`, plain vectors first.
+        pairs: number of pairs of each kind; empty if nothing could be retrieved.
+
+    Example:
+        >>> plain = {"vectors": "plain", "recall@10": 30.0}
+        >>> one = {"vectors": "whitening^0.5", "recall@10": 41.0, "choose": 55.0,
+        ...        "difference": 7.5, "low": 5.1, "high": 9.9}
+        >>> verdict([plain, one], {"neighbours": 400}).recommended
+        'whitening^0.5'
+        >>> verdict([plain, one | {"low": -0.1}], {"neighbours": 400}).recommended
+        'plain'
+    """
+    if not pairs:
+        name = max(rows[1:], key=lambda row: row["isoscore"])["vectors"]
+        return Verdict(None, name, None, None, None, {}, _without_pairs(rows))
+    plain = rows[0]
+    best = max(rows[1:], key=lambda row: row["choose"])
+    name, difference, low, high = (best[key] for key in ("vectors", "difference", "low", "high"))
+    partner = " or ".join(PARTNERS[kind] for kind in pairs)
+    found = (
+        f"{partner} is among the 10 nearest for {best['recall@10']:z.1f} % of the queries, "
+        f"and for {plain['recall@10']:z.1f} % with plain vectors"
+    )
+    interval = f"95 % interval {low:+z.1f} to {high:+z.1f}, {sum(pairs.values()):,} pairs"
+    score = f"{SCORE} {difference:+z.1f} points, {interval}"
+    if low > MARGIN:
+        return Verdict(
+            name,
+            name,
+            difference,
+            low,
+            high,
+            dict(pairs),
+            f"Use {label(name)}: {found} ({score}).",
+        )
+    change = "lowers" if high < 0 else "does not reliably raise"
+    text = (
+        f"Keep the plain vectors: the best calibration, {label(name)}, {change} the {SCORE} "
+        f"({difference:+z.1f} points, {interval})."
+    )
+    return Verdict(PLAIN, name, difference, low, high, dict(pairs), text)
+
+
+def _without_pairs(rows: Sequence[Mapping[str, Any]]) -> str:
+    plain, *others = rows
+    densest = max(others, key=lambda row: row["log_prob_per_dim"])
+    return (
+        "No recommendation, because there are no related pairs to retrieve (give text, or declare "
+        f"neighbours or pairs): the cosine of random pairs is {plain['random_mean']:z.2f} on "
+        f"average for plain vectors, {others[0]['random_mean']:z.2f} for centred vectors; "
+        f"{densest['vectors'].partition('^')[0]} has the highest held-out likelihood."
+    )
