@@ -69,8 +69,8 @@ def linear_lu(
     """Returns `z = P L D U x + bias`: L unit lower and U unit upper triangular, D diagonal.
 
     The permutation P and the signs of D are fixed; they depend on `init`, `seed` and the dim. The
-    learned parameters are the triangles (packed in one matrix), log |D| and the bias. log_det is
-    the sum of log |D|; the inverse solves two triangular systems. Unlike in Glow's code, D is
+    learned parameters are the triangles (packed in one matrix), `log |D|` and the bias. log_det is
+    the sum of `log |D|`; the inverse solves two triangular systems. Unlike in Glow's code, D is
     separate from U. The triangles, and the effect of the step size and of weight decay on the
     triangles, therefore do not depend on the scale of the data.
 

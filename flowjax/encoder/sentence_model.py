@@ -15,6 +15,7 @@ import numpy as np
 
 from flowjax.data.sentences import checked
 from flowjax.encoder.precision import quantize
+from flowjax.encoder.scale import SCALES, ScoreScale
 from flowjax.encoder.texts import texts_of
 from flowjax.errors import FlowjaxError, check_choice
 
@@ -35,11 +36,12 @@ class EvaluationCard:
         self.metrics.append({"evaluator": type(evaluator).__name__, **metrics})
 
 
-class SentenceModel(abc.ABC):
+class SentenceModel(ScoreScale, abc.ABC):
     """Base class of models that map sentences to vectors.
 
     A subclass defines `embed`, `dim`, `max_seq_length` and `model_name`, and `digest` if its
-    vectors depend on more than its name.
+    vectors depend on more than its name. If it has a default prompt, its `embed` also has the
+    argument `prompt`.
 
     Example:
         >>> class Lengths(SentenceModel):
@@ -63,8 +65,24 @@ class SentenceModel(abc.ABC):
 
     @property
     def prompts(self) -> dict[str, str]:
-        """Prefixes of sentences, by name, for example `model.prompts["query"] = "query: "`."""
+        """Prefixes of sentences, by name, a dict that can be changed."""
         return self.__dict__.setdefault("_prompts", {})
+
+    @property
+    def default_prompt_name(self) -> str | None:
+        """Key in `prompts` of the prompt that is added to every sentence, or None."""
+        return self.__dict__.get("_default_prompt")
+
+    @default_prompt_name.setter
+    def default_prompt_name(self, name: str | None) -> None:
+        if name is not None:
+            check_choice("default_prompt_name", name, self.prompts)
+        self.__dict__["_default_prompt"] = name
+
+    @property
+    def default_prompt(self) -> str:
+        """Prompt that is added to every sentence unless another one is given; or ""."""
+        return self.prompts.get(self.default_prompt_name or "", "")
 
     @property
     def model_card_data(self) -> EvaluationCard:
@@ -123,8 +141,8 @@ class SentenceModel(abc.ABC):
         Args:
             sentences: an iterable of strings, a single string, or a data loader of mteb. Newer
                 versions of sentence-transformers name this argument `inputs`; both are accepted.
-            prompt_name: key of `prompts`.
-            prompt: prefix of every sentence; overrides `prompt_name`.
+            prompt_name: key of `prompts`; None means `default_prompt_name`.
+            prompt: prefix of every sentence; overrides `prompt_name`. "" means no prompt.
             batch_size: approximate number of sentences per batch; None means the batch size of
                 the encoder.
             show_progress_bar: True shows a progress bar on standard error; None shows the bar on
@@ -162,9 +180,12 @@ class SentenceModel(abc.ABC):
             prompt = self.prompts[prompt_name]
         items: list[Any] = [sentences] if single else texts_of(sentences)
         texts = list(checked(items))
-        if prompt:
+        options: Any = {"batch_size": batch_size, "show_progress_bar": show_progress_bar}
+        if self.default_prompt_name is not None:
+            options["prompt"] = prompt
+        elif prompt:
             texts = [prompt + text for text in texts]
-        vectors = self.embed(texts, batch_size, show_progress_bar)[:, :truncate_dim]
+        vectors = self.embed(texts, **options)[:, :truncate_dim]
         if normalize_embeddings:
             vectors = unit(vectors)
         vectors = quantize(vectors, precision or "float32")
@@ -184,53 +205,77 @@ class SentenceModel(abc.ABC):
         """
         return self._encode_as(("document", "passage", "corpus"), sentences, options)
 
-    def similarity(self, embeddings1: Any, embeddings2: Any) -> Any:
-        """Returns the cosine similarities of all pairs.
+    def similarity(self, embeddings1: Any, embeddings2: Any, *, scale: str = "cosine") -> Any:
+        """Returns the similarities of all pairs.
 
         Args:
             embeddings1: a string, n strings, or vectors `(n, dim)` or `(dim,)`.
             embeddings2: a string, m strings, or vectors `(m, dim)` or `(dim,)`.
+            scale: "cosine", or "percentile" for the fraction of random pairs of sentences with a
+                smaller cosine, in [0, 1]; see `recalibrate`. Both scales have the same order.
 
         Returns:
-            Similarities, shape `(n, m)`, float32; a torch tensor if `embeddings1` is a torch
-            tensor; a scalar for two strings.
-        """
-        left, right = self._unit(embeddings1), self._unit(embeddings2)
-        if isinstance(embeddings1, str) and isinstance(embeddings2, str):
-            return (left @ right.T)[0, 0]
-        return _like(left @ right.T, embeddings1)
+            Similarities, shape `(n, m)`, cosines in float32 and percentiles in float64; a torch
+            tensor if `embeddings1` is a torch tensor; a scalar for two strings.
 
-    def similarity_pairwise(self, embeddings1: Any, embeddings2: Any) -> Any:
-        """Returns the cosine similarities of corresponding embeddings, shape `(n,)`.
+        Raises:
+            FlowjaxError: The scale is unknown, or the model has no null distribution.
+        """
+        left, right = self._units(embeddings1, embeddings2, scale)
+        scores = self._scaled(left @ right.T, scale)
+        if isinstance(embeddings1, str) and isinstance(embeddings2, str):
+            return scores[0, 0]
+        return _like(scores, embeddings1)
+
+    def similarity_pairwise(
+        self, embeddings1: Any, embeddings2: Any, *, scale: str = "cosine"
+    ) -> Any:
+        """Returns the similarities of corresponding embeddings, shape `(n,)`.
 
         Args:
             embeddings1: a string, n strings, or vectors `(n, dim)` or `(dim,)`.
             embeddings2: the same number of strings or vectors.
+            scale: "cosine" or "percentile", see `similarity`.
 
         Raises:
-            FlowjaxError: The numbers of embeddings differ.
+            FlowjaxError: The numbers of embeddings differ, the scale is unknown, or the model has
+                no null distribution.
         """
-        left, right = self._unit(embeddings1), self._unit(embeddings2)
+        left, right = self._units(embeddings1, embeddings2, scale)
         if len(left) != len(right):
             raise FlowjaxError(f"embeddings2: expected {len(left)} vectors, got {len(right)}")
-        return _like((left * right).sum(1), embeddings1)
+        return _like(self._scaled((left * right).sum(1), scale), embeddings1)
 
     def _encode_as(self, names: tuple[str, ...], sentences: Any, options: dict[str, Any]) -> Any:
         if options.get("prompt") is None and options.get("prompt_name") is None:
             options["prompt_name"] = next((n for n in names if n in self.prompts), None)
         return self.encode(sentences, **options)
 
-    def _unit(self, values: Any) -> np.ndarray:
-        """Returns the unit vectors `(n, dim)` of a string, strings or vectors."""
-        if isinstance(values, str):
-            values = [values]
-        if not hasattr(values, "shape"):  # neither a NumPy array nor a tensor
-            values = list(values)
-            if not (values and hasattr(values[0], "shape")):
-                return self.encode(values, normalize_embeddings=True)
-            values = np.stack([np.asarray(value) for value in values])
-        vectors = np.asarray(values, np.float32)
-        return unit(vectors[None] if vectors.ndim == 1 else vectors)
+    def _units(self, one: Any, other: Any, scale: str) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the unit vectors of both sides of a similarity, shapes (n, dim), (m, dim)."""
+        check_choice("scale", scale, SCALES)
+        if scale == "percentile":
+            _ = self.null  # raises an error before sentences are embedded
+        left, right = texts_or_vectors(one), texts_or_vectors(other)
+        return self._unit(left), self._unit(right)
+
+    def _unit(self, values: list[str] | np.ndarray) -> np.ndarray:
+        if isinstance(values, list):
+            return self.encode(values, normalize_embeddings=True)
+        return unit(values)
+
+
+def texts_or_vectors(values: Any) -> list[str] | np.ndarray:
+    """Returns an argument of `similarity` as a list of strings or as vectors (n, dim), float32."""
+    if isinstance(values, str):
+        return [values]
+    if not hasattr(values, "shape"):  # neither a NumPy array nor a tensor
+        values = list(values)
+        if not (values and hasattr(values[0], "shape")):
+            return values
+        values = np.stack([np.asarray(value) for value in values])
+    vectors = np.asarray(values, np.float32)
+    return vectors[None] if vectors.ndim == 1 else vectors
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:

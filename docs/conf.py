@@ -1,0 +1,27 @@
+"""Configuration of the documentation site: `sphinx-build -W docs docs/_build`."""
+
+from flowjax._version import __version__
+
+project = "bert-flowjax"
+author = "The bert-flowjax authors"
+version = release = __version__
+html_title = "bert-flowjax"
+html_theme = "sphinx_book_theme"
+html_theme_options = {"home_page_in_toc": True, "show_toc_level": 2}
+
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
+exclude_patterns = ["_build"]
+myst_enable_extensions = ["colon_fence", "dollarmath"]
+myst_heading_anchors = 3
+nb_execution_mode = "off"  # notebooks are executed before they are committed
+
+default_role = "code"  # docstrings mark code with single backquotes
+autodoc_default_options = {"members": True, "imported-members": True}
+autodoc_member_order = "groupwise"
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+autodoc_preserve_defaults = True
+napoleon_numpy_docstring = False
+napoleon_use_rtype = False
+napoleon_use_ivar = True  # attributes of named tuples are members already
+napoleon_custom_sections = [("Warns", "returns_style")]
