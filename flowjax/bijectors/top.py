@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from flowjax.bijectors.common import check_dim, constant_log_det, frozen, product, total
 from flowjax.bijectors.moments import Moments
 from flowjax.bijectors.whitening import freeze, rescaled, whitening
-from flowjax.errors import check_integer, check_that
+from flowjax.errors import FlowjaxError, check_integer, check_that
 from flowjax.types import FROZEN, Array, Bijector, Params, PRNGKey
 
 
@@ -49,6 +49,11 @@ def all_but_the_top(*, components: int, moments: Moments | None = None) -> Bijec
     def init(key: PRNGKey, x: Array, context: Array | None = None) -> Params:
         return without_top(whole.init(key, x), components)[0]
 
+    def init_inverse(key: PRNGKey, x: Array, context: Array | None = None) -> Params:
+        raise FlowjaxError(
+            "invert: expected a bijector that keeps the dimension, got all_but_the_top"
+        )
+
     def forward(params: Params, x: Array, context: Array | None = None) -> tuple[Array, Array]:
         p = frozen(params)
         centred = check_dim("x", x, p["mean"].shape[0]) - p["mean"]
@@ -62,7 +67,9 @@ def all_but_the_top(*, components: int, moments: Moments | None = None) -> Bijec
         return product(z, p["inverse"]) + p["mean"], constant_log_det(z, -p["log_det"])
 
     layers = (f"all_but_the_top(components={components})",)
-    return Bijector(init, forward, inverse, layers, lambda dim: dim - components)
+    return Bijector(
+        init, forward, inverse, layers, lambda dim: dim - components, init_inverse=init_inverse
+    )
 
 
 def without_top(whole: Params, components: int) -> tuple[Params, Params]:

@@ -44,8 +44,8 @@ class _Options(NamedTuple):
             components = check_integer("components", components, least=1)
         power = check_number("power", power, 0, 1)
         if isinstance(shrinkage, str):
-            named = shrinkage in ("auto", "ledoit_wolf")
-            expected = "a number in [0, 1], 'auto' or 'ledoit_wolf'"
+            named = shrinkage in ("auto", "likelihood", "ledoit_wolf")
+            expected = "a number in [0, 1], 'auto', 'likelihood' or 'ledoit_wolf'"
             check_that(named, "shrinkage", expected, shrinkage)
         else:
             shrinkage = check_number("shrinkage", shrinkage, 0, 1)
@@ -64,10 +64,38 @@ def _shrinkage(xp: ModuleType, cov: Any, count: int, rows: Any, shrinkage: float
     if shrinkage == "auto":  # OAS, Chen et al. 2010, eq. 23
         top = (1 - 2 / dim) * square + trace**2
         weight = top / ((count + 1 - 2 / dim) * safe)
+    elif shrinkage == "likelihood":
+        weight = _likely_weight(xp, xp.linalg.eigvalsh(cov / trace), count)
     else:
         fourth = (xp.square(xp.square(rows).sum(axis=1))).sum() / count
         weight = (fourth - square) / (count * safe)
     return xp.where(spread > 0, xp.clip(weight, 0, 1), 1)
+
+
+def _likely_weight(xp: ModuleType, values: Any, count: int) -> Any:
+    """Returns the weight of the spherical covariance with the largest leave-one-out likelihood.
+
+    In the likelihood, the Mahalanobis distance of each example is replaced by the mean distance,
+    which depends on the eigenvalues only (Theiler 2012, section 3.3).
+
+    Args:
+        xp: NumPy or jax.numpy.
+        values: eigenvalues of the sample covariance, divided by their sum.
+        count: number of examples.
+    """
+    n = count - 1  # degrees of freedom of the deviations from the mean
+    if n < 2:
+        return 1.0
+    values = xp.maximum(values, 0)
+    weight = xp.concatenate([xp.zeros(1), xp.geomspace(1e-6, 1, 200)])
+    one = (1 - weight) / (n - 1)  # weight of the example that is left out
+    mixed = n * one[:, None] * values + weight[:, None] / len(values)
+    safe = xp.where(mixed > 0, mixed, 1)
+    distance = one * (values / safe).sum(axis=1)
+    valid = (mixed > 0).all(axis=1) & (distance < 1)
+    rest = xp.where(valid, 1 - distance, 1)
+    loss = xp.log(safe).sum(axis=1) + xp.log(rest) + (values / safe).sum(axis=1) / rest
+    return weight[xp.where(valid, loss, xp.inf).argmin()]
 
 
 def _solve(
@@ -187,8 +215,8 @@ def whitening_from_moments(
         moments: moments of the data, see `flowjax.bijectors.moments`.
         components: number of leading components to keep, see `whitening`.
         power: exponent of the standard deviations, see `whitening`.
-        shrinkage: weight of the spherical covariance, or "auto", see `whitening`. "ledoit_wolf"
-            is not available, because it needs the examples.
+        shrinkage: weight of the spherical covariance, "auto" or "likelihood", see `whitening`.
+            "ledoit_wolf" is not available, because it needs the examples.
         eigenvalue_floor: smallest relative eigenvalue of the correlation matrix, see `whitening`.
 
     Returns:
@@ -212,7 +240,8 @@ def whitening_from_moments(
 
 def _from_moments(moments: Moments, options: _Options) -> dict[str, Any]:
     weight = options.shrinkage
-    check_that(weight != "ledoit_wolf", "shrinkage", "a number or 'auto' with moments", weight)
+    expected = "a number, 'auto' or 'likelihood' with moments"
+    check_that(weight != "ledoit_wolf", "shrinkage", expected, weight)
     found = covariance(moments)
     std = np.sqrt(np.diag(found))
     std = np.where(varies(moments.mean, std, log_det_dtype()), std, 0)
@@ -251,9 +280,10 @@ def whitening(
         components: number of leading components to keep; None keeps all.
         power: exponent in [0, 1]: 1 whitens, 0 rotates, values in between whiten partially.
         shrinkage: weight in [0, 1] of the spherical covariance `tr(S) / dim I` in a convex
-            combination with the sample covariance S. "auto" computes the weight by oracle
-            approximating shrinkage (OAS), "ledoit_wolf" by the estimator of Ledoit and Wolf. Use
-            "auto" or "ledoit_wolf" if n < dim.
+            combination with the sample covariance S. "likelihood" computes the weight with the
+            largest leave-one-out likelihood, "auto" the weight of oracle approximating shrinkage
+            (OAS), and "ledoit_wolf" the weight of Ledoit and Wolf; the last two minimise the
+            squared error of the covariance. Use one of the names if n < dim.
         eigenvalue_floor: lower bound of the eigenvalues of the correlation matrix relative to the
             largest of them, in (0, 1). The bound does not depend on the units of the columns. It
             keeps the parameters finite for rank-deficient data. A constant column has the smallest
@@ -271,7 +301,8 @@ def whitening(
     References:
         BERT-whitening, https://arxiv.org/abs/2103.15316; Tipping and Bishop, "Probabilistic
         principal component analysis", 1999; OAS, https://arxiv.org/abs/0907.4698; Ledoit and
-        Wolf, "A well-conditioned estimator for large-dimensional covariance matrices", 2004.
+        Wolf, "A well-conditioned estimator for large-dimensional covariance matrices", 2004;
+        Theiler, "The incredible shrinking covariance estimator", 2012.
 
     Example:
         >>> import jax, jax.numpy as jnp

@@ -13,10 +13,12 @@ from flowjax.flows.choices import (
     Coupling,
     Mask,
     Mixing,
+    Power,
     check_coupled,
     coupling_named,
     mixing,
 )
+from flowjax.flows.latents import with_latent_power
 from flowjax.flows.recipe import recipe
 from flowjax.types import Base, Bijector, Flow
 
@@ -34,6 +36,7 @@ def realnvp(
     mask: Mask = "half",
     conditioner: Conditioner | None = None,
     base: BaseName | Base = "normal",
+    latent_power: Power = None,
     seed: int = 0,
     unroll: int | None = None,
     checkpoint: bool = False,
@@ -56,6 +59,7 @@ def realnvp(
         mask: "half" or "checkerboard", the coordinates that a coupling transforms.
         conditioner: factory of conditioner nets; None means `mlp(width, hidden_layers)`.
         base: "normal", "student_t", "diagonal", "mixture", "conditional" or a `Base`.
+        latent_power: exponent of the final map of the latents, see `glow`; None has no such map.
         seed: integer seed of the permutations.
         unroll: number of pairs per iteration of `lax.scan`, see `bijectors.repeat`.
         checkpoint: True recomputes activations in the backward pass, see `bijectors.repeat`.
@@ -86,7 +90,8 @@ def realnvp(
         return chain(*([actnorm()] if normalize else []), *layers, *mix(index))
 
     bijector = repeat(pair, depth // 2, unroll=unroll, checkpoint=checkpoint)
-    return build(standardized(bijector), dim, base=base, name="realnvp")
+    flow = build(standardized(bijector), dim, base=base, name="realnvp")
+    return with_latent_power(flow, latent_power)
 
 
 @recipe
@@ -102,6 +107,7 @@ def neural_spline(
     mask: Mask = "half",
     conditioner: Conditioner | None = None,
     base: BaseName | Base = "normal",
+    latent_power: Power = None,
     seed: int = 0,
     unroll: int | None = None,
     checkpoint: bool = False,
@@ -123,6 +129,7 @@ def neural_spline(
         mask: "half" or "checkerboard", the coordinates that a coupling transforms.
         conditioner: factory of conditioner nets; None means `mlp(width, hidden_layers)`.
         base: "normal", "student_t", "diagonal", "mixture", "conditional" or a `Base`.
+        latent_power: exponent of the final map of the latents, see `glow`; None has no such map.
         seed: integer seed of the permutations and of the initial rotations of the LU layers.
         unroll: number of steps per iteration of `lax.scan`, see `bijectors.repeat`.
         checkpoint: True recomputes activations in the backward pass, see `bijectors.repeat`.
@@ -151,4 +158,5 @@ def neural_spline(
         return chain(actnorm(), *mix(index), layer)
 
     bijector = repeat(step, depth, unroll=unroll, checkpoint=checkpoint)
-    return build(standardized(bijector), dim, base=base, name="neural_spline")
+    flow = build(standardized(bijector), dim, base=base, name="neural_spline")
+    return with_latent_power(flow, latent_power)

@@ -165,6 +165,7 @@ def glow_as_released(
     depth: int = 3,
     width: int = 32,
     data_dependent_init: bool = False,
+    latent_power: Power = None,
     unroll: int | None = None,
 ) -> Flow:
     """Returns the flow of BERT-flow's released code, which differs from the flow of its paper.
@@ -191,6 +192,7 @@ def glow_as_released(
         width: width of the two hidden layers of the conditioners.
         data_dependent_init: True initialises all actnorms from the first batch; only for
             `glow_as_released`.
+        latent_power: exponent of the final map of the latents, see `glow`; None has no such map.
         unroll: number of steps per iteration of `lax.scan`, see `bijectors.repeat`.
 
     Returns:
@@ -216,4 +218,5 @@ def glow_as_released(
     norm = actnorm(init=init, logscale_factor=3.0)
     step = chain(norm, reverse(), additive_coupling(conditioner=net))
     bijector = _multiscale(dim, levels, lambda _: repeat(step, depth, unroll=unroll))
-    return build(bijector, dim, name="glow_as_released")
+    flow = build(bijector, dim, name="glow_as_released")
+    return with_latent_power(flow, latent_power)

@@ -21,7 +21,8 @@ from flowjax.bijectors import permutation as random_permutation
 from flowjax.bijectors.made import MaskedNet
 from flowjax.errors import check_choice
 from flowjax.flows.build import build, standardized
-from flowjax.flows.choices import BaseName, log_scale_bound
+from flowjax.flows.choices import BaseName, Power, log_scale_bound
+from flowjax.flows.latents import with_latent_power
 from flowjax.flows.recipe import options_of, recipe
 from flowjax.types import Base, Bijector, Flow
 
@@ -42,6 +43,7 @@ def _flow(
     permutation: str,
     conditioner: MaskedNet | None,
     base: str | Base,
+    latent_power: Power,
     seed: int,
     unroll: int | None,
     checkpoint: bool,
@@ -66,7 +68,8 @@ def _flow(
         return chain(actnorm(), orders[permutation](index), layer)
 
     bijector = repeat(step, depth, unroll=unroll, checkpoint=checkpoint)
-    return build(standardized(bijector), dim, base=base, name=name)
+    flow = build(standardized(bijector), dim, base=base, name=name)
+    return with_latent_power(flow, latent_power)
 
 
 @recipe
@@ -82,6 +85,7 @@ def maf(
     permutation: Reordering = "reverse",
     conditioner: MaskedNet | None = None,
     base: BaseName | Base = "normal",
+    latent_power: Power = None,
     seed: int = 0,
     unroll: int | None = None,
     checkpoint: bool = False,
@@ -109,6 +113,7 @@ def maf(
             "random" (fixed by `seed`, differs between layers) or "lu", a learned linear layer.
         conditioner: options of the masked conditioners; None means `made(width, hidden_layers)`.
         base: "normal", "student_t", "diagonal", "mixture", "conditional" or a `Base`.
+        latent_power: exponent of the final map of the latents, see `glow`; None has no such map.
         seed: integer seed of the permutations and of the initial rotations of the LU layers.
         unroll: number of steps per iteration of `lax.scan`, see `bijectors.repeat`.
         checkpoint: True recomputes activations in the backward pass, see `bijectors.repeat`.
@@ -143,6 +148,7 @@ def maf(
         permutation=permutation,
         conditioner=conditioner,
         base=base,
+        latent_power=latent_power,
         seed=seed,
         unroll=unroll,
         checkpoint=checkpoint,

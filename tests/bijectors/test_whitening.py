@@ -92,7 +92,7 @@ def test_shrinkage_mixes_with_the_spherical_covariance():
     np.testing.assert_allclose(matrix.T @ mixed @ matrix, np.eye(5), atol=1e-4)
 
 
-@pytest.mark.parametrize("shrinkage", ["auto", "ledoit_wolf"])
+@pytest.mark.parametrize("shrinkage", ["auto", "likelihood", "ledoit_wolf"])
 def test_estimated_shrinkage_helps_with_few_examples(shrinkage):
     """Shrinkage improves the density for 20 examples in 30 dims and vanishes for many examples."""
     rng = np.random.default_rng(0)
@@ -108,6 +108,22 @@ def test_estimated_shrinkage_helps_with_few_examples(shrinkage):
     outside = b.whitening(shrinkage=shrinkage).init(jax.random.key(0), few)
     logs = [float(p["frozen"]["log_det"]) for p in (inside, outside)]
     np.testing.assert_allclose(*logs, atol=1e-2)
+
+
+@pytest.mark.parametrize("n", [15, 60, 400])
+def test_the_likelihood_weight_has_nearly_the_best_held_out_likelihood(n):
+    """Variances differ by a factor of 1e4, so the weight of the least squared error is too large."""
+    rng = np.random.default_rng(1)
+    train, test = (rng.standard_normal((m, 20)) * np.geomspace(0.1, 10, 20) for m in (n, 3000))
+
+    def held(shrinkage):
+        flow = flows.whitening(20, shrinkage=shrinkage)
+        return float(flow.log_prob(flow.init(jax.random.key(0), train), test).mean())
+
+    found, best = held("likelihood"), max(map(held, np.geomspace(1e-5, 1, 40)))
+    assert found > best - 0.5
+    if n < 400:
+        assert found > held("auto") + 1
 
 
 @pytest.mark.parametrize("name", ["constant", "repeated", "few", "one", "huge", "tiny"])
@@ -152,7 +168,7 @@ def test_standardize_inputs_of_1e6():
         (lambda: b.whitening_from_moments(no_moments(3)), "at least one example"),
         (
             lambda: b.whitening_from_moments(no_moments(3), shrinkage="ledoit_wolf"),
-            "expected a number or 'auto' with moments, got 'ledoit_wolf'",
+            "expected a number, 'auto' or 'likelihood' with moments, got 'ledoit_wolf'",
         ),
         (
             lambda: b.whitening(moments=moments_of([rows()], 5)).init(None, jnp.ones((2, 3))),

@@ -24,7 +24,7 @@ def close(a, b, **tolerance):
         np.testing.assert_allclose(x, y, **{"rtol": 1e-4, "atol": 1e-5, **tolerance})
 
 
-@pytest.mark.parametrize("name", ["whitening", "standardize"])
+@pytest.mark.parametrize("name", ["whitening", "center", "all_but_the_top", "standardize"])
 @pytest.mark.parametrize("resident", [True, False])
 def test_closed_forms_and_likelihoods_equal_those_of_copies(name, resident):
     flow, options = flows.make(name, 2), {"key": 0}

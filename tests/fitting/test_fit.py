@@ -242,6 +242,9 @@ def test_an_unknown_precision_is_named(rows):
 CLOSED = {
     "whitening": flows.whitening(4),
     "components": flows.whitening(4, components=2, shrinkage="auto"),
+    "power": flows.whitening(4, power=0.5),
+    "center": flows.center(4),
+    "all_but_the_top": flows.all_but_the_top(4),
     "standardize": flows.standardize(4),
     "whitening_glow": flows.whitening_glow(4, levels=1, depth=1, width=4),
     "ledoit_wolf": flows.whitening(4, shrinkage="ledoit_wolf"),

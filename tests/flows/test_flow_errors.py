@@ -71,7 +71,9 @@ def test_errors_name_the_argument(call, text):
         call()
 
 
-@pytest.mark.parametrize("name", ["whitening", "standardize", "identity"])
+@pytest.mark.parametrize(
+    "name", ["whitening", "center", "all_but_the_top", "standardize", "identity"]
+)
 def test_a_context_that_a_flow_does_not_use_raises(name):
     flow, x, context = flows.make(name, 2), data(10, 2), jnp.ones((10, 1))
     params = flow.init(KEY, x)

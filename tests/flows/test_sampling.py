@@ -33,13 +33,17 @@ FLOWS = {
     "maf": lambda: flows.maf(3, depth=1, **NET),
     "elementwise_spline": lambda: flows.elementwise_spline(3, depth=1, **NET),
     "whitening": lambda: flows.whitening(3, components=2),
+    "whitening, power": lambda: flows.whitening(3, components=2, power=0.5),
+    "center": lambda: flows.center(3),
+    "all_but_the_top": lambda: flows.all_but_the_top(3),
 }
+CLOSED = ("whitening", "whitening, power", "center", "all_but_the_top")
 
 
 @pytest.mark.parametrize("name", FLOWS)
 def test_the_shape_of_samples(name):
     flow, x = FLOWS[name](), normal(20, 3)
-    context = None if name == "whitening" else normal(20, 2, seed=1)
+    context = None if name in CLOSED else normal(20, 2, seed=1)
     params = quick(flow.init)(KEY, x, context)
     cases = [
         (4, None if context is None else context[0], (4,)),

@@ -22,6 +22,9 @@ OPTIONS = {
     "realnvp": SMALL | {"depth": 2},
     "standardize": {},
     "whitening": {},
+    "whitening, power": {"power": 0.5},
+    "center": {},
+    "all_but_the_top": {},
     "whitening_glow": SMALL | {"levels": 1, "coupling": "affine"},
 }
 DIM, ROWS = 4, 100
@@ -42,7 +45,7 @@ def data(n: int = ROWS) -> np.ndarray:
 
 @functools.cache
 def recipe(name: str):
-    flow = flows.make(name, DIM, **OPTIONS[name])
+    flow = flows.make(name.split(",")[0], DIM, **OPTIONS[name])
 
     def loss(params, x, context):
         log_prob = flow.log_prob(params, x, context)
