@@ -104,6 +104,10 @@ class Bijector(NamedTuple):
     constants: Callable[[int], tuple[np.ndarray, ...]] = _no_constants
     init_inverse: InitFn | None = None
 
+    def __repr__(self) -> str:
+        """Returns the lines of the summary; the default would print addresses of functions."""
+        return f"Bijector({'; '.join(line.strip() for line in self.layers) or 'hand-written'})"
+
 
 class Base(NamedTuple):
     """Base density over latents of shape (n, latent_dim), as pure functions.
@@ -119,6 +123,10 @@ class Base(NamedTuple):
     log_prob: LogProbFn
     sample: Callable[..., Array]
     line: str
+
+    def __repr__(self) -> str:
+        """Returns the line of the summary."""
+        return f"Base({self.line})"
 
 
 class Recipe(NamedTuple):
@@ -187,6 +195,14 @@ class Flow(NamedTuple):
     base: Base | None = None
     recipe: Recipe = Recipe()
     closed_form: ClosedForm | None = None
+
+    def __repr__(self) -> str:
+        """Returns the name, the dimension and the options of the recipe that are not None."""
+        options = self.recipe.options or {}
+        given = "".join(
+            f", {key}={value!r}" for key, value in options.items() if value is not None
+        )
+        return f"Flow({self.name}, dim={self.dim}{given})"
 
     @property
     def name(self) -> str:

@@ -57,3 +57,37 @@ class FitResult(_Fitted):
             f"FitResult(steps={self.steps}, params=<{count} numbers>, "
             f"metrics=<{len(self.metrics)} rows>, likelihood={{{values}}})"
         )
+
+    def _repr_html_(self) -> str:
+        """Returns the summary that Jupyter shows: likelihoods and the curve of the training."""
+        names = {
+            "nll_nats": "flow",
+            "gaussian_nll_nats": "Gaussian",
+            "validation_nll_nats": "flow, held out",
+            "validation_gaussian_nll_nats": "Gaussian, held out",
+        }
+        cells = "".join(
+            f"<tr><td>{names[key]}</td><td>{value:.2f}</td></tr>"
+            for key, value in self.likelihood.items()
+            if key in names
+        )
+        head = "<tr><th></th><th>negative log-likelihood, nats per example</th></tr>"
+        table = f"<table>{head}{cells}</table>" if cells else ""
+        curve = _curve([row["nll_nats"] for row in self.metrics if "nll_nats" in row])
+        return f"<div><b>FitResult</b>: {self.steps:,} steps{table}{curve}</div>"
+
+
+def _curve(values: list[float], width: int = 240, height: int = 60) -> str:
+    """Returns an SVG line of the values over their index, or nothing for fewer than two values."""
+    shown = np.asarray(values, np.float64)
+    if len(shown) < 2 or not np.isfinite(shown).all():
+        return ""
+    low, high = np.quantile(shown, [0, 0.95])  # the first values are much larger than the rest
+    x = np.linspace(2, width - 2, len(shown))
+    y = np.clip((shown - low) / max(high - low, 1e-12), 0, 1) * (4 - height) + height - 2
+    points = " ".join(f"{a:.0f},{b:.0f}" for a, b in zip(x, y, strict=True))
+    return (
+        f'<svg width="{width}" height="{height}" role="img" '
+        f'aria-label="negative log-likelihood during the training, {low:.1f} at the lowest">'
+        f'<polyline points="{points}" fill="none" stroke="currentColor"/></svg>'
+    )
