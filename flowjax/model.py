@@ -3,42 +3,37 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from flowjax import flows
 from flowjax.bijectors.moments import Moments
-from flowjax.data.arrays import ArraySource
+from flowjax.calibration.auto import AUTO, Fitted, fit_rows, fit_selected, recipe_named
+from flowjax.calibration.auto import fit_options as sentence_options
+from flowjax.calibration.held import SampledSource, rest_of
+from flowjax.calibration.scores import Scores, SourceScores, scores_of_fit
 from flowjax.data.sentences import open_source
 from flowjax.encoder.adapter import EncoderAdapter
 from flowjax.encoder.corpus import embed_source
 from flowjax.encoder.digest import hash_arrays, hash_text
 from flowjax.encoder.embed import SentenceEncoder
 from flowjax.encoder.sentence_model import SentenceModel
-from flowjax.fitting.fit import FitResult, fit
-from flowjax.fitting.options import batch_size_for
-from flowjax.fitting.passes import moments_of_rows
+from flowjax.fitting.result import FitResult
+from flowjax.flows.arrays import ArrayCalls
 from flowjax.flows.recipe import options_of
-from flowjax.parallel.devices import make_mesh
 from flowjax.parallel.forks import check_process
 from flowjax.saving.flow import describe_flow
 from flowjax.saving.model import SavedModel, load_model, save_model
-from flowjax.training.optimizers import default_optimizer
-from flowjax.types import Flow, FlowjaxError, Params
+from flowjax.types import Flow, FlowjaxError, Params, Recipe
 
 CLIP_NORM = 1.0
-# Sentences per training step.
-BATCH_SIZE = 64
-# Vectors per call of the flow.
-ROWS = 4096
 
 
-class BertFlow(SentenceModel):
+class BertFlow(SourceScores, SentenceModel):
     """Sentence model of a frozen encoder and a flow fitted on its vectors (arXiv 2011.05864).
 
     Example:
@@ -52,7 +47,7 @@ class BertFlow(SentenceModel):
         self,
         encoder: Any = "minibert",
         pooling: str = "auto",
-        flow: str | Flow = "glow",
+        flow: str | Flow = "auto",
         max_length: int | str = "auto",
         *,
         flow_options: Mapping[str, Any] | None = None,
@@ -68,11 +63,13 @@ class BertFlow(SentenceModel):
                 contain it.
             pooling: name of a pooling, see `flowjax.encoder.pooling.POOLINGS`. "auto" means the
                 pooling in the folder of a sentence-transformers encoder, otherwise "first_last".
-            flow: name of a recipe (a key of `flows.RECIPES`), or a `Flow` with the dim of the
-                encoder.
+            flow: "auto", name of a recipe (a key of `flows.RECIPES`), or a `Flow` with the dim of
+                the encoder. "auto" fits `glow`, and `fit` selects plain, centred, standardized,
+                whitened or glow vectors and the power of the latents, without labels.
             max_length: maximum number of tokens per sentence. "auto" means the length in the
                 folder of a sentence-transformers encoder, otherwise 64.
-            flow_options: keyword arguments of the recipe, for example `{"levels": 3}`.
+            flow_options: keyword arguments of the recipe, for example `{"levels": 3}`; those of
+                `glow` for "auto".
             seed: integer seed of the parameters, batches and samples.
             **encoder_options: `batch_size`, `special_tokens`, `normalize` and `dtype` of
                 `SentenceEncoder`, and `revision` of a name on the hub.
@@ -95,8 +92,11 @@ class BertFlow(SentenceModel):
                 f"{type(encoder).__name__}"
             )
         self.prompts.update(self.encoder.prompts)
+        self.default_prompt_name = self.encoder.default_prompt_name
+        self.is_auto = flow == AUTO if isinstance(flow, str) else False
         if isinstance(flow, str):
-            flow = flows.make(flow, self.encoder.dim, **(flow_options or {}))
+            name = recipe_named(flow, flow_options)
+            flow = flows.make(name, self.encoder.dim, **(flow_options or {}))
         elif flow_options:
             raise FlowjaxError("flow_options: expected None if flow is a Flow, got options")
         if flow.dim != self.encoder.dim:
@@ -104,20 +104,26 @@ class BertFlow(SentenceModel):
                 f"flow: expected dim {self.encoder.dim} of encoder {self.encoder.name}, got "
                 f"{flow.dim}"
             )
-        self.flow = flow
+        self.flow = self._trained = flow
         self.seed = seed
         self.params: Params | None = None
         self.moments: Moments | None = None
         self.fitted_on: dict[str, Any] = {}
-        self._calls: dict[str, Callable[..., Any]] = {
-            "forward": jax.jit(lambda params, x: self.flow.forward(params, x)[0]),
-            "log_prob": jax.jit(self.flow.log_prob),
-        }
+        self._calls = ArrayCalls(flow)
 
     @property
     def flow_name(self) -> str:
-        """Name of the recipe of the flow."""
-        return self.flow.name
+        """Name of the recipe of the flow; "auto" before a fit that selects the flow."""
+        return AUTO if self.is_auto and self.params is None else self.flow.name
+
+    @property
+    def vectors_name(self) -> str:
+        """Name of the calibrated vectors in reports: the flow, and a power that is not default.
+
+        Examples are "glow" and "glow^0.75".
+        """
+        power = self.flow_options.get("latent_power", self.flow_options.get("power"))
+        return self.flow_name if power is None else f"{self.flow_name}^{power:g}"
 
     @property
     def flow_options(self) -> dict[str, Any]:
@@ -161,14 +167,15 @@ class BertFlow(SentenceModel):
         Raises:
             FlowjaxError: The flow is a composed flow, which has no recipe.
         """
-        name, options = self.flow.recipe
-        if options is None:
+        recipes = [self.flow.recipe, self._trained.recipe]
+        if any(options is None for _, options in recipes):
             raise FlowjaxError(
                 "pickle: expected the flow of a recipe, got a composed flow; use save and load"
             )
-        state = (name, dict(options), self.seed, jax.tree.map(np.asarray, self.params))
+        state = (recipes, self.is_auto, self.seed, jax.tree.map(np.asarray, self.params))
         facts = (self.moments, dict(self.fitted_on), dict(self.prompts))
-        return _restored, (type(self), self.encoder, state, facts)
+        scores = {"_null": self._null, "_log_prob": self._log_prob}
+        return _restored, (type(self), self.encoder, state, facts), scores
 
     @property
     def model_name(self) -> str:  # type: ignore[override]
@@ -188,13 +195,20 @@ class BertFlow(SentenceModel):
         learning_rate: float | None = None,
         weight_decay: float | None = None,
         clip_norm: float | None = CLIP_NORM,
+        select: bool | None = None,
         show_progress_bar: bool | None = None,
         **options: Any,
     ) -> FitResult:
         """Embeds sentences and fits the flow on their vectors; the encoder stays frozen.
 
-        The default flow `glow` can be a worse density than a Gaussian; `fit` then warns. With
-        `BertFlow(flow="whitening_glow")` and `validation=0.1`, the flow starts as the Gaussian,
+        With `select`, a part of the sentences is held out, and the fit selects the vectors under
+        which related texts made from them are most similar; see `calibration.select`. The
+        attributes `flow` and `params` are then those of the selected flow, and
+        `fitted_on["selection"]` has the table of all candidates and a sentence with the result.
+
+        The selection judges cosine similarities. As a density, `glow` can be worse than a
+        Gaussian; `fitted_on` has both likelihoods. For densities, use
+        `BertFlow(flow="whitening_glow")` and `validation=0.1`: the flow starts as the Gaussian,
         and the fit returns the parameters with the best held-out likelihood.
 
         Args:
@@ -214,6 +228,9 @@ class BertFlow(SentenceModel):
             learning_rate: learning rate of Adam; None means 1e-3.
             weight_decay: weight decay of AdamW; None means 0.
             clip_norm: largest global gradient norm; None means no limit.
+            select: True selects among plain vectors, closed forms and the flow of the model
+                without labels; False fits the flow of the model; None means True if the flow is
+                "auto".
             show_progress_bar: True shows a progress bar; None shows the bar on a terminal only.
             **options: keyword arguments of `flowjax.fit`.
 
@@ -231,34 +248,37 @@ class BertFlow(SentenceModel):
                 "because these configure the default optimizer; got an optimizer"
             )
         source = open_source(sentences, column)
-        if name is None:
-            name = source.name
+        selects = self.is_auto if select is None else select
+        sampled = SampledSource(source, self.seed) if selects else None
         folder = None if out is None else Path(out) / "embeddings"
         vectors, facts = embed_source(
-            self.encoder, source, folder, show_progress_bar=show_progress_bar
+            self.encoder, sampled or source, folder, show_progress_bar=show_progress_bar
         )
-        options.setdefault(
-            "optimizer",
-            default_optimizer(
-                1e-3 if learning_rate is None else learning_rate,
-                weight_decay=weight_decay or 0.0,
-                clip_norm=clip_norm,
-            ),
+        options = sentence_options(
+            out,
+            steps=steps,
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            clip_norm=clip_norm,
+            **options,
         )
-        if out is not None:
-            options.setdefault("checkpoint_dir", Path(out) / "checkpoints")
-        if batch_size is None:
-            mesh = make_mesh(options.get("devices"))
-            batch_size = batch_size_for(mesh.size, options.get("accumulate", 1), BATCH_SIZE)
-        options |= {"steps": steps, "epochs": epochs, "batch_size": batch_size}
-        result = self.fit_vectors(vectors, **options)
-        self.fitted_on = {"data": name, **facts, **self.fitted_on}
+        if sampled is None:
+            result = self.fit_vectors(vectors, **options)
+        else:
+            held = sampled.held()
+            given = self.encoder, self._trained, vectors, held
+            result = self._keep(fit_selected(*given, seed=self.seed, **options))
+            self._score(rest_of(vectors, held), vectors[held.rows], **options)
+        about = {"data": source.name if name is None else name}
+        self.fitted_on = {**about, **facts, **self.fitted_on}
         return result
 
     def fit_vectors(
         self, vectors: np.ndarray, *, context: np.ndarray | None = None, **options: Any
     ) -> FitResult:
-        """Fits the flow on vectors of the encoder.
+        """Fits the flow on vectors of the encoder; "auto" means glow, without a selection.
 
         Args:
             vectors: plain vectors, shape (n, dim).
@@ -270,17 +290,10 @@ class BertFlow(SentenceModel):
             The `FitResult`. Its params are also stored in the model, and its likelihood in
             `fitted_on`.
         """
-        weights = options.pop("weights", None)
-        source = ArraySource(vectors, context, weights=weights, name="embeddings")
-        if source.dim != self.flow.dim:
-            raise FlowjaxError(
-                f"embeddings: expected (n, {self.flow.dim}) from encoder {self.encoder.name}, got "
-                f"({source.size}, {source.dim})"
-            )
-        self.moments = moments_of_rows(source, ROWS)
-        result = fit(self.flow, source, key=self.seed, **options)
-        self.params = result.params
-        self.fitted_on = {"steps": result.steps, **result.likelihood}
+        given = self.encoder, self._trained, vectors
+        result = self._keep(fit_rows(*given, context=context, seed=self.seed, **options))
+        if context is None:
+            self._score(vectors, **options)
         return result
 
     def embed(
@@ -288,22 +301,28 @@ class BertFlow(SentenceModel):
         sentences: Sequence[str],
         batch_size: int | None = None,
         show_progress_bar: bool | None = False,
+        prompt: str | None = None,
     ) -> np.ndarray:
         """Returns the calibrated vectors of sentences, shape (n, dim), float32.
 
         `encode` has more options.
         """
         self._fitted()
-        return self.transform(self.encoder.embed(sentences, batch_size, show_progress_bar))
+        plain = self.encoder.embed(sentences, batch_size, show_progress_bar, prompt)
+        return self.transform(plain)
 
     def transform(self, vectors: np.ndarray) -> np.ndarray:
         """Returns the calibrated vectors of plain vectors, shape (n, dim)."""
-        return self._through("forward", vectors, (self.dim,))
+        return self._arrays.forward(self._fitted(), vectors)
+
+    def inverse_transform(self, vectors: np.ndarray) -> np.ndarray:
+        """Returns the plain vectors of calibrated vectors, shape (n, dimension of the encoder)."""
+        return self._arrays.inverse(self._fitted(), vectors)
 
     def log_prob(self, sentences: str | Sequence[str]) -> np.ndarray:
         """Returns the log-density of the plain vector of each sentence, shape (n,), in nats."""
         texts = [sentences] if isinstance(sentences, str) else sentences
-        scores = self._through("log_prob", self.encoder.encode(texts), ())
+        scores = self._arrays.log_prob(self._fitted(), self.encoder.encode(texts))
         return scores[0] if isinstance(sentences, str) else scores
 
     def sample_vectors(self, n: int, *, seed: int | None = None) -> np.ndarray:
@@ -320,6 +339,8 @@ class BertFlow(SentenceModel):
         saved = SavedModel(
             self.encoder, self.flow, self._fitted(), self.moments, self.seed, self.fitted_on
         )
+        if self.scores is not None:
+            saved = saved._replace(scores=self.scores.arrays())
         return save_model(folder, saved, overwrite=overwrite)
 
     @classmethod
@@ -340,23 +361,36 @@ class BertFlow(SentenceModel):
         model = cls(saved.encoder, flow=saved.flow, seed=saved.seed)
         model.params, model.moments = saved.params, saved.moments
         model.fitted_on = dict(saved.fitted_on)
+        if saved.scores is not None:
+            model.scores = Scores.from_arrays(saved.scores, str(folder))
         return model
 
-    def _through(self, call: str, vectors: np.ndarray, tail: tuple[int, ...]) -> np.ndarray:
+    @property
+    def _arrays(self) -> ArrayCalls:
         check_process()
-        params = self._fitted()
-        vectors = np.asarray(vectors, np.float32)
-        if vectors.ndim != 2 or vectors.shape[1] != self.flow.dim:
-            raise FlowjaxError(f"vectors: expected (n, {self.flow.dim}), got {vectors.shape}")
-        result = np.empty((len(vectors), *tail), np.float32)
-        for start in range(0, len(vectors), ROWS):
-            block = vectors[start : start + ROWS]
-            # The last block is padded to a power of two, so that few shapes are compiled.
-            rows = min(ROWS, 1 << (len(block) - 1).bit_length())
-            padded = np.concatenate([block, np.repeat(block[:1], rows - len(block), axis=0)])
-            done = self._calls[call](params, jnp.asarray(padded))
-            result[start : start + len(block)] = np.asarray(done)[: len(block)]
-        return result
+        if self._calls.flow is not self.flow:
+            self._calls = ArrayCalls(self.flow)
+        return self._calls
+
+    def _keep(self, fitted: Fitted) -> FitResult:
+        """Stores a fitted flow in the model."""
+        self.flow, self.params, self.moments = fitted.flow, fitted.params, fitted.moments
+        self.fitted_on = fitted.facts
+        self.scores = None
+        return fitted.result
+
+    def _score(self, vectors: Any, held: np.ndarray | None = None, **options: Any) -> None:
+        """Computes the null distribution after a fit; `measured=False` skips it."""
+        if options.get("measured", True):
+            self.scores = scores_of_fit(
+                self.flow,
+                self._fitted(),
+                vectors,
+                held=held,
+                weighted=options.get("weights") is not None,
+                calls=self._arrays,
+                seed=self.seed,
+            )
 
     def _fitted(self) -> Params:
         if self.params is None:
@@ -369,12 +403,14 @@ class BertFlow(SentenceModel):
 def _restored(
     cls: type[BertFlow],
     encoder: SentenceEncoder | EncoderAdapter,
-    state: tuple[str, dict[str, Any], int, Params | None],
+    state: tuple[list[Recipe], bool, int, Params | None],
     facts: tuple[Moments | None, dict[str, Any], dict[str, str]],
 ) -> BertFlow:
     """Returns a pickled model."""
-    name, options, seed, params = state
-    model = cls(encoder, flow=flows.make(name, encoder.dim, **options), seed=seed)
+    recipes, is_auto, seed, params = state
+    made, trained = (flows.make(name, encoder.dim, **(options or {})) for name, options in recipes)
+    model = cls(encoder, flow=made, seed=seed)
+    model._trained, model.is_auto = trained, is_auto
     model.params = params
     model.moments, model.fitted_on, prompts = facts
     model.prompts.update(prompts)

@@ -58,6 +58,10 @@ class EncoderAdapter(SentenceModel):
         name = getattr(card, "base_model", None) or getattr(model, "name", None)
         self.name = str(name or type(model).__name__)
         self.report = EncodeReport()
+        prompts = getattr(model, "prompts", None) or {}
+        self.prompts.update({key: text for key, text in prompts.items() if text})
+        default = getattr(model, "default_prompt_name", None)
+        self.default_prompt_name = default if default in self.prompts else None
         vectors = self._vectors(_PROBES)
         self.dim = vectors.shape[1]
         self.weights_hash = hash_arrays(vectors)
@@ -97,9 +101,10 @@ class EncoderAdapter(SentenceModel):
         sentences: Sequence[str],
         batch_size: int | None = None,
         show_progress_bar: bool | None = False,
+        prompt: str | None = None,
     ) -> np.ndarray:
         """Returns the vectors of n strings, shape `(n, dim)`, float32."""
-        stream = self.encode_stream(sentences, batch_size, show_progress_bar)
+        stream = self.encode_stream(sentences, batch_size, show_progress_bar, prompt)
         return np.concatenate([np.zeros((0, self.dim), np.float32), *stream])
 
     def encode_stream(
@@ -107,6 +112,7 @@ class EncoderAdapter(SentenceModel):
         sentences: Iterable[str],
         batch_size: int | None = None,
         show_progress_bar: bool | None = False,
+        prompt: str | None = None,
     ) -> Iterator[np.ndarray]:
         """Yields the vectors of blocks of sentences; see `SentenceEncoder.encode_stream`."""
         self.report = EncodeReport()
@@ -116,16 +122,21 @@ class EncoderAdapter(SentenceModel):
             while chunk := list(islice(stream, _CHUNK)):
                 self.report.sentences += len(chunk)
                 self.report.empty += sum(not s.strip() for s in chunk)
-                yield self._vectors(chunk)
+                yield self._vectors(chunk, prompt)
                 advance(len(chunk))
 
     def __repr__(self) -> str:
         """Returns the name, the dimension and the class of the encoder."""
         return f"EncoderAdapter({self.name!r}, dim={self.dim}, {type(self.model).__name__})"
 
-    def _vectors(self, texts: list[str]) -> np.ndarray:
+    def _vectors(self, texts: list[str], prompt: str | None = None) -> np.ndarray:
+        options = {}
+        if prompt is not None and self.default_prompt_name is not None:
+            options["prompt"] = prompt  # the other encoder adds its default prompt itself
+        elif prompt:
+            texts = [prompt + text for text in texts]
         try:
-            vectors = np.asarray(self.model.encode(texts), np.float32)
+            vectors = np.asarray(self.model.encode(texts, **options), np.float32)
         except (TypeError, ValueError) as error:
             raise FlowjaxError(
                 f"encoder: expected encode to map strings to vectors, got: {error}"

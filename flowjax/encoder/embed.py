@@ -19,6 +19,7 @@ from flowjax.encoder.digest import hash_arrays, hash_text
 from flowjax.encoder.embed_rows import Embedder
 from flowjax.encoder.modules import LENGTH, POOLING, Settings
 from flowjax.encoder.pretrained import Parts, load_parts, save_parts
+from flowjax.encoder.projection import Projection, apply_dense
 from flowjax.encoder.resolve import Location
 from flowjax.encoder.sentence_model import SentenceModel, unit
 from flowjax.encoder.tokenizer import encode_texts, unknown_id
@@ -38,6 +39,7 @@ class SentenceEncoder(SentenceModel):
 
     Attributes:
         report: counts of the last call of `encode`.
+        dense: linear layers after the pooling, from a folder of sentence-transformers.
 
     Example:
         >>> encoder = SentenceEncoder.from_pretrained("minibert")
@@ -97,6 +99,7 @@ class SentenceEncoder(SentenceModel):
         self.max_length, self.pooling, self.batch_size = max_length, pooling, batch_size
         self.special_tokens, self.normalize, self.dtype = special_tokens, normalize, dtype
         self.report = EncodeReport()
+        self.dense: tuple[Projection, ...] = ()
         self._origin: tuple[Location | None, tuple[Any, ...]] = (None, ())
         self._unknown = unknown_id(tokenizer)
         self._digest: tuple[Any, str] = (None, "")
@@ -131,6 +134,11 @@ class SentenceEncoder(SentenceModel):
         """
         parts = load_parts(name, pooling, revision)
         settings = parts.settings
+        if settings.calibration:
+            raise FlowjaxError(
+                f"{name}: expected an encoder, got an encoder with a calibration; load it with "
+                "flowjax.BertFlow.load, or give a pooling, such as mean, to use the encoder alone"
+            )
         if max_length != "auto":
             settings = settings._replace(max_length=max_length)  # type: ignore[arg-type]
         return cls._from_parts(parts._replace(settings=settings), name=str(name), **options)
@@ -143,6 +151,8 @@ class SentenceEncoder(SentenceModel):
         loaded = (encoder.params, encoder.tokenizer, encoder.name)
         encoder._origin = (parts.location, loaded)
         encoder.prompts.update(parts.settings.prompts)
+        encoder.default_prompt_name = parts.settings.default_prompt
+        encoder.dense = parts.settings.dense
         return encoder
 
     def _parts(self) -> Parts:
@@ -152,6 +162,8 @@ class SentenceEncoder(SentenceModel):
             self.normalize,
             self.special_tokens,
             prompts=dict(self.prompts),
+            default_prompt=self.default_prompt_name,
+            dense=tuple(self.dense),
         )
         return Parts(self.params, self.config, self.tokenizer, settings, self.location)
 
@@ -183,7 +195,7 @@ class SentenceEncoder(SentenceModel):
     @property
     def dim(self) -> int:  # type: ignore[override]
         """Dimension of the vectors."""
-        return self.config.hidden_size
+        return len(self.dense[-1].bias) if self.dense else self.config.hidden_size
 
     @property
     def model_name(self) -> str:  # type: ignore[override]
@@ -199,6 +211,8 @@ class SentenceEncoder(SentenceModel):
             "special_tokens": self.special_tokens,
             "dtype": self.dtype,
             **({"normalize": True} if self.normalize else {}),
+            **({"dense": hash_arrays(list(self.dense))} if self.dense else {}),
+            **({"default_prompt": self.default_prompt} if self.default_prompt else {}),
         }
 
     @property
@@ -235,6 +249,7 @@ class SentenceEncoder(SentenceModel):
         sentences: Sequence[str],
         batch_size: int | None = None,
         show_progress_bar: bool | None = False,
+        prompt: str | None = None,
     ) -> np.ndarray:
         """Returns the vectors of n strings, shape `(n, dim)`, float32; see `encode`.
 
@@ -242,7 +257,7 @@ class SentenceEncoder(SentenceModel):
         """
         if batch_size is not None:
             check_batch_size(batch_size)
-        stream = self.encode_stream(sentences, batch_size, show_progress_bar)
+        stream = self.encode_stream(sentences, batch_size, show_progress_bar, prompt)
         vectors = np.concatenate([np.zeros((0, self.dim), np.float32), *stream])
         # Names the caller of `encode`.
         warn_unknown(self.report.unknown, self.report.tokens, self.name, stacklevel=3)
@@ -253,6 +268,7 @@ class SentenceEncoder(SentenceModel):
         sentences: Iterable[str],
         batch_size: int | None = None,
         show_progress_bar: bool | None = False,
+        prompt: str | None = None,
     ) -> Iterator[np.ndarray]:
         """Embeds any number of sentences in constant memory; updates the counts in `report`.
 
@@ -260,6 +276,7 @@ class SentenceEncoder(SentenceModel):
             sentences: strings.
             batch_size: approximate number of sentences per batch; None means `self.batch_size`.
             show_progress_bar: None shows the progress bar on a terminal only.
+            prompt: prefix of every sentence; None means `default_prompt`.
 
         Yields:
             Vectors of up to `CHUNK` sentences, shape `(m, dim)`, float32, in the order of the
@@ -272,10 +289,14 @@ class SentenceEncoder(SentenceModel):
         if not all(a is b for a, b in zip(self._embedder.options, options, strict=True)):
             self._embedder = Embedder(self.params, self.config, *options[1:])
         stream, total = iter(sentences), length_hint(sentences) or None
+        prefix = self.default_prompt if prompt is None else prompt
         bar = track("embedding", total, unit="sentences", show_progress_bar=show_progress_bar)
         with bar as advance:
             while chunk := list(islice(stream, CHUNK)):
-                yield self._encode_chunk(chunk, batch_size or self.batch_size, advance)
+                # Empty sentences are counted without the prompt.
+                self.report.empty += sum(not s.strip() for s in chunk)
+                texts = [prefix + s for s in chunk] if prefix else chunk
+                yield self._encode_chunk(texts, batch_size or self.batch_size, advance)
 
     def save(self, folder: str | Path, *, overwrite: bool = False) -> None:
         """Writes the encoder in Hugging Face's layout: config, weights and tokenizer.
@@ -316,9 +337,10 @@ class SentenceEncoder(SentenceModel):
         return tokens
 
     def _encode_chunk(self, chunk: list[str], batch_size: int, advance: Any) -> np.ndarray:
-        self.report.empty += sum(not s.strip() for s in chunk)
         tokens = self.tokenize(chunk)
         vectors = self._embedder.vectors(tokens, batch_size, self.max_length, advance)
+        if self.dense:
+            vectors = apply_dense(self.dense, vectors)
         return unit(vectors) if self.normalize else vectors
 
 
@@ -335,3 +357,21 @@ def _restored(
 
     tokenizer = Tokenizer.from_str(parts.tokenizer)  # type: ignore[arg-type]  # a string here
     return cls._from_parts(parts._replace(tokenizer=tokenizer), **options)
+
+
+def load_calibrated(folder: str | Path) -> tuple[SentenceEncoder, Path]:
+    """Loads a folder of sentence-transformers whose last module is a `Calibration`.
+
+    Args:
+        folder: folder of `SentenceTransformer.save`.
+
+    Returns:
+        The encoder without the last module, and the folder of the flow.
+
+    Raises:
+        FlowjaxError: See `SentenceEncoder.from_pretrained`.
+    """
+    parts = load_parts(folder, "auto", None)
+    settings = parts.settings._replace(calibration="")
+    encoder = SentenceEncoder._from_parts(parts._replace(settings=settings), name=str(folder))
+    return encoder, Path(folder) / parts.settings.calibration

@@ -6,11 +6,13 @@ Such a folder has a `modules.json`, which lists the steps from tokens to a sente
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from flowjax.encoder.pooling import POOLINGS
+from flowjax.encoder.projection import Projection, read_dense, write_dense
 from flowjax.errors import FlowjaxError, check_choice
 from flowjax.files.json import field, inner_path, parse_json, read_object, typed
 
@@ -23,6 +25,10 @@ LENGTHS = tuple(
 )
 # Pooling and length of the paper (arXiv 2011.05864), for folders without settings.
 POOLING, LENGTH = "first_last", 64
+# Class of the module of `flowjax.sentence_transformers`.
+CALIBRATION = "Calibration"
+# Classes of the supported modules, each with a comma.
+_ORDER = re.compile("Transformer,Pooling,(Dense,)*(Normalize,)?(Calibration,)?")
 # Suffix of a pooling's name in a config if means omit the special tokens.
 _INNER = " without special tokens"
 
@@ -39,6 +45,9 @@ class Settings(NamedTuple):
         prompts: prefixes of sentences, by name.
         default_prompt: name of the prompt that sentence-transformers adds to every sentence.
         encoder: path of the encoder's files, relative to the folder.
+        dense: linear layers between pooling and normalisation.
+        calibration: path of a flow that `flowjax.sentence_transformers.Calibration` saved as the
+            last module, relative to the folder; "" if there is none.
     """
 
     pooling: str = POOLING
@@ -49,6 +58,8 @@ class Settings(NamedTuple):
     prompts: Mapping[str, str] = {}
     default_prompt: str | None = None
     encoder: str = ""
+    dense: tuple[Projection, ...] = ()
+    calibration: str = ""
 
 
 def read_settings(folder: str | Path, pooling: str = "auto") -> Settings:
@@ -70,13 +81,18 @@ def read_settings(folder: str | Path, pooling: str = "auto") -> Settings:
     pooled: dict[str, Any] = {"pooling": pooling}
     if pooling == "auto":
         kinds = [kind for kind, _ in steps]
-        if kinds not in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"]):
+        if not _ORDER.fullmatch("".join(f"{kind}," for kind in kinds)):
             raise FlowjaxError(
-                f"{folder / MODULES}: expected the modules Transformer, Pooling and Normalize, "
-                f"got {', '.join(kinds)[:200]}; give a pooling, such as mean, to use the encoder "
-                "without the other modules"
+                f"{folder / MODULES}: expected the modules Transformer, Pooling, Dense, Normalize "
+                f"and Calibration in this order, got {', '.join(kinds)[:200]}; give a pooling, "
+                "such as mean, to use the encoder without the other modules"
             )
-        pooled = {**_pooling(folder / steps[1][1]), "normalize": "Normalize" in kinds}
+        pooled = {
+            **_pooling(folder / steps[1][1]),
+            "dense": tuple(read_dense(folder / path) for kind, path in steps if kind == "Dense"),
+            "normalize": "Normalize" in kinds,
+            "calibration": steps[-1][1] if kinds[-1] == CALIBRATION else "",
+        }
     encoder = next((path for kind, path in steps if kind == "Transformer"), "")
     prompts, default = _prompts(folder / PROMPTS)
     length, lower_case = _length(folder / encoder)
@@ -109,6 +125,12 @@ def read_steps(folder: Path) -> list[tuple[str, str]]:
     return steps
 
 
+def is_calibrated(folder: str | Path) -> bool:
+    """Returns True for a folder of sentence-transformers with a `Calibration` as last module."""
+    folder = Path(folder)
+    return (folder / MODULES).exists() and [k for k, _ in read_steps(folder)][-1:] == [CALIBRATION]
+
+
 def write_settings(folder: str | Path, settings: Settings, dim: int) -> None:
     """Writes settings in the format of sentence-transformers.
 
@@ -121,8 +143,9 @@ def write_settings(folder: str | Path, settings: Settings, dim: int) -> None:
         dim: dimension of the vectors.
     """
     folder = Path(folder)
-    kinds = ["Transformer", "Pooling", *(["Normalize"] if settings.normalize else [])]
-    paths = ["", "1_Pooling", "2_Normalize"]
+    kinds = ["Transformer", "Pooling", *["Dense"] * len(settings.dense)]
+    kinds += ["Normalize"] if settings.normalize else []
+    paths = ["", *(f"{i}_{kind}" for i, kind in enumerate(kinds) if i)]
     modules = [
         {
             "idx": i,
@@ -142,10 +165,15 @@ def write_settings(folder: str | Path, settings: Settings, dim: int) -> None:
         MODULES: modules,
         "1_Pooling/config.json": mode,
         LENGTHS[0]: {"max_seq_length": settings.max_length, "do_lower_case": False},
-        PROMPTS: {"prompts": dict(settings.prompts), "default_prompt_name": None},
+        PROMPTS: {
+            "prompts": dict(settings.prompts),
+            "default_prompt_name": settings.default_prompt,
+        },
     }
-    for path in paths[1 : len(kinds)]:
+    for path in paths[1:]:
         (folder / path).mkdir(parents=True, exist_ok=True)
+    for layer, path in zip(settings.dense, paths[2:], strict=False):
+        write_dense(layer, folder / path)
     for name, content in files.items():
         (folder / name).write_text(json.dumps(content, indent=2) + "\n", "utf-8")
 
@@ -197,4 +225,5 @@ def _prompts(file: Path) -> tuple[dict[str, str], str | None]:
     default = field(values, "default_prompt_name", str, file, None)
     if default is not None:
         check_choice(f"{file}: default_prompt_name", default, prompts)
-    return {name: text for name, text in prompts.items() if text}, default
+    # An empty prompt replaces a default prompt; without a default prompt, it has no effect.
+    return {name: text for name, text in prompts.items() if text or default}, default

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -11,6 +10,7 @@ from flowjax.encoder.modules import Settings, read_settings, write_settings
 from flowjax.encoder.resolve import Location, locate
 from flowjax.encoder.tokenizer import load_tokenizer
 from flowjax.encoder.weights import load_pretrained, save_pretrained, saved_files
+from flowjax.errors import FlowjaxError
 from flowjax.files.replace import check_replaceable, replacing_folder
 
 if TYPE_CHECKING:
@@ -43,13 +43,12 @@ def load_parts(name: str | Path, pooling: str, revision: str | None) -> Parts:
     params, config = load_pretrained(folder)
     tokenizer = load_tokenizer(folder, lower_case=settings.lower_case)
     length = min(settings.max_length or config.max_length, config.max_length)
-    if settings.prompts.get(settings.default_prompt or ""):
-        warnings.warn(
-            f"{name}: the default prompt {settings.default_prompt!r} is not added to the "
-            f"sentences; pass prompt_name={settings.default_prompt!r} to encode",
-            UserWarning,
-            stacklevel=3,
-        )
+    width = config.hidden_size
+    for layer in settings.dense:
+        if layer.weight.shape[1] != width:
+            got = layer.weight.shape[1]
+            raise FlowjaxError(f"{name}: expected a Dense module for dim {width}, got dim {got}")
+        width = len(layer.weight)
     return Parts(params, config, tokenizer, settings._replace(max_length=length), found)
 
 

@@ -174,8 +174,10 @@ def _fetch_settings(hub: _Hub, folder: Path) -> None:
     hub.fetch(PROMPTS)
     next((name for name in LENGTHS if hub.fetch(name)), None)
     for kind, path in read_steps(folder):
-        if kind == "Pooling":
+        if kind in ("Pooling", "Dense"):
             hub.fetch(f"{path}/config.json")
+        if kind == "Dense":
+            _fetch_weights(lambda file, path=path, **options: hub.fetch(f"{path}/{file}"))
 
 
 def _fetch_weights(fetch: Callable[..., Path | None]) -> Path | None:

@@ -11,14 +11,16 @@ import numpy as np
 from flowjax._version import __version__
 from flowjax.bijectors.moments import Moments
 from flowjax.encoder.adapter import EncoderAdapter
-from flowjax.encoder.embed import SentenceEncoder
+from flowjax.encoder.embed import SentenceEncoder, load_calibrated
+from flowjax.encoder.modules import is_calibrated
 from flowjax.files.json import field, inner_path
-from flowjax.saving.flow import FILE, describe_flow, read_flow
+from flowjax.saving.flow import FILE, describe_flow, load_flow, read_flow
 from flowjax.saving.folder import CONFIG, find_folder, new_folder, no_config, read_config
-from flowjax.saving.params import load_params, save_params
+from flowjax.saving.params import load_arrays, load_params, save_params
 from flowjax.types import Flow, FlowjaxError, Params
 
 MOMENTS_FILE = "moments.safetensors"
+SCORES_FILE = "scores.safetensors"
 # Key of the subfolder with the encoder.
 FILES = "files"
 # Types of the options of `SentenceEncoder.from_pretrained` in `config.json`.
@@ -43,6 +45,7 @@ class SavedModel(NamedTuple):
             whitening for comparison; or None.
         seed: integer seed of the fit.
         fitted_on: facts about the fit, for the model card.
+        scores: arrays of `calibration.scores.Scores`, or None.
     """
 
     encoder: Encoder
@@ -51,15 +54,16 @@ class SavedModel(NamedTuple):
     moments: Moments | None
     seed: int
     fitted_on: Mapping[str, Any]
+    scores: Mapping[str, np.ndarray] | None = None
 
 
 def save_model(folder: str | Path, model: SavedModel, *, overwrite: bool = False) -> Path:
     """Writes a model folder atomically. Reading it does not require orbax.
 
-    The folder contains `config.json`, `flow.safetensors`, `moments.safetensors`, the tokenizer, a
-    model card `README.md`, and `encoder/` with the encoder. An embedded encoder and a revision on
-    the Hugging Face hub are saved by their names instead. An encoder of another package is not
-    saved.
+    The folder contains `config.json`, `flow.safetensors`, `moments.safetensors`,
+    `scores.safetensors` with the null distribution, the tokenizer, a model card `README.md`, and
+    `encoder/` with the encoder. An embedded encoder and a revision on the Hugging Face hub are
+    saved by their names instead. An encoder of another package is not saved.
 
     Args:
         folder: path of a new folder; missing parents are created.
@@ -84,6 +88,8 @@ def save_model(folder: str | Path, model: SavedModel, *, overwrite: bool = False
         save_params(model.params, partial / FILE)
         if model.moments is not None:
             save_params(model.moments._asdict(), partial / MOMENTS_FILE)
+        if model.scores is not None:
+            save_params(model.scores, partial / SCORES_FILE)
         if isinstance(encoder, SentenceEncoder):
             encoder.tokenizer.save(str(partial / "tokenizer.json"))
             if FILES in about:
@@ -98,7 +104,8 @@ def load_model(
     """Returns the content of a model folder, or of the subfolder `model` of a run folder.
 
     Args:
-        folder: folder of `save_model`, or a run folder.
+        folder: folder of `save_model`; a run folder; or a folder of sentence-transformers whose
+            last module is a `flowjax.sentence_transformers.Calibration`.
         flow: the saved flow if it is a composed flow.
         encoder: the encoder of a model whose encoder is of another package.
 
@@ -106,6 +113,8 @@ def load_model(
         FlowjaxError: The folder contains no model, has another format or is damaged, or the
             encoder cannot be loaded.
     """
+    if is_calibrated(folder):
+        return _load_modules(folder)
     found, config = find_folder(folder), read_config(folder)
     if config is None:
         raise no_config(folder, "a model folder")
@@ -125,7 +134,16 @@ def load_model(
         like = {"count": np.zeros(()), "mean": np.zeros(dim), "m2": np.zeros((dim, dim))}
         arrays = load_params(found / MOMENTS_FILE, like)
         moments = Moments(int(arrays["count"]), arrays["mean"], arrays["m2"])
-    return SavedModel(loaded, flow, params, moments, seed, fitted_on)
+    scores = load_arrays(found / SCORES_FILE) if (found / SCORES_FILE).exists() else None
+    return SavedModel(loaded, flow, params, moments, seed, fitted_on, scores)
+
+
+def _load_modules(folder: str | Path) -> SavedModel:
+    """Returns a model from a folder of sentence-transformers with a calibration."""
+    encoder, inside = load_calibrated(folder)
+    flow, params = load_flow(inside)
+    config = read_config(inside) or {}
+    return SavedModel(encoder, flow, params, None, 0, config.get("fitted_on", {}))
 
 
 def _where(encoder: Encoder) -> dict[str, Any]:
@@ -156,6 +174,8 @@ def _load_encoder(
     options: dict[str, Any] = {
         key: field(spec, key, kind, file) for key, kind in OPTIONS.items() if key in spec
     }
+    if "dense" in spec:  # a name of a pooling would drop the linear layers
+        options["pooling"] = "auto"
     if FILES in spec:
         inside = inner_path(spec[FILES], f"{file}: {FILES}")
         encoder = SentenceEncoder.from_pretrained(folder / inside, **options)
@@ -173,8 +193,30 @@ def _load_encoder(
     return encoder
 
 
+def _selection(facts: Mapping[str, Any] | None) -> str:
+    """Returns the section of the model card about the selection of the flow, or no text."""
+    if facts is None:
+        return ""
+    rows = facts.get("table", {})
+    columns = list(next(iter(rows.values()), {}))
+    lines = ["", "## Selection", "", f"Selected without labels: {facts['advice']}."]
+    if rows:
+        lines += [
+            "",
+            "| vectors | " + " | ".join(columns) + " |",
+            "| --- |" + " ---: |" * len(columns),
+        ]
+    for name, row in rows.items():
+        lines.append(
+            f"| {name} | " + " | ".join(f"{row[column]:.2f}" for column in columns) + " |"
+        )
+    return "\n".join([*lines, ""])
+
+
 def _card(model: SavedModel, encoder: Mapping[str, Any]) -> str:
-    fitted = "\n".join(f"- {key}: {value}" for key, value in model.fitted_on.items())
+    facts = dict(model.fitted_on)
+    selection = _selection(facts.pop("selection", None))
+    fitted = "\n".join(f"- {key}: {value}" for key, value in facts.items())
     about = "\n".join(f"- {key}: {value}" for key, value in encoder.items())
     return f"""# {model.flow.name} on {encoder["encoder"]}
 
@@ -190,7 +232,7 @@ examples, per example in nats and per dimension in bits; `gaussian_` marks the v
 with their mean and covariance on the same examples, `validation_` the values on held-out examples.
 
 The fit used no labels. Use the model for sentences like these; fit again for others.
-
+{selection}
 ## Encoder
 
 {about}

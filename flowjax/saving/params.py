@@ -54,15 +54,7 @@ def load_params(path: str | Path, like: Any) -> Any:
     Raises:
         FlowjaxError: The file is missing, damaged, or has tensors of other names or shapes.
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
-    if not Path(path).exists():
-        raise FlowjaxError(f"{path}: expected a file of parameters, got no such file")
-    try:
-        tensors = load_file(str(path))
-    except (SafetensorError, OSError) as error:
-        raise FlowjaxError(f"{path}: expected a .safetensors file, got: {error}") from None
+    tensors = load_arrays(path)
     leaves, structure = jax.tree_util.tree_flatten_with_path(like)
     wanted = {_name(p): tuple(leaf.shape) for p, leaf in leaves}
     for name in sorted({*wanted, *tensors}):
@@ -71,6 +63,23 @@ def load_params(path: str | Path, like: Any) -> Any:
         if got != expected:
             raise FlowjaxError(f"{path}: tensor {name!r}: expected {expected}, got {got}")
     return jax.tree_util.tree_unflatten(structure, [tensors[_name(p)] for p, _ in leaves])
+
+
+def load_arrays(path: str | Path) -> dict[str, np.ndarray]:
+    """Returns the arrays in a `.safetensors` file by their names.
+
+    Raises:
+        FlowjaxError: The file is missing or damaged.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    if not Path(path).exists():
+        raise FlowjaxError(f"{path}: expected a file of parameters, got no such file")
+    try:
+        return load_file(str(path))
+    except (SafetensorError, OSError) as error:
+        raise FlowjaxError(f"{path}: expected a .safetensors file, got: {error}") from None
 
 
 def _name(path: tuple[Any, ...]) -> str:

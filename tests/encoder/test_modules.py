@@ -1,17 +1,23 @@
 """Settings of sentence-transformers folders: pooling, length, normalisation, prompts."""
 
 import json
+import pickle
 import shutil
 
+import jax
 import numpy as np
 import pytest
 
+from flowjax import flows
 from flowjax.encoder.embed import SentenceEncoder
 from flowjax.encoder.modules import Settings, read_settings
+from flowjax.encoder.projection import Projection, write_dense
 from flowjax.encoder.sentence_model import unit
 from flowjax.encoder.tokenizer import load_tokenizer
 from flowjax.encoder.weights.folder import load_config
 from flowjax.errors import FlowjaxError
+from flowjax.model import BertFlow
+from flowjax.sentence_transformers import Calibration
 
 SENTENCES = ["A man plays the guitar.", "the cat", "", "a dog sat on the red sun and ran by it"]
 OLD = "sentence_transformers.models."
@@ -69,7 +75,9 @@ def test_lengths(tmp_path, files, length):
 @pytest.mark.parametrize(
     ("modules", "files", "words"),
     [
-        (["Transformer", "Pooling", "Dense"], {}, "Transformer, Pooling, Dense"),
+        (["Transformer", "Pooling", "LayerNorm"], {}, "Transformer, Pooling, LayerNorm"),
+        (["Transformer", "Pooling", "Normalize", "Dense"], {}, "Normalize, Dense"),
+        (["Transformer", "Pooling", "Calibration", "Normalize"], {}, "Calibration, Normalize"),
         (["Transformer", "WeightedLayerPooling"], {}, "WeightedLayerPooling"),
         (["CLIPModel"], {}, "CLIPModel"),
         ([], {}, "got ;"),
@@ -202,12 +210,105 @@ def test_the_encoder_may_be_in_a_subfolder_and_lower_case(encoder_folder, tmp_pa
         assert same == lower
 
 
-def test_a_default_prompt_is_reported(folder, tmp_path):
-    shutil.copytree(folder, tmp_path / "e")
-    prompts = {"prompts": {"query": "the "}, "default_prompt_name": "query"}
-    write(tmp_path / "e", config_sentence_transformers=prompts)
-    with pytest.warns(UserWarning, match="the default prompt 'query' is not added"):
-        SentenceEncoder.from_pretrained(tmp_path / "e")
+def test_the_default_prompt_is_added_to_every_sentence(folder, tmp_path):
+    copy, plain = shutil.copytree(folder, tmp_path / "e"), SentenceEncoder.from_pretrained(folder)
+    prompts = {"prompts": {"query": "the ", "document": ""}, "default_prompt_name": "query"}
+    write(copy, config_sentence_transformers=prompts)
+    encoder = SentenceEncoder.from_pretrained(copy)
+    expected = plain.encode(SENTENCES, prompt="the ")
+    assert not np.allclose(expected, plain.encode(SENTENCES), atol=1e-3)
+    model = BertFlow(encoder, flow="identity")
+    model.fit_vectors(expected)
+    encoder.save(tmp_path / "saved")
+    again = SentenceEncoder.from_pretrained(tmp_path / "saved")
+    assert encoder.digest == again.digest != plain.digest
+    for other in (encoder, again, pickle.loads(pickle.dumps(encoder)), model):
+        for got in (other.encode(SENTENCES), other.embed(SENTENCES)):
+            np.testing.assert_allclose(got, expected, atol=1e-6)
+        for options in ({"prompt": ""}, {"prompt_name": "document"}):
+            got = other.encode(SENTENCES, **options)
+            np.testing.assert_allclose(got, plain.encode(SENTENCES), atol=1e-6)
+        got = other.encode(SENTENCES, prompt="a ")
+        np.testing.assert_allclose(got, plain.encode(SENTENCES, prompt="a "), atol=1e-6)
+        assert other.encoder.report.empty == 1 if other is model else other.report.empty <= 1
+    with pytest.raises(FlowjaxError, match="default_prompt_name: expected one of"):
+        encoder.default_prompt_name = "other"
+
+
+def add_dense(folder, layers):
+    """Adds `Dense` modules to a folder; `layers` are `(weight, bias, activation)`."""
+    rows = json.loads((folder / "modules.json").read_text())
+    normalize = rows.pop()
+    for i, layer in enumerate(layers, 2):
+        (folder / f"{i}_Dense").mkdir()
+        write_dense(Projection(*layer), folder / f"{i}_Dense")
+        rows.append({"idx": i, "name": str(i), "path": f"{i}_Dense", "type": OLD + "Dense"})
+    (folder / "modules.json").write_text(json.dumps([*rows, normalize]))
+    return folder
+
+
+IDENTITY, TANH = "torch.nn.modules.linear.Identity", "torch.nn.modules.activation.Tanh"
+RNG = np.random.default_rng(0)
+LAYERS = [
+    (RNG.normal(size=(6, 32)).astype(np.float32), np.ones(6, np.float32), TANH),
+    (RNG.normal(size=(3, 6)).astype(np.float32), np.zeros(3, np.float32), IDENTITY),
+]
+
+
+def test_dense_modules_are_applied_and_saved(folder, tmp_path):
+    copy = add_dense(shutil.copytree(folder, tmp_path / "e"), LAYERS)
+    plain = SentenceEncoder.from_pretrained(folder, pooling="mean").encode(SENTENCES)
+    (w, b, _), (v, c, _) = LAYERS
+    expected = unit(np.tanh(plain @ w.T + b) @ v.T + c)
+    encoder = SentenceEncoder.from_pretrained(copy)
+    encoder.save(tmp_path / "saved")
+    encoder.save(tmp_path / "saved", overwrite=True)
+    again = SentenceEncoder.from_pretrained(tmp_path / "saved")
+    assert encoder.dim == 3 and encoder.digest == again.digest
+    for other in (encoder, again, pickle.loads(pickle.dumps(encoder))):
+        np.testing.assert_allclose(other.encode(SENTENCES), expected, atol=1e-5)
+    assert SentenceEncoder.from_pretrained(copy, pooling="mean").dim == 32
+    model = BertFlow(encoder, flow="standardize")
+    model.fit_vectors(np.random.default_rng(1).normal(size=(9, 3)))
+    model.save(tmp_path / "model")
+    loaded = BertFlow.load(tmp_path / "model")
+    assert np.array_equal(loaded.encode(SENTENCES), model.encode(SENTENCES))
+
+
+@pytest.mark.parametrize(
+    ("layers", "config", "words"),
+    [
+        (LAYERS[1:], {}, "expected a Dense module for dim 32, got dim 6"),
+        (LAYERS[:1], {"activation_function": "torch.nn.modules.activation.ReLU"}, "one of torch"),
+        (LAYERS[:1], {"use_residual": True}, "expected use_residual False, got True"),
+        (LAYERS[:1], {"module_input_name": "token_embeddings"}, "expected module_input_name"),
+    ],
+)
+def test_other_dense_modules_are_refused(folder, tmp_path, layers, config, words):
+    copy = add_dense(shutil.copytree(folder, tmp_path / "e"), layers)
+    file = copy / "2_Dense/config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | config))
+    with pytest.raises(FlowjaxError, match=words):
+        SentenceEncoder.from_pretrained(copy)
+
+
+def test_a_folder_with_a_calibration_is_a_model(folder, tmp_path):
+    copy = shutil.copytree(folder, tmp_path / "e")
+    rows = json.loads((copy / "modules.json").read_text())
+    kind = "flowjax.sentence_transformers.Calibration"
+    rows.append({"idx": 3, "name": "3", "path": "3_Calibration", "type": kind})
+    (copy / "modules.json").write_text(json.dumps(rows))
+    flow = flows.standardize(32)
+    plain = SentenceEncoder.from_pretrained(folder).encode(SENTENCES)
+    params = flow.init(jax.random.key(0), plain)
+    Calibration(flow, params, fitted_on={"data": "x"}).save(copy / "3_Calibration")
+    model = BertFlow.load(copy)
+    expected = flow.forward(params, plain)[0]
+    np.testing.assert_allclose(model.encode(SENTENCES), expected, atol=1e-4)
+    assert model.fitted_on["data"] == "x" and model.prompts["query"] == "the cat "
+    with pytest.raises(FlowjaxError, match=r"got an encoder with a calibration; load it with flowjax.BertFlow.load"):
+        SentenceEncoder.from_pretrained(copy)
+    assert SentenceEncoder.from_pretrained(copy, pooling="mean").dim == 32
 
 
 FILES = ["modules", "1_Pooling/config", "sentence_bert_config", "config_sentence_transformers"]

@@ -25,6 +25,7 @@ WRITER = {"saved_by": "flowjax"}
 FILES = (
     *("config.json", "model.safetensors", "tokenizer.json", "modules.json"),
     *("1_Pooling/config.json", "sentence_bert_config.json", "config_sentence_transformers.json"),
+    *(f"{i}_Dense/{name}" for i in range(2, 6) for name in ("config.json", "model.safetensors")),
 )
 
 
