@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
-NAMES = ("density_2d", "anisotropy", "own_sentences", "whitening_or_flow", "data_parallel")
+NAMES = (
+    *("density_2d", "anisotropy", "own_sentences", "own_vectors", "whitening_or_flow"),
+    "data_parallel",
+)
 # Those that embed the sample take longer; one of the others is about devices, one about flows.
 QUICK = ("density_2d", "data_parallel")
 
@@ -71,6 +74,15 @@ def test_runs_as_a_script(name, tmp_path):
         ]
         assert len(cosines[0]) == len(cosines[1]) == 5
         assert max(map(abs, cosines[1])) < min(cosines[0])  # "closer to zero"
+    if name == "own_vectors":
+        plain, flow = re.search(r"plain (\S+), flow (\S+)\n", done.stdout).groups()
+        assert abs(float(flow)) < 0.05 < float(plain)
+        known, strange = map(int, re.findall(r"(-?\d+) nats\n", done.stdout))
+        assert strange < known
+        # "in the third decimal place"
+        assert 0.0005 < float(re.search(r"results: (\S+)\n", done.stdout)[1]) < 0.01
+        found = {name: float(x) for x, name in re.findall(r"(?m)^(\d+\.\d)%  (.+)$", done.stdout)}
+        assert found[done.stdout.split("highest: ")[1].strip()] == max(found.values())
     if name == "density_2d":
         gauss, flow = (float(n) for n in re.findall(r"(-?[\d.]+) nats on held-out", done.stdout))
         assert flow > gauss + 0.5
