@@ -58,7 +58,7 @@ def halves(sentences: Iterable[str], least_words: int = 8) -> Pairs:
     a sentence of at least `3 * least_words` characters is split at the middle character.
 
     Args:
-        sentences: sentences; short ones and repeated ones are left out.
+        sentences: sentences. Short and repeated sentences are left out.
         least_words: smallest number of words of a sentence, at least 2.
 
     Returns:
@@ -88,7 +88,7 @@ def dropped_words(
     """Returns each long sentence and a copy of it from which random words are dropped.
 
     Args:
-        sentences: sentences; short ones and repeated ones are left out.
+        sentences: sentences. Short and repeated sentences are left out.
         seed: integer seed of the dropped words.
         rate: fraction of the words to drop, in (0, 1).
         least_words: smallest number of words of a sentence, at least 2.
