@@ -122,9 +122,10 @@ def check(
             return model.encode(texts, prompt=prompt, show_progress_bar=show_progress_bar)
 
         inputs = inputs_of_text(found, encode, seed)
+        length = model.max_length
         about = [
             ("Encoder", f"{model.name}, {model.dim} dimensions"),
-            ("Pooling", f"{model.pooling}, at most {model.max_length} tokens"),
+            ("Pooling", model.pooling + (f", at most {length} tokens" if length else "")),
             ("Text", found.name),
         ]
     fitted = _fit(flow, inputs.fit, seed, steps, show_progress_bar)

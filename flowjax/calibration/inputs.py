@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from flowjax.bijectors.moments import moments_of
+from flowjax.calibration.candidates import closed_form_candidates, transformed
 from flowjax.calibration.pairs import Pairs
 from flowjax.calibration.select import LEAST_SENTENCES, PairVectors, pairs_of
 from flowjax.data.arrays import check_rows
@@ -171,8 +173,10 @@ def neighbour_pairs(
     count = min(len(left) for left, _ in found)
     if count < LEAST_PAIRS:
         return [{}, {}], f"Too few neighbouring sentences to measure on ({count} pairs)."
-    left, right = (np.concatenate(side) - fit.mean(axis=0) for side in zip(*found, strict=True))
-    auc = measures(left, right)["auc"]
+    # The best transformation decides, because few directions can hide the relation.
+    candidates = closed_form_candidates(moments_of([fit], fit.shape[1]), (1.0,))
+    sides = [np.concatenate(side) for side in zip(*found, strict=True)]
+    auc = max(measures(left, right)["auc"] for _, (left, right) in transformed(candidates, sides))
     if auc < LEAST_AUC:
         return [{}, {}], f"Neighbouring sentences are as similar as random ones (AUC {auc:.0f})."
     return [{"neighbours": pair} for pair in found], ""
@@ -191,6 +195,8 @@ def _ranges(lengths: Iterable[int]) -> list[Rows]:
 def checked_vectors(vectors: np.ndarray, name: str) -> np.ndarray:
     """Returns the vectors in float32; raises FlowjaxError if they are not finite or all equal."""
     vectors = np.asarray(check_rows(vectors, name), np.float32)
+    if vectors.shape[1] < 2:
+        raise FlowjaxError(f"{name}: expected at least 2 dimensions, got {vectors.shape}")
     if (vectors == vectors[0]).all():
         raise FlowjaxError(f"{name}: expected vectors that differ, got all rows equal")
     return vectors

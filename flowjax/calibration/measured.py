@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from flowjax.calibration.candidates import Candidate, transformed
+from flowjax.calibration.criterion import MEASURE, contributions, gains, score
 from flowjax.calibration.inputs import Inputs
-from flowjax.calibration.select import MEASURES, PLAIN, PairVectors
+from flowjax.calibration.select import PLAIN
 from flowjax.encoder.sentence_model import unit
-from flowjax.evaluation import isoscore
-from flowjax.evaluation.retrieval import bootstrap_difference, per_pair, random_cosines
+from flowjax.evaluation.isotropy import isoscore_of_variances
+from flowjax.evaluation.retrieval import per_pair, random_cosines
 from flowjax.flows.arrays import ArrayCalls
 
 # Random pairs whose cosines are measured.
@@ -26,8 +27,8 @@ class Measured(NamedTuple):
 
     Attributes:
         rows: for each candidate a dict: `vectors`, its name; `recall@1`, `recall@10`, `mrr`, `auc`
-            and `score` in percent; `difference`, `low` and `high`, the score minus that of plain
-            vectors with its paired 95 % bootstrap interval; `choose`, the score on the pairs that
+            and `score` in percent; `difference`, `low` and `high`, the gain of the score over that of
+            plain vectors in percent, with its paired 95 % bootstrap interval; `choose`, the score on the pairs that
             choose; `random_mean`, `random_sd` and `random_q99` of the cosines of random pairs;
             `isoscore`; and `log_prob_per_dim` in nats. Retrieval is absent without pairs.
         gaussian: `random_mean`, `random_sd`, `random_q99` and `isoscore` of a sample of the
@@ -54,50 +55,41 @@ def measured(candidates: Sequence[Candidate], inputs: Inputs, seed: int) -> Meas
     """
     pairs = [*inputs.choose.values(), *inputs.measure.values()]
     found = Measured([], {}, {}, {}, (np.zeros(0), np.zeros(0)))
-    plain = np.zeros(0)
+    plain: dict[str, np.ndarray] = {}
     flat = [inputs.held, *(side for both in pairs for side in both)]
     for candidate, (held, *sides) in transformed(candidates, flat):
         both = list(zip(sides[::2], sides[1::2], strict=True))
         choose, measure = both[: len(inputs.choose)], both[len(inputs.choose) :]
         row: dict[str, Any] = {"vectors": candidate.name}
         if measure:
-            parts = _contributions(measure)
-            score = _score(parts)
-            plain = score if candidate.name == PLAIN else plain
-            interval = bootstrap_difference(score, plain, seed)
-            row |= {name: float(values.mean()) for name, values in parts.items()}
-            row |= {"score": float(score.mean())}
+            parts = {kind: per_pair(*b) for kind, b in zip(inputs.measure, measure, strict=True)}
+            own = {kind: part[MEASURE] for kind, part in parts.items()}
+            plain = own if candidate.name == PLAIN else plain
+            interval = gains({candidate.name: own}, plain, seed)[candidate.name]
+            for name in next(iter(parts.values())):
+                row[name] = float(np.concatenate([part[name] for part in parts.values()]).mean())
+            row |= {"score": score(own)}
             row |= dict(zip(("difference", "low", "high"), interval, strict=True))
-            row |= {"choose": float(_score(_contributions(choose)).mean())}
+            row |= {"choose": score(contributions(dict(zip(inputs.choose, choose, strict=True))))}
         random = random_cosines(held, RANDOM_PAIRS, seed)
         related = np.concatenate([_cosine(*pair) for pair in measure]) if measure else None
-        found.rows.append(row | _isotropy(held, random))
         found.cosines[candidate.name] = random, related
         found.spectra[candidate.name] = _spectrum(held)
+        found.rows.append(row | _isotropy(random, found.spectra[candidate.name]))
     _add_likelihoods(found.rows, candidates, inputs)
     return found._replace(**_gaussian(inputs.held.shape, seed))
-
-
-def _contributions(pairs: Iterable[PairVectors]) -> dict[str, np.ndarray]:
-    """Returns the contributions of the pairs of all kinds to the measures."""
-    parts = [per_pair(*both) for both in pairs]
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-
-def _score(parts: dict[str, np.ndarray]) -> np.ndarray:
-    return np.mean([parts[name] for name in MEASURES], axis=0)
 
 
 def _cosine(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     return np.einsum("nd,nd->n", unit(left), unit(right))
 
 
-def _isotropy(vectors: np.ndarray, random: np.ndarray) -> dict[str, float]:
+def _isotropy(random: np.ndarray, spectrum: np.ndarray) -> dict[str, float]:
     return {
         "random_mean": float(random.mean()),
         "random_sd": float(random.std()),
         "random_q99": float(np.quantile(random, 0.99)),
-        "isoscore": isoscore(vectors),
+        "isoscore": isoscore_of_variances(spectrum),
     }
 
 
@@ -114,7 +106,7 @@ def _gaussian(shape: tuple[int, ...], seed: int) -> dict[str, Any]:
         rng.standard_normal(shape) for _ in range(_SAMPLES if shape[1] <= _SEVERAL_DIM else 1)
     ]
     spectra = np.stack([_spectrum(sample) for sample in samples])
-    measures = _isotropy(samples[0], random_cosines(samples[0], RANDOM_PAIRS, seed))
+    measures = _isotropy(random_cosines(samples[0], RANDOM_PAIRS, seed), spectra[0])
     return {"gaussian": measures, "band": (spectra.min(axis=0), spectra.max(axis=0))}
 
 

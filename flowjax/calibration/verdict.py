@@ -24,7 +24,7 @@ class Verdict(NamedTuple):
         recommended: name of the recommended vectors; None without pairs.
         best: name of the calibration with the best score on the pairs that choose; without pairs,
             of the most isotropic one.
-        difference: its score minus that of plain vectors on the other pairs, in points, or None.
+        difference: gain of its score over plain vectors on the other pairs, in percent, or None.
         low: lower end of the paired 95 % bootstrap interval of the difference.
         high: upper end of the interval.
         pairs: number of pairs of each kind on which the difference was measured.
@@ -73,8 +73,8 @@ def verdict(rows: Sequence[Mapping[str, Any]], pairs: Mapping[str, int]) -> Verd
         f"{partner} is among the 10 nearest for {best['recall@10']:z.1f} % of the queries, "
         f"and for {plain['recall@10']:z.1f} % with plain vectors"
     )
-    interval = f"95 % interval {low:+z.1f} to {high:+z.1f}, {sum(pairs.values()):,} pairs"
-    score = f"{SCORE} {difference:+z.1f} points, {interval}"
+    interval = f"95 % interval {low:+z.1f} to {high:+z.1f} %, {sum(pairs.values()):,} pairs"
+    score = f"{SCORE} {difference:+z.1f} %, {interval}"
     if low > MARGIN:
         return Verdict(
             name,
@@ -88,7 +88,7 @@ def verdict(rows: Sequence[Mapping[str, Any]], pairs: Mapping[str, int]) -> Verd
     change = "lowers" if high < 0 else "does not reliably raise"
     text = (
         f"Keep the plain vectors: the best calibration, {label(name)}, {change} the {SCORE} "
-        f"({difference:+z.1f} points, {interval})."
+        f"({difference:+z.1f} %, {interval})."
     )
     return Verdict(PLAIN, name, difference, low, high, dict(pairs), text)
 

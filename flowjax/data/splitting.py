@@ -25,8 +25,10 @@ _STARTERS = set(
     "before when while as if but and so however his her its their our my most many some all one "
     "two no not what who why how both since during although".split()
 )
-# A line of this fraction of the usual width was broken because the line was full.
-_FULL = 0.75
+_LINE_END = re.compile(r"[.!?…。！？][\"'”’)\]]*$")
+# Fractions of full lines, and of lines that do not end a sentence, from which lines are wrapped.
+_FULL, _INSIDE, _LEAST_LINES = 0.9, 0.5, 10
+# Usual widths in characters.
 _WIDTHS = (40, 120)
 
 
@@ -84,8 +86,8 @@ def _ends(text: str, start: int, match: re.Match[str]) -> bool:
 def is_wrapped(lines: Sequence[str]) -> bool:
     """Returns True if an editor broke the lines of paragraphs at a fixed width.
 
-    Most lines then have nearly the same length and do not end a sentence. Lines before a blank
-    line do not count.
+    The first word of a line then has no room at the end of the line before it, and most lines do
+    not end a sentence. Lines before a blank line do not count.
 
     Args:
         lines: lines of a text.
@@ -97,15 +99,18 @@ def is_wrapped(lines: Sequence[str]) -> bool:
         >>> is_wrapped(["a man plays", "a dog runs"] * 9)
         False
     """
-    followed = [line.rstrip() for line, after in pairwise(lines) if line.strip() and after.strip()]
-    if len(followed) < 10:
+    followed = [
+        (line.rstrip(), after.split()[0])
+        for line, after in pairwise(lines)
+        if line.strip() and after.strip()
+    ]
+    if len(followed) < _LEAST_LINES:
         return False
-    lengths = [len(line) for line in followed]
-    width = quantiles(lengths, n=20)[-1]
-    full = sum(_FULL * width <= length <= 1.1 * width for length in lengths)
-    inside = sum(not re.search(r"[.!?…。！？][\"'”’)\]]*$", line) for line in followed)
+    width = quantiles([len(line) for line, _ in followed], n=50)[-1]
+    full = sum(len(line) + 1 + len(word) > width for line, word in followed)
+    inside = sum(not _LINE_END.search(line) for line, _ in followed)
     return (
         _WIDTHS[0] <= width <= _WIDTHS[1]
-        and full >= 0.7 * len(followed)
-        and inside >= 0.6 * len(followed)
+        and full >= _FULL * len(followed)
+        and inside >= _INSIDE * len(followed)
     )

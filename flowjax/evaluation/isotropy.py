@@ -105,6 +105,20 @@ def isoscore(vectors: np.ndarray) -> float:
     variances = _variances(x)
     if variances.max() == 0.0:
         raise FlowjaxError("vectors: expected rows that differ, got all rows equal")
+    return isoscore_of_variances(variances)
+
+
+def isoscore_of_variances(variances: np.ndarray) -> float:
+    """Returns the IsoScore of vectors with given variances along their principal directions.
+
+    Args:
+        variances: variances in any unit, not all 0, shape (d,), d at least 2.
+
+    Example:
+        >>> isoscore_of_variances(np.ones(5)), isoscore_of_variances(np.eye(5)[0])
+        (1.0, 0.0)
+    """
+    d = len(variances)
     unit = np.sqrt(d) * variances / np.linalg.norm(variances)
     defect = np.linalg.norm(unit - 1.0) / np.sqrt(2.0 * (d - np.sqrt(d)))
     used = d - defect**2 * (d - np.sqrt(d))  # from sqrt(d) to d

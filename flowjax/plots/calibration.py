@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -130,8 +130,8 @@ def gain_by_power(
         middle, low, high = style.sample(name, values, 3)
         place = -0.14 - 0.1 * (len(fixed) - 1 - i)
         bar = [[max(middle - low, 0.0)], [max(high - middle, 0.0)]]
-        look = {"color": style.BEFORE, "marker": _MARKERS[-1 - i % 4], "capsize": 3}
-        axes.errorbar([place], [middle], bar, linestyle="", label=name, **look)
+        look: dict[str, Any] = {"color": style.BEFORE, "marker": _MARKERS[-1 - i % 4]}
+        axes.errorbar([place], [middle], bar, linestyle="", capsize=3, label=name, **look)
     axes.axhline(0.0, color=style.INK, linewidth=1.2)
     axes.annotate(
         "plain vectors",
@@ -143,7 +143,7 @@ def gain_by_power(
         fontsize=9,
         color=style.INK,
     )
-    style.dress(axes, "", "power of the calibration", "score minus plain, points")
+    style.dress(axes, "", "power of the calibration", "gain over plain vectors, %")
     axes.set_xticks(sorted({float(x) for xs in powers.values() for x in xs}))
     style.legend(axes, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
     return figure

@@ -137,24 +137,23 @@ def _facts(found: Mapping[str, Any], best: str) -> list[Fact]:
     """Returns held-out values of plain vectors and of the best calibration."""
     rows = {row["vectors"]: row for row in found["table"]}
     before, after, exact = rows["plain"], rows[best], found["gaussian"]
+
+    def fact(label: str, key: str, digits: int, unit: str, hint: str) -> Fact:
+        values = [f"{row[key]:z.{digits}f}{unit}" for row in (before, after)]
+        return Fact(label, values[0], values[1], hint)
+
     facts = []
     if found["pairs"]:
-        partner = " or ".join(
-            _PARTNER.get(kind, kind.replace("_", " ")) for kind in found["pairs"]
-        )
-        interval = (
-            f"score {after['difference']:+z.1f} [{after['low']:+z.1f}, {after['high']:+z.1f}]"
-        )
-        values = (f"{row['recall@10']:z.1f} %" for row in (before, after))
-        facts.append(Fact(f"{partner.capitalize()} among the 10 nearest", *values, interval))
-        values = (f"{row['auc']:z.1f}" for row in (before, after))
-        facts.append(Fact("AUC of related against random pairs", *values, "50 is chance"))
-    values = (f"{row['random_mean']:z.2f}" for row in (before, after))
-    exactly = f"exact Gaussian: {exact['random_mean']:z.2f}"
-    facts.append(Fact("Mean cosine of random pairs", *values, exactly))
-    values = (f"{row['isoscore']:z.2f}" for row in (before, after))
-    facts.append(Fact("IsoScore", *values, f"exact Gaussian: {exact['isoscore']:z.2f}"))
-    return facts
+        partner = " or ".join(_PARTNER.get(kind, "partner") for kind in found["pairs"])
+        interval = f"[{after['low']:+z.1f}, {after['high']:+z.1f}]"
+        label = f"{partner.capitalize()} among the 10 nearest"
+        facts = [
+            fact(label, "recall@10", 1, " %", f"score {after['difference']:+z.1f} {interval}"),
+            fact("AUC of related against random pairs", "auc", 1, "", "50 is chance"),
+        ]
+    mean, score = (f"exact Gaussian: {exact[key]:z.2f}" for key in ("random_mean", "isoscore"))
+    facts.append(fact("Mean cosine of random pairs", "random_mean", 2, "", mean))
+    return [*facts, fact("IsoScore", "isoscore", 2, "", score)]
 
 
 def _gain_plot(rows: Sequence[Mapping[str, Any]]) -> Plot:

@@ -36,7 +36,7 @@ def check_text(found: Mapping[str, Any], width: int = WIDTH) -> str:
     retrieval = list(_RETRIEVAL) if "score" in rows[0] else []
     name = max(len(row["vectors"]) for row in rows) + 3
     name = max(name, len("  exact Gaussian"))
-    interval = 20 if retrieval else 0
+    interval = 21 if retrieval else 0
     if name + sum(c[2] for c in retrieval) + interval + sum(c[2] for c in _CLOUD) > width:
         retrieval = retrieval[1:]
     left = name + sum(c[2] for c in retrieval) + interval

@@ -74,6 +74,10 @@ def test_wrapped_lines_are_joined():
             lines.append(word)
     found = read_documents([*lines, "", "Next one. And more."])
     assert found.documents[0] == [words]
+    # Sentences of similar lengths without full stops are not wrapped.
+    rng = np.random.default_rng(0)
+    short = [" ".join(f"w{i}" for i in rng.integers(0, 3000, 11)) for _ in range(90)]
+    assert read_documents([*short[:45], "", *short[45:]]).sentences == short
 
 
 def test_sample_is_bounded_seeded_and_declared():
