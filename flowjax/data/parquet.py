@@ -34,7 +34,7 @@ def read_rows(
         path: path of the file.
         columns: comma-separated column names: one list column with number lists of equal lengths,
             or numeric columns in the wanted order. The default is the only list column, or all
-            columns if they are numeric.
+            columns if they are numeric, without the index of a pandas frame.
         in_memory: maximum size in bytes of the float32 array in memory.
 
     Returns:
@@ -100,7 +100,9 @@ def _choose(
         raise FlowjaxError(f"{path}: expected distinct column names, got {schema.names}")
     vectors = [name for name, t in types.items() if vector(t)]
     chosen = [name.strip() for name in columns.split(",")] if columns is not None else vectors
-    chosen = chosen or list(types)
+    # pandas writes the index of a frame, such as row numbers, as columns.
+    index = [k for k in (schema.pandas_metadata or {}).get("index_columns", ()) if type(k) is str]
+    chosen = chosen or [name for name in types if name not in index]
     if len(chosen) == 1 and chosen[0] in vectors:
         return chosen, True
     if not chosen or not all(name in types and number(types[name]) for name in chosen):

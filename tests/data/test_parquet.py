@@ -144,3 +144,15 @@ def test_rows_that_exceed_the_disk_are_refused_before_they_are_written(tmp_path,
 def test_columns_without_effect_are_refused(data):
     with pytest.raises(FlowjaxError, match=r"columns: expected a \.parquet file with x, got"):
         open_rows(data, columns="x")
+
+
+@pytest.mark.parametrize("index", [[7, 3, 5], ["a", "b", "c"], [0.5, 1.5, 2.5]])
+def test_the_index_of_pandas_is_not_a_column_of_vectors(index, tmp_path):
+    pandas = pytest.importorskip("pandas")
+    rows = np.arange(6.0).reshape(3, 2)
+    frame = pandas.DataFrame(rows, columns=["x", "y"], index=index)
+    frame.to_parquet(tmp_path / "a.parquet")
+    np.testing.assert_array_equal(read_rows(tmp_path / "a.parquet"), rows)
+    frame.index.name = "id"
+    frame.to_parquet(tmp_path / "a.parquet")
+    np.testing.assert_array_equal(read_rows(tmp_path / "a.parquet"), rows)
