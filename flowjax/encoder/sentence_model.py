@@ -249,6 +249,8 @@ class SentenceModel(ScoreScale, abc.ABC):
     def _encode_as(self, names: tuple[str, ...], sentences: Any, options: dict[str, Any]) -> Any:
         if options.get("prompt") is None and options.get("prompt_name") is None:
             options["prompt_name"] = next((n for n in names if n in self.prompts), None)
+            if options["prompt_name"] is None:
+                options["prompt"] = ""  # as in sentence-transformers: not the default prompt
         return self.encode(sentences, **options)
 
     def _units(self, one: Any, other: Any, scale: str) -> tuple[np.ndarray, np.ndarray]:
