@@ -9,7 +9,6 @@ import numpy as np
 
 from flowjax.calibration.inputs import Inputs
 from flowjax.calibration.measured import Measured
-from flowjax.calibration.select import MEASURES
 from flowjax.calibration.verdict import Verdict
 
 
@@ -32,7 +31,7 @@ class Check(NamedTuple):
 
     @property
     def advice(self) -> str:
-        """One sentence that says which vectors to use, and how much better they are."""
+        """Recommendation in one sentence, with its interval."""
         return self.verdict.advice
 
     @property
@@ -50,7 +49,6 @@ class Check(NamedTuple):
         return {
             **self.verdict._asdict(),
             "table": self.table,
-            "measures": list(MEASURES),
             "chosen_by": list(self.inputs.choose),
             "gaussian": self.measured.gaussian,
             "about": dict(self.about),

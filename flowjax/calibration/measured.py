@@ -27,10 +27,11 @@ class Measured(NamedTuple):
 
     Attributes:
         rows: for each candidate a dict: `vectors`, its name; `recall@1`, `recall@10`, `mrr`, `auc`
-            and `score` in percent; `difference`, `low` and `high`, the gain of the score over that of
-            plain vectors in percent, with its paired 95 % bootstrap interval; `choose`, the score on the pairs that
-            choose; `random_mean`, `random_sd` and `random_q99` of the cosines of random pairs;
-            `isoscore`; and `log_prob_per_dim` in nats. Retrieval is absent without pairs.
+            and `score` in percent; `difference`, `low` and `high`, the gain of the score over that
+            of plain vectors in percent, with its paired 95 % bootstrap interval; `choose`, the
+            score on the pairs that choose; `random_mean`, `random_sd` and `random_q99` of the
+            cosines of random pairs; `isoscore`; and `log_prob_per_dim` in nats. Retrieval is
+            absent without pairs.
         gaussian: `random_mean`, `random_sd`, `random_q99` and `isoscore` of a sample of the
             standard Gaussian with the shape of the held-out vectors.
         cosines: cosines of random pairs and of related pairs (or None) for each candidate.

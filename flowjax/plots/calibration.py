@@ -93,16 +93,16 @@ def gain_by_power(
     fixed: Mapping[str, Sequence[float]] | None = None,
     title: str | None = None,
 ) -> Figure:
-    """Draws the retrieval score minus that of plain vectors against the power of a calibration.
+    """Draws the gain of a calibration over plain vectors against its power.
 
     The bands and bars are intervals. A calibration whose interval lies above the line at 0 is
     better than plain vectors.
 
     Args:
         powers: powers of each recipe, such as `{"whitening": [0.25, 0.5]}`.
-        gains: for each recipe: difference, lower and upper end of its interval at each power,
-            shape (k, 3).
-        fixed: difference, lower and upper end of vectors without a power, by name; or None.
+        gains: for each recipe: gain in percent, and lower and upper end of its interval, at each
+            power, shape (k, 3).
+        fixed: gain, lower and upper end of vectors without a power, by name; or None.
         title: title of the figure.
 
     Returns:

@@ -9,7 +9,7 @@ import numpy as np
 
 from flowjax import plots
 from flowjax.report.blocks import Block, Column, Fact, Neighbours, Page, Plot, Section, Table
-from flowjax.report.check_text import likelihoods, score_text
+from flowjax.report.check_text import gain_text, likelihoods
 from flowjax.report.figures import QUERIES, QUERY_WORDS
 
 TITLE = "Does calibration help on these sentences?"
@@ -89,7 +89,7 @@ def _measures_text(found: Mapping[str, Any], related: str) -> str:
         )
     chosen = " and ".join(_PAIRS.get(kind, kind.replace("_", " ")) for kind in found["chosen_by"])
     return (
-        f"Related pairs are {related}. The score is the {score_text(found['measures'])}, among "
+        f"Related pairs are {related}. The score is the {gain_text(len(found['pairs']))}, among "
         "all partners. One part of the data fits the calibrations, a second part chooses the best "
         f"one by the score (pairs: {chosen}), and a third part gives the measures in the table."
     )
@@ -101,7 +101,7 @@ def _table(found: Mapping[str, Any], size: str) -> Table:
         Column("recall@10", "recall@10", 1),
         Column("auc", "AUC", 1),
         Column("mrr", "MRR", 1),
-        Column("gain", "score minus plain, 95 %"),
+        Column("gain", "gain in MRR, 95 %"),
     ]
     columns = [
         Column("vectors", "vectors", left=True),
@@ -122,8 +122,9 @@ def _table(found: Mapping[str, Any], size: str) -> Table:
             row["gain"] = "0"
     rows.append({"vectors": "exact Gaussian", **found["gaussian"]})
     notes = [
-        "Recall and AUC in percent; an AUC of 50 is chance. A calibration is better than plain "
-        "vectors if its interval is above 0.",
+        "Recall, AUC and mean reciprocal rank (MRR) in percent; an AUC of 50 is chance. Gain: "
+        "relative change of the MRR in percent, with its paired 95 % bootstrap interval. A "
+        "calibration is better than plain vectors if its interval is above 0.",
         f"Random cosines and IsoScore: {size} held-out vectors. The last row is a sample of an "
         "exact Gaussian of this size; a calibration cannot be more isotropic.",
         "Log-likelihood: mean log-density of the held-out vectors in nats per dimension. Plain "
@@ -148,7 +149,7 @@ def _facts(found: Mapping[str, Any], best: str) -> list[Fact]:
         interval = f"[{after['low']:+z.1f}, {after['high']:+z.1f}]"
         label = f"{partner.capitalize()} among the 10 nearest"
         facts = [
-            fact(label, "recall@10", 1, " %", f"score {after['difference']:+z.1f} {interval}"),
+            fact(label, "recall@10", 1, " %", f"MRR {after['difference']:+z.1f} % {interval}"),
             fact("AUC of related against random pairs", "auc", 1, "", "50 is chance"),
         ]
     mean, score = (f"exact Gaussian: {exact[key]:z.2f}" for key in ("random_mean", "isoscore"))
@@ -177,8 +178,8 @@ def _gain_plot(rows: Sequence[Mapping[str, Any]]) -> Plot:
     return Plot(
         "gain",
         plots.gain_by_power(powers, {k: np.array(v) for k, v in gains.items()}, fixed=fixed),
-        f"Retrieval score minus plain against the power, with intervals. {text}.",
-        "Retrieval score minus that of plain vectors, with paired 95 % bootstrap intervals. Power "
+        f"Gain in MRR over plain vectors against the power, with intervals. {text}.",
+        "Gain in mean reciprocal rank (MRR) over plain vectors, with paired 95 % intervals. Power "
         "p divides each principal axis by its standard deviation to the power p: 0 rotates only, "
         f"1 whitens. By the intervals, {text}.",
     )

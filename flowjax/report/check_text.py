@@ -28,7 +28,7 @@ def check_text(found: Mapping[str, Any], width: int = WIDTH) -> str:
         >>> cloud = {"random_mean": 0.5, "random_sd": 0.1, "random_q99": 0.8, "isoscore": 0.1}
         >>> row = {"vectors": "plain", "log_prob_per_dim": -1.2, **cloud}
         >>> found = {"advice": "No recommendation.", "recommended": None, "table": [row],
-        ...          "best": "centred", "measures": ["mrr"], "gaussian": cloud, "about": {}}
+        ...          "best": "centred", "pairs": {}, "gaussian": cloud, "about": {}}
         >>> print(check_text(found).splitlines()[0])
         No recommendation.
     """
@@ -46,7 +46,7 @@ def check_text(found: Mapping[str, Any], width: int = WIDTH) -> str:
         " " * left + "   random cosine",
         "  vectors".ljust(name)
         + "".join(label.rjust(size) for _, label, size in retrieval)
-        + ("score - plain, 95 %".rjust(interval) if retrieval else "")
+        + ("gain in MRR, %".rjust(interval) if retrieval else "")
         + "".join(label.rjust(size) for _, label, size, _ in _CLOUD),
     ]
     for row in rows:
@@ -56,8 +56,8 @@ def check_text(found: Mapping[str, Any], width: int = WIDTH) -> str:
         lines.append(line + (_gain(row) if retrieval else "").rjust(interval) + _cloud(row))
     lines.append("  exact Gaussian".ljust(left) + _cloud(found["gaussian"]))
     notes = [
-        f"R@1, R@10: partner among the 1, 10 nearest (%); AUC: 50 is chance; score: "
-        f"{score_text(found['measures'])}. "
+        f"R@1, R@10: partner among the 1, 10 nearest (%); AUC: 50 is chance; MRR: "
+        f"{gain_text(len(found['pairs']))}. "
         * bool(retrieval)
         + "exact Gaussian: a sample of the same size."
         + " *: recommended." * bool(found["recommended"]),
@@ -83,17 +83,15 @@ def shown_rows(
     return [row for row, p in parts if not p or p in powers or row["vectors"] == best]
 
 
-def score_text(measures: Sequence[str]) -> str:
-    """Returns the definition of the score.
+def gain_text(kinds: int) -> str:
+    """Returns the definition of the score for a number of kinds of pairs.
 
     Example:
-        >>> score_text(["mrr"]), score_text(["recall@10", "auc"])
-        ('mean reciprocal rank of the partner x 100', 'mean of recall@10 and AUC')
+        >>> gain_text(1)
+        'mean reciprocal rank of the partner'
     """
-    names = {"mrr": "mean reciprocal rank of the partner x 100", "auc": "AUC"}
-    if len(measures) == 1:
-        return names.get(measures[0], measures[0])
-    return f"mean of {' and '.join(names.get(m, m) if m != 'mrr' else 'MRR' for m in measures)}"
+    text = "mean reciprocal rank of the partner"
+    return text if kinds == 1 else f"{text} (geometric mean over the {kinds} kinds of pairs)"
 
 
 def likelihoods(rows: Sequence[Mapping[str, Any]]) -> str:
