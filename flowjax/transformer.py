@@ -16,7 +16,7 @@ from flowjax.errors import FlowjaxError, check_choice, check_integer, check_numb
 from flowjax.fitting.fit import fit
 from flowjax.flows.arrays import ArrayCalls
 from flowjax.flows.recipe import options_of
-from flowjax.types import Flow
+from flowjax.types import Flow, trainable_mask
 
 try:
     from sklearn.base import (
@@ -58,7 +58,8 @@ class FlowTransformer(*_BASES):  # type: ignore[misc]
     Attributes:
         params_: fitted parameters of `flow_`.
         flow_: the fitted `Flow`; with `params_`, it can be saved by `flowjax.save_flow`.
-        likelihood_: dict of the negative log-likelihoods of the flow and of a Gaussian.
+        likelihood_: dict of the negative log-likelihoods of the flow and of a Gaussian; empty for
+            a flow without trained parameters.
         n_steps_: number of training steps, 0 for a closed form.
         n_features_in_: number of columns of the data.
         feature_names_in_: names of the columns, if the data had names.
@@ -153,6 +154,7 @@ class FlowTransformer(*_BASES):  # type: ignore[misc]
                 optimizer=self.learning_rate,
                 validation=self.validation,
                 patience=self.patience,
+                measured=_trains(calls.flow),
             )
         self.params_ = result.params
         self.likelihood_ = result.likelihood
@@ -287,6 +289,12 @@ _FLOATS = (np.float64, np.float32)
 def _made(name: str, dim: int, options: tuple[tuple[str, Any], ...]) -> ArrayCalls:
     """Returns the functions of a recipe; equal estimators share the compiled functions."""
     return ArrayCalls(flows.make(name, dim, **dict(options)), _LEAST)
+
+
+def _trains(flow: Flow) -> bool:
+    """Returns True if a flow has trainable parameters."""
+    shapes = jax.eval_shape(flow.init, jax.random.key(0), np.zeros((2, flow.dim), np.float32))
+    return any(jax.tree.leaves(trainable_mask(shapes)))
 
 
 def _precision(dtype: Any) -> AbstractContextManager[Any]:
