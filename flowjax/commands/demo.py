@@ -1,106 +1,132 @@
-"""`flowjax demo`: fit, evaluation and figures on the embedded sample, offline, in minutes."""
+"""`flowjax demo`: a check and a fit on the embedded text, offline, in under a minute."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
+import textwrap
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from flowjax.commands.terminal import message
 from flowjax.config import DataConfig, EncoderConfig, FitConfig, FlowConfig, TrainConfig
 from flowjax.config.ranges import SEED, Range
 
+if TYPE_CHECKING:
+    from flowjax.calibration.checked import Check
+
+WIDTH = 80
+# Queries whose nearest sentences are printed, and their numbers of words.
+QUERIES, WORDS = 3, range(6, 15)
+
 
 @dataclasses.dataclass(frozen=True)
 class Args:
-    """Fit a flow on the embedded sample, evaluate it and draw figures."""
+    """Check whether calibration helps on the embedded text, and fit a model."""
 
     out: Path = Path("runs/demo")
     """Run folder."""
-    flow: str = "glow"
+    flow: str = "auto"
     """Name of the flow, as in flowjax fit."""
     epochs: Annotated[float, Range(above=0)] = 4.0
     """Passes over the sentences."""
     seed: Annotated[int, SEED] = 0
-    """Seed of the initialisation and the batches."""
+    """Seed of the division of the text, the initialisation and the batches."""
     overwrite: bool = False
     """Replace an existing demo."""
 
 
 def run(args: Args) -> None:
     """Runs the command."""
-    from rich.console import Console
-
-    from flowjax.commands.evaluate import load_tasks
-    from flowjax.commands.fit import fit_run
-    from flowjax.compare import compare
-    from flowjax.evaluation import rich_table
-
-    began = time.monotonic()
-    config = FitConfig(
-        EncoderConfig(),
-        DataConfig(fit="sample"),
-        FlowConfig(name=args.flow),
-        TrainConfig(epochs=args.epochs, seed=args.seed),
-    )
-    message("1/3 embedding the sample sentences with minibert and fitting the flow")
-    model = fit_run(config, args.out, overwrite=args.overwrite)
-    message("2/3 evaluating on the sample pairs")
-    report = compare(model, load_tasks("sample", None))
-    (args.out / "results.json").write_text(json.dumps(report, indent=2) + "\n", "utf-8")
-    message("3/3 drawing figures")
-    figures = draw(model, args.out)
-    console = Console() if Console().is_terminal else Console(width=120)
-    title = "minibert, the 495 labelled pairs of the embedded sample"
-    console.print(rich_table(report, title=title))
-    print("The sample is not a benchmark; README.md has results on STS-B, SICK-R, STS12, STS14.")
-    query = "A man is playing a guitar."
-    print(f"nearest sentence to {query!r}:")
-    for name, sentence in neighbours(model, query).items():
-        print(f"  {name:<10} {sentence}")
-    print("figures:  " + ", ".join(str(path) for path in figures))
-    print(f"model:    {args.out / 'model'}   ({time.monotonic() - began:.0f} s)")
-    print(f"next:     flowjax encode {args.out} YOUR_SENTENCES.txt --out vectors.npy")
-
-
-def draw(model: Any, out: Path) -> list[Path]:
-    """Draws similarities against gold scores, projection, spectrum and training curves."""
-    from flowjax import plots
-    from flowjax.commands.plot import curves, read_metrics
-    from flowjax.data.sample import pairs_file
-    from flowjax.evaluation import Lookup, load_pairs
-
-    task = load_pairs(pairs_file(), name="sample")
-    pairs = task.pairs("test")
-    sentences = task.sentences(unique=True)
-    plain = model.encoder.encode(sentences)
-    after = model.transform(plain)
-    names = ("plain", model.flow_name)
-    cosines = [Lookup(sentences, v).cosines(pairs) for v in (plain, after)]
-    figures = {
-        "similarity": plots.similarity_scatter(pairs.gold, *cosines, names=names),
-        "projection": plots.projection_2d(plain, after, names=names),
-        "spectrum": plots.spectrum(plain, after, names=names),
-    }
-    rows = read_metrics(out)
-    if rows:
-        figures["curves"] = curves(rows)
-    return [plots.save(figure, out / f"{name}.png") for name, figure in figures.items()]
-
-
-def neighbours(model: Any, query: str) -> dict[str, str]:
-    """Returns the sample sentence nearest to a query, by plain and by calibrated vectors."""
-    import numpy as np
-
+    from flowjax import flows
+    from flowjax.calibration.auto import AUTO_RECIPE
+    from flowjax.calibration.check import check
+    from flowjax.commands import runs
+    from flowjax.commands.fit import fit_run, step_count
     from flowjax.data.sample import sentences_file
     from flowjax.data.sentences import read_sentences
+    from flowjax.errors import check_choice
 
-    texts = [s for s in read_sentences(sentences_file())[0] if s != query]
-    plain = model.encoder.encode([query, *texts])
-    found = {}
-    for name, vectors in (("plain", plain), (model.flow_name, model.transform(plain))):
-        unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-        found[name] = texts[int(np.argmax(unit[1:] @ unit[0]))]
-    return found
+    check_choice("--flow", args.flow, ["auto", *flows.RECIPES])
+    began = time.monotonic()
+    train = TrainConfig(epochs=args.epochs, seed=args.seed)
+    config = FitConfig(
+        EncoderConfig(), DataConfig(fit="sample"), FlowConfig(name=args.flow), train
+    )
+    runs.check_run(args.out, config, command="fit", overwrite=args.overwrite)
+    file = sentences_file()
+    count = len(read_sentences(file)[0])
+    message(f"1/2 checking on {count:,} sentences of news and textbooks, encoder minibert")
+    flow = AUTO_RECIPE if args.flow == "auto" else args.flow
+    found = check(file, flow=flow, steps=step_count(train, count), seed=args.seed)
+    print(found)
+    print("\n".join(nearest_lines(found, file)), flush=True)
+    message(f"2/2 fitting a model on all sentences, flow {args.flow}")
+    model = fit_run(config, args.out, overwrite=args.overwrite)
+    page = found.save(args.out / "check", overwrite=True, command="flowjax demo")
+    facts = model.fitted_on
+    chosen = facts["selection"]["advice"] if "selection" in facts else model.vectors_name
+    for name, value in (
+        ("page", page),
+        ("model", f"{args.out / 'model'}, {chosen}"),
+        ("time", f"{time.monotonic() - began:.0f} s"),
+        ("next", "flowjax check YOUR_TEXT.txt --out check"),
+        ("", "flowjax fit --data YOUR_TEXT.txt --out runs/mine"),
+        ("", "flowjax encode runs/mine YOUR_TEXT.txt --out vectors.npy"),
+    ):
+        print(textwrap.fill(f"{name:<7} {value}", WIDTH, subsequent_indent=" " * 8))
+
+
+def nearest_lines(found: Check, file: Path) -> Iterator[str]:
+    """Yields lines with nearest held-out sentences by plain vectors and by the best calibration.
+
+    The queries are the first ones, in random order, whose nearest sentences differ.
+
+    Args:
+        found: result of the check of a file.
+        file: file of documents with one sentence per line.
+    """
+    import numpy as np
+
+    from flowjax.data.documents import read_documents
+
+    texts = found.inputs.texts or []
+    documents = read_documents(file).documents
+    article = {text: i for i, document in enumerate(documents) for text in document}
+    names = ("plain", str(found.verdict.best))
+    nearest = [neighbours(v) for v in (found.inputs.held, found.calibrated)]
+    same = [
+        np.mean([article[texts[i]] == article[t] for i, t in zip(near, texts, strict=True)])
+        for near in nearest
+    ]
+    yield ""
+    yield from textwrap.wrap(
+        f"The nearest of the {len(texts):,} held-out sentences is from the same document for "
+        + " and ".join(f"{100 * s:.0f} % ({n})" for n, s in zip(names, same, strict=True))
+        + " of the sentences. Random examples for which the nearest sentences differ:",
+        WIDTH,
+    )
+    fitting = [
+        i
+        for i in np.random.default_rng(0).permutation(len(texts))
+        if len(texts[i].split()) in WORDS and nearest[0][i] != nearest[1][i]
+    ]
+    left = max(map(len, names)) + 4
+    for i in fitting[:QUERIES]:
+        yield ""
+        for name, row in (("query", i), *((n, v[i]) for n, v in zip(names, nearest, strict=True))):
+            yield f"  {name}".ljust(left) + textwrap.shorten(
+                texts[row], WIDTH - left, placeholder=" ..."
+            )
+    yield ""
+
+
+def neighbours(vectors: Any) -> Any:
+    """Returns the row of the nearest other vector by cosine for each vector, shape (n,)."""
+    import numpy as np
+
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    cosines = unit @ unit.T
+    np.fill_diagonal(cosines, -np.inf)
+    return cosines.argmax(axis=1)

@@ -43,8 +43,10 @@ def run(args: Args) -> None:
     model = fit_run(config, args.out, overwrite=args.overwrite)
     if processes.is_first():
         facts = model.fitted_on
-        print(f"fitted {model.flow_name} on {facts['sentences']} sentences: {args.out}/model")
-        print(verdict(model.flow_name, facts))
+        print(f"fitted {model.vectors_name} on {facts['sentences']} sentences: {args.out}/model")
+        if "selection" in facts:
+            print(facts["selection"]["advice"])
+        print(verdict(model.vectors_name, facts))
 
 
 def fit_run(config: FitConfig, out: Path, *, overwrite: bool = False) -> Any:
@@ -173,7 +175,7 @@ def load_sentences(config: FitConfig) -> tuple[SentenceSource, str]:
     Raises:
         FlowjaxError: `config.data.fit` is neither a file, nor tasks, nor the embedded sample.
     """
-    from flowjax.data.sentences import open_source
+    from flowjax.data.sentences import open_source, read_sentences
     from flowjax.evaluation import TASKS, load_task
 
     wanted, column = config.data.fit, config.data.column
@@ -184,7 +186,8 @@ def load_sentences(config: FitConfig) -> tuple[SentenceSource, str]:
     if wanted == "sample":
         from flowjax.data.sample import sentences_file
 
-        return open_source(sentences_file()), "the embedded sample"
+        # A list, because the blank lines between documents are no sentences.
+        return open_source(read_sentences(sentences_file())[0]), "the embedded sample"
     if tasks_given:
         if not config.data.dir:
             raise FlowjaxError(f"data.fit {wanted}: expected --data-dir, the folder of its files")

@@ -16,7 +16,7 @@ from flowjax.commands import environment
 
 # Name and one line of help; commands/NAME.py has an `Args` dataclass and a `run(args)`.
 COMMANDS = {
-    "demo": "fit, evaluate and plot on the embedded sample, offline, in minutes",
+    "demo": "check and fit on the embedded text, offline, in under a minute",
     "check": "measure whether calibration helps on your sentences, without labels",
     "fit": "fit a flow on the vectors of your sentences",
     "encode": "write the vectors of sentences to .npy, .parquet or .safetensors",
@@ -28,6 +28,7 @@ COMMANDS = {
     "fit-array": "fit a flow on any (n, d) array",
     "transform": "map the rows of any array through a fitted flow",
     "plot": "draw the training curves of a run",
+    "rank": "rank encoders by their vectors of the same sentences, without labels",
     "pretrain": "pretrain a small BERT on text",
     "info": "print versions, devices, and the training data of a run",
 }
