@@ -109,7 +109,10 @@ def likelihoods(rows: Sequence[Mapping[str, Any]]) -> str:
 def _gain(row: Mapping[str, Any]) -> str:
     if row["vectors"] == "plain":
         return ""
-    return f"{row['difference']:+z.1f} [{row['low']:+z.1f}, {row['high']:+z.1f}]"
+    values = [row[key] for key in ("difference", "low", "high")]
+    digits = 1 if max(map(abs, values)) < 99.95 else 0
+    gain, low, high = (f"{value:+z.{digits}f}" for value in values)
+    return f"{gain} [{low}, {high}]"
 
 
 def _cloud(row: Mapping[str, Any]) -> str:

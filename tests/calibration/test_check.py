@@ -10,6 +10,7 @@ import pytest
 
 import flowjax
 from flowjax import flows
+from flowjax.calibration.criterion import KINDS
 from flowjax.calibration.inputs import divide, in_blocks
 from flowjax.commands.main import main
 from flowjax.errors import FlowjaxError
@@ -127,11 +128,11 @@ def test_the_seed_determines_everything():
 def test_sentences_without_documents_and_unrelated_neighbours():
     lines = [line for line in TEXTS if line]
     plain = flowjax.check(lines, Words(3.0), flow="whitening")
-    assert set(plain.inputs.measure) == {"dropped_words"} and plain.recommended != "plain"
+    assert set(plain.inputs.measure) == set(KINDS) and plain.recommended != "plain"
     np.random.default_rng(1).shuffle(lines)
     mixed = [x for i, line in enumerate(lines) for x in ([line, ""] if i % 4 == 3 else [line])]
     found = flowjax.check(mixed, Words(3.0), flow="whitening")
-    assert set(found.inputs.measure) == {"dropped_words"}
+    assert set(found.inputs.measure) == set(KINDS)
     assert "as similar as random ones" in dict(found.about)["Data"], found.about
 
 
