@@ -13,6 +13,7 @@ FOLDER = Path(__file__).resolve().parents[1] / "notebooks"
 NAMES = (
     *("density_2d", "anisotropy", "own_sentences", "own_vectors", "whitening_or_flow"),
     "data_parallel",
+    "thresholds",
 )
 # Those that embed the sample take longer; one of the others is about devices, one about flows.
 QUICK = ("density_2d", "data_parallel")
@@ -83,6 +84,15 @@ def test_runs_as_a_script(name, tmp_path):
         assert 0.0005 < float(re.search(r"results: (\S+)\n", done.stdout)[1]) < 0.01
         found = {name: float(x) for x, name in re.findall(r"(?m)^(\d+\.\d)%  (.+)$", done.stdout)}
         assert found[done.stdout.split("highest: ")[1].strip()] == max(found.values())
+    if name == "thresholds":
+        found = re.findall(r"nominal +([\d.]+)% .* measured +([\d.]+)%", done.stdout)
+        assert len(found) == 3 and abs(float(found[0][1]) - 5) < 1  # "near the nominal ones"
+        found = re.findall(
+            r"nominal +([\d.]+)% +before +([\d.]+)% +after \w+ +([\d.]+)%", done.stdout
+        )
+        for nominal, before, after in (map(float, row) for row in found):
+            assert abs(after - nominal) < abs(before - nominal)  # "nearer to the nominal ones"
+        assert "warnings: 1" in done.stdout
     if name == "density_2d":
         gauss, flow = (float(n) for n in re.findall(r"(-?[\d.]+) nats on held-out", done.stdout))
         assert flow > gauss + 0.5

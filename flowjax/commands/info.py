@@ -33,6 +33,9 @@ def run(args: Args) -> None:
     if args.json:
         print(json.dumps(facts, indent=2))
         return
+    selection = facts.get("run", {}).get("fitted_on", {}).get("selection", {})
+    for name, row in selection.get("table", {}).items():
+        selection["table"][name] = ", ".join(f"{key} {value:.2f}" for key, value in row.items())
     for name, value in _flat(facts):
         print(f"{name:<28} {value}")
 
@@ -73,12 +76,27 @@ def describe_run(folder: Path) -> dict[str, Any]:
         options = config["flow"].get("options") or {}
         flow["options"] = {name: value for name, value in options.items() if value is not None}
         facts = {name: value for name, value in config.items() if name != "files"}  # digests
-        return {"state": "finished", **facts, "flow": flow}
+        return {"state": "finished", **facts, "flow": flow, **random_pairs(folder)}
     if (folder / "config.toml").exists():
         from flowjax.training.checkpoint import saved_steps
 
         return {"state": "unfinished", "checkpoints": saved_steps(folder / "checkpoints")}
     raise FlowjaxError(f"{folder}: expected a run or model folder, got neither")
+
+
+def random_pairs(folder: Path) -> dict[str, Any]:
+    """Returns thresholds on the cosine by false-positive rate; {} for a model without them."""
+    from flowjax.calibration.scores import Scores
+    from flowjax.saving.folder import find_folder
+    from flowjax.saving.model import SCORES_FILE
+    from flowjax.saving.params import load_arrays
+
+    file = find_folder(folder) / SCORES_FILE
+    if not file.exists():
+        return {}
+    null = Scores.from_arrays(load_arrays(file), str(file)).null
+    thresholds = {f"{100 * r:g}%": round(null.threshold(r), 4) for r in (0.05, 0.01, 0.001)}
+    return {"cosine_threshold": thresholds, "cosine_threshold_sentences": null.sentences}
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from flowjax.commands.flags import Positional
 from flowjax.commands.terminal import json_line, one_line
@@ -45,8 +45,12 @@ class Args:
     same RUN; otherwise the sentences are encoded."""
     column: str | None = None
     """Column of the sentences in the corpus; sentence or text by default."""
+    scale: Literal["cosine", "percentile"] = "cosine"
+    """Similarity to print: percentile is the fraction of random pairs of sentences of RUN that are
+    less similar, in [0, 1]. The order is the same."""
     json: bool = False
-    """Print one JSON object per line, with query, rank, cosine, row and sentence."""
+    """Print one JSON object per line, with query, rank, cosine, row and sentence, and with
+    percentile for that scale."""
 
 
 def run(args: Args) -> None:
@@ -58,6 +62,7 @@ def run(args: Args) -> None:
     model, encoder = load_run(args.run)
     if args.column is not None and is_vectors(args.corpus):
         raise FlowjaxError(f"--column: expected a corpus of sentences, got {args.corpus}")
+    null = (model or encoder).null if args.scale == "percentile" else None
     coded = (model or encoder).encode(queries)
     found, first = none_found(len(queries)), 0
     texts: dict[int, str | None] = {}
@@ -73,10 +78,14 @@ def run(args: Args) -> None:
     for query, cosines, rows in zip(queries, found.cosines, found.rows, strict=True):
         for rank, (cosine, row) in enumerate(zip(cosines.tolist(), rows.tolist(), strict=True), 1):
             hit = {"query": query, "rank": rank, "cosine": cosine, "row": row}
+            score = f"{cosine:.4f}"
+            if null is not None:
+                hit["percentile"] = float(null.percentile(cosine))
+                score = f"{hit['percentile']:.6f}"
             if args.json:
                 print(json_line(hit | {"sentence": texts[row]}))
                 continue
-            words = [f"{cosine:.4f}", str(row), texts[row] or ""]
+            words = [score, str(row), texts[row] or ""]
             print("\t".join(map(one_line, [query] * (len(queries) > 1) + words)))
 
 

@@ -83,6 +83,27 @@ def test_several_queries_name_the_query_first(run, tmp_path, capsys):
     assert queries == [q for q in ("A house.", "A dog.", "A guitar.") for _ in range(2)]
 
 
+def test_percentiles_have_the_order_of_the_cosines(run, tmp_path, capsys):
+    folder, text = run
+    query, model = "The cook is tired.", flowjax.BertFlow.load(folder)
+    model.recalibrate([f"{s} {i}" for i in range(2) for s in SENTENCES])
+    model.save(tmp_path / "m")
+    argv = [tmp_path / "m", text, query, "--scale", "percentile"]
+    hits = [json.loads(line) for line in search(capsys, *argv, "--json").out.splitlines()]
+    ranks = [hit["percentile"] for hit in hits]
+    assert ranks == sorted(ranks, reverse=True) and len(set(ranks)) == 10
+    wanted = model.null.percentile(np.array([hit["cosine"] for hit in hits]))
+    np.testing.assert_allclose(ranks, wanted)
+    lines = search(capsys, *argv).out.splitlines()
+    assert [line.split("\t")[0] for line in lines] == [f"{rank:.6f}" for rank in ranks]
+    assert main(["info", str(tmp_path / "m"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["run"]["cosine_threshold"]
+    assert found == {f"{100 * r:g}%": round(model.threshold(r), 4) for r in (0.05, 0.01, 0.001)}
+    assert found["5%"] < found["1%"] < found["0.1%"]
+    error = search(capsys, folder, text, query, "--scale", "percentile", code=2).err
+    assert "null distribution: expected a model with one" in error  # of 24 sentences
+
+
 def test_errors_are_one_line(run, tmp_path, capsys):
     folder, text = run
     np.save(tmp_path / "few.npy", np.ones((3, 256), np.float32))
