@@ -28,20 +28,20 @@ def calibrations(model: BertFlow) -> dict[str, Transform]:
             vectors that the model was fitted on.
 
     Returns:
-        Dict from name to function: `plain` (the identity), `standardize`, `whitening`, and the
-        name of the fitted flow.
+        Dict from name to function: `plain` (the identity), `standardize`, `whitening`, and
+        `model.vectors_name`, the name of the fitted flow.
     """
     maps: dict[str, Transform] = {"plain": lambda x: x}
     if model.moments is not None:
         for name in ("standardize", "whitening"):
             maps[name] = _closed_form(name, model)
-    maps[model.flow_name] = model.transform
+    maps[model.vectors_name] = model.transform
     return maps
 
 
 def describe(model: BertFlow) -> dict[str, Any]:
     """Returns a JSON-serializable description of a model's encoder, flow and training data."""
-    return {**model.encoder.describe(), "flow": model.flow_name, **model.fitted_on}
+    return {**model.encoder.describe(), "flow": model.vectors_name, **model.fitted_on}
 
 
 def compare(

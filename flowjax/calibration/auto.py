@@ -20,10 +20,12 @@ from flowjax.calibration.candidates import (
     transformed,
 )
 from flowjax.calibration.held import Held, rest_of
+from flowjax.calibration.pairs import Pairs
 from flowjax.calibration.select import (
     FLOW_POWERS,
     LEAST_SENTENCES,
     POWERS,
+    PairVectors,
     Selection,
     pairs_of,
     select,
@@ -192,7 +194,7 @@ def fit_selected(
     pairs = pairs_of(held.sentences, seed) if held.distinct >= LEAST_SENTENCES else []
     if not pairs:
         return _plain(vectors, weights, held)
-    plain = {kind: (encoder.embed(left), encoder.embed(right)) for kind, left, right in pairs}
+    plain = _vectors_of(pairs, encoder, vectors, held)
     rows = rest_of(vectors, held)
     if weights is not None:
         weights = rest_of(np.asarray(weights), held) if len(rows) < len(vectors) else weights
@@ -215,6 +217,23 @@ def fit_selected(
     )
 
 
+def _vectors_of(
+    pairs: list[Pairs],
+    encoder: SentenceEncoder | EncoderAdapter,
+    vectors: np.ndarray,
+    held: Held,
+) -> dict[str, PairVectors]:
+    """Returns the plain vectors of the pairs by kind; embeds each new text once."""
+    known = dict(zip(held.sentences, vectors[held.first], strict=True))
+    texts = [text for both in pairs for text in (*both.left, *both.right) if text not in known]
+    texts = list(dict.fromkeys(texts))
+    known |= dict(zip(texts, encoder.embed(texts), strict=True))
+    return {
+        kind: (np.stack([known[t] for t in left]), np.stack([known[t] for t in right]))
+        for kind, left, right in pairs
+    }
+
+
 def candidates_of(fitted: Fitted) -> list[Candidate]:
     """Returns the candidates of a fit: plain vectors, closed forms and the fitted flow."""
     found = closed_form_candidates(fitted.moments, POWERS)
@@ -224,7 +243,7 @@ def candidates_of(fitted: Fitted) -> list[Candidate]:
 
 
 def choose(
-    candidates: list[Candidate], plain: dict[str, tuple[np.ndarray, np.ndarray]], seed: int
+    candidates: list[Candidate], plain: dict[str, PairVectors], seed: int
 ) -> tuple[Selection, Candidate]:
     """Returns the selection and the chosen candidate, the same on all processes of a job.
 

@@ -15,7 +15,7 @@ from flowjax.data.sentences import SentenceSource, checked
 # Fraction of the distinct sentences that is held out, and limits of their number. Small data sets
 # need a larger fraction, because a measure on few pairs is noise.
 FRACTION, MOST = 0.1, 2000
-SMALL_FRACTION, SMALL_MOST = 0.25, 250
+SMALL_FRACTION, SMALL_MOST = 0.25, 1000
 _RANGE = 1 << 64
 
 
@@ -24,11 +24,13 @@ class Held(NamedTuple):
 
     Attributes:
         sentences: distinct sentences in the order of the source.
-        rows: row of each occurrence of a held-out sentence among the non-empty sentences, sorted.
+        first: row of the first occurrence of each of them among the non-empty sentences.
+        rows: rows of all occurrences, sorted.
         distinct: number of distinct non-empty sentences of the source, estimated if it is large.
     """
 
     sentences: list[str]
+    first: np.ndarray
     rows: np.ndarray
     distinct: int
 
@@ -85,7 +87,8 @@ class SampledSource:
             distinct = max(MOST, int(MOST * _RANGE / (1 - largest[0][0])))
         chosen = sorted(order[: held_count(distinct)], key=lambda text: rows[text][0])
         found = sorted(row for text in chosen for row in rows[text])
-        self._held = Held(chosen, np.array(found, np.int64), distinct)
+        first = [rows[text][0] for text in chosen]
+        self._held = Held(chosen, np.array(first, np.int64), np.array(found, np.int64), distinct)
 
     def fingerprint(self) -> str | None:
         """Returns the hash of the wrapped source; None for a stream."""
@@ -108,8 +111,8 @@ def held_count(distinct: int) -> int:
         distinct: number of distinct sentences.
 
     Example:
-        >>> held_count(400), held_count(4000), held_count(10**6)
-        (100, 400, 2000)
+        >>> held_count(400), held_count(8000), held_count(10**6)
+        (100, 1000, 2000)
     """
     small = min(int(SMALL_FRACTION * distinct), SMALL_MOST)
     return min(MOST, max(int(FRACTION * distinct), small))
@@ -123,7 +126,7 @@ def rest_of(values: np.ndarray, held: Held) -> np.ndarray:
         held: held-out sentences.
 
     Example:
-        >>> rest_of(np.arange(4), Held(["a"], np.array([0, 2]), 4))
+        >>> rest_of(np.arange(4), Held(["a"], np.array([0]), np.array([0, 2]), 3))
         array([1, 3])
     """
     if values.size * values.dtype.itemsize > RESIDENT_BYTES:

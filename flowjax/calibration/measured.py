@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from flowjax.calibration.candidates import Candidate, transformed
-from flowjax.calibration.criterion import MEASURE, contributions, gains, score
+from flowjax.calibration.criterion import contributions, gains, measure_of, score
 from flowjax.calibration.inputs import Inputs
 from flowjax.calibration.select import PLAIN
 from flowjax.encoder.sentence_model import unit
@@ -64,7 +64,7 @@ def measured(candidates: Sequence[Candidate], inputs: Inputs, seed: int) -> Meas
         row: dict[str, Any] = {"vectors": candidate.name}
         if measure:
             parts = {kind: per_pair(*b) for kind, b in zip(inputs.measure, measure, strict=True)}
-            own = {kind: part[MEASURE] for kind, part in parts.items()}
+            own = {kind: part[measure_of(kind)] for kind, part in parts.items()}
             plain = own if candidate.name == PLAIN else plain
             interval = gains({candidate.name: own}, plain, seed)[candidate.name]
             for name in next(iter(parts.values())):

@@ -7,30 +7,41 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from flowjax.calibration.criterion import (
+    FLOW_POWERS,
+    KINDS,
+    LEAST_SENTENCES,
+    MOST_PAIRS,
+    POWERS,
+    RATE,
+    Contributions,
+    PairVectors,
+    accepted,
+    contributions,
+    gains,
+    score,
+)
 from flowjax.calibration.pairs import Pairs, dropped_words, halves
 from flowjax.errors import FlowjaxError
-from flowjax.evaluation.retrieval import LEAST_PAIRS, bootstrap_difference, per_pair
+from flowjax.evaluation.retrieval import LEAST_PAIRS
 
-# The criterion of the selection. benchmarks/recipes.md has the study that chose it.
-KINDS = ("dropped_words",)
-# Fraction of the words of a sentence that are dropped.
-RATE = 0.7
-MEASURES = ("mrr",)
-POWERS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
-FLOW_POWERS = (0.0, *POWERS)
-# Largest number of pairs of a kind; the cost of the measures grows with its square.
-MOST_PAIRS = 1000
-# Fewest distinct sentences from which a transformation is selected.
-LEAST_SENTENCES = 200
-# A transformation replaces the plain vectors if the lower end of the interval of its difference
-# exceeds this.
-MARGIN = 0.0
+__all__ = [
+    "FLOW_POWERS",
+    "KINDS",
+    "LEAST_SENTENCES",
+    "PLAIN",
+    "POWERS",
+    "PairVectors",
+    "Selection",
+    "advice",
+    "label",
+    "pairs_of",
+    "select",
+]
+
 PLAIN = "plain"
 # Folds of the cross-validation of the gain.
 FOLDS = 5
-
-# Vectors of the two texts of each pair, shape (n, k) each.
-PairVectors = tuple[np.ndarray, np.ndarray]
 
 
 class Selection(NamedTuple):
@@ -38,20 +49,20 @@ class Selection(NamedTuple):
 
     Attributes:
         name: name of the chosen candidate.
-        measure: name of the score that was maximised.
-        best: name of the candidate with the highest score, which is not chosen if its interval
-            includes the margin.
-        difference: score of the selected vectors minus the score of plain vectors, on pairs that
-            did not take part in the selection (cross-validation over `FOLDS` parts of the pairs).
+        best: name of the candidate with the highest score, which is not chosen if its gain is too
+            small or uncertain.
+        difference: gain in percent of the odds of the score of the selected vectors over those of
+            plain vectors, on pairs that did not take part in the selection (cross-validation over
+            `FOLDS` parts of the pairs).
         low: lower end of the paired 95 % bootstrap interval of the difference.
         high: upper end of the interval.
-        table: for each candidate its score, the difference from plain vectors with its interval
-            (`low` and `high`, not cross-validated), and its measures.
+        table: for each candidate its score (in percent), its gain over plain vectors with the
+            interval (`difference`, `low` and `high`, not cross-validated), and the measure of each
+            kind of pairs.
         pairs: number of pairs of each kind.
     """
 
     name: str
-    measure: str
     best: str
     difference: float
     low: float
@@ -61,16 +72,17 @@ class Selection(NamedTuple):
 
     def facts(self) -> dict[str, Any]:
         """Returns the selection as JSON values, for the model card and the reports."""
-        return {**self._asdict(), "advice": advice(self)}
+        return {"measures": dict(KINDS), **self._asdict(), "advice": advice(self)}
 
 
 def select(
     candidates: Iterable[tuple[str, Mapping[str, PairVectors]]], *, seed: int = 0
 ) -> Selection:
-    """Returns the candidate with the best measure on related pairs of held-out texts.
+    """Returns the candidate with the best score on related pairs of held-out texts.
 
-    The score of a candidate is the mean of `MEASURES` over all pairs. Plain vectors are kept
-    unless the paired bootstrap interval of the gain over them excludes the margin. The gain is
+    The score combines the mean reciprocal ranks of the partner for each kind of pairs, see
+    `criterion.score`. Plain vectors are kept unless the gain over them is at least the margin and
+    its paired bootstrap interval is above 0, see `criterion.accepted`. The gain is
     cross-validated, because the best of many candidates looks better than it is on the pairs that
     selected it.
 
@@ -87,7 +99,7 @@ def select(
 
     Example:
         >>> rng = np.random.default_rng(0)
-        >>> left, scale = rng.normal(size=(200, 4)), np.array([1.0, 1, 1, 50])
+        >>> left = rng.normal(size=(200, 4))
         >>> right = left + 0.3 * rng.normal(size=(200, 4))
         >>> noise = 5 * rng.normal(size=(2, 200, 1)) * [0, 0, 0, 1]
         >>> pairs = {"halves": (left + noise[0], right + noise[1])}
@@ -97,38 +109,43 @@ def select(
         ('glow^0.5', True)
     """
     parts: dict[str, dict[str, np.ndarray]] = {}
-    counts: dict[str, int] = {}
     for name, pairs in candidates:
         used = {kind: both for kind, both in pairs.items() if len(both[0]) >= LEAST_PAIRS}
         if not used:
             raise FlowjaxError(f"pairs: expected at least {LEAST_PAIRS}, got fewer")
-        found = [per_pair(*both) for both in used.values()]
-        parts[name] = {m: np.concatenate([one[m] for one in found]) for m in found[0]}
-        counts = {kind: len(both[0]) for kind, both in used.items()}
+        parts[name] = contributions(used)
     if next(iter(parts)) != PLAIN:
         raise FlowjaxError(f"candidates: expected {PLAIN} first, got {next(iter(parts))}")
-    scores = {name: np.mean([part[m] for m in MEASURES], axis=0) for name, part in parts.items()}
-    best = max(scores, key=lambda name: scores[name].mean())
-    difference, low, high = bootstrap_difference(_unseen(scores, counts), scores[PLAIN], seed)
+    plain, best = parts[PLAIN], _best(parts)
     table = {}
-    for name, part in parts.items():
-        gain = bootstrap_difference(scores[name], scores[PLAIN], seed)
-        table[name] = {"score": float(scores[name].mean())}
-        table[name] |= dict(zip(("difference", "low", "high"), gain, strict=True))
-        table[name] |= {measure: float(values.mean()) for measure, values in part.items()}
-    chosen = best if low > MARGIN else PLAIN
-    measure = " and ".join(MEASURES)
-    return Selection(chosen, measure, best, difference, low, high, table, counts)
+    for name, (difference, low, high) in gains(parts, plain, seed).items():
+        part = parts[name]
+        table[name] = {"score": score(part), "difference": difference, "low": low, "high": high}
+        table[name] |= {kind: float(values.mean()) for kind, values in part.items()}
+    found = gains({best: _unseen(parts)}, plain, seed)[best]
+    counts = {kind: len(part) for kind, part in plain.items()}
+    chosen = best if accepted(*found[:2]) else PLAIN
+    return Selection(chosen, best, *found, table, counts)
 
 
-def _unseen(scores: Mapping[str, np.ndarray], counts: Mapping[str, int]) -> np.ndarray:
-    """Returns the score of each pair under the candidate that the other folds select."""
-    folds = np.concatenate([np.arange(count) % FOLDS for count in counts.values()])
-    stacked = np.stack(list(scores.values()))
-    found = np.empty(len(folds))
+def _best(parts: Mapping[str, Contributions]) -> str:
+    """Returns the name with the highest score; the first one of equals."""
+    return max(parts, key=lambda name: score(parts[name]))
+
+
+def _unseen(parts: Mapping[str, Contributions]) -> dict[str, np.ndarray]:
+    """Returns the contribution of each pair under the candidate that the other folds select."""
+    found = {kind: part.copy() for kind, part in parts[PLAIN].items()}
     for fold in range(FOLDS):
-        inside = folds == fold
-        found[inside] = stacked[stacked[:, ~inside].mean(axis=1).argmax(), inside]
+        others = {
+            name: {
+                kind: np.delete(values, slice(fold, None, FOLDS)) for kind, values in part.items()
+            }
+            for name, part in parts.items()
+        }
+        chosen = parts[_best(others)]
+        for kind, values in found.items():
+            values[fold::FOLDS] = chosen[kind][fold::FOLDS]
     return found
 
 
@@ -169,12 +186,13 @@ def label(name: str) -> str:
 
 def advice(found: Selection) -> str:
     """Returns one sentence with the choice and its advantage over plain vectors."""
-    plain, best = found.table[PLAIN]["score"], found.table[found.best]["score"]
-    interval = f"95 % interval {found.low:+.1f} to {found.high:+.1f}"
-    score = f"retrieval score ({found.measure}) {best:.1f} against {plain:.1f} for plain vectors"
-    gain = f"{found.difference:+.1f} on pairs that did not select it, {interval}"
+    plain, best = (found.table[name]["score"] for name in (PLAIN, found.best))
+    interval = f"95 % interval {found.low:+.0f} to {found.high:+.0f} %"
+    numbers = f"{best:.1f} % against {plain:.1f} % for plain vectors"
+    gained = f"odds {found.difference:+.0f} % on pairs that did not select it, {interval}"
     if found.name != PLAIN:
-        return f"{label(found.name)}: {score} ({gain})"
+        return f"{label(found.name)}: related texts found {numbers} ({gained})"
     if found.best == PLAIN:
-        return "keep the plain vectors: no transformation has a higher retrieval score"
-    return f"keep the plain vectors: {label(found.best)} has a {score} ({gain})"
+        return "keep the plain vectors: no transformation finds related texts better"
+    kept = f"keep the plain vectors: with {label(found.best)}"
+    return f"{kept}, related texts found {numbers} ({gained})"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from flowjax.calibration.select import MARGIN, MEASURES, PLAIN, label
+from flowjax.calibration.criterion import accepted
+from flowjax.calibration.select import PLAIN, label
 
 # Partner that the retrieval looks for, by kind of pairs.
 PARTNERS = {
@@ -14,7 +15,7 @@ PARTNERS = {
     "dropped_words": "the sentence with dropped words",
     "pairs": "the partner",
 }
-SCORE = "mean reciprocal rank" if MEASURES == ("mrr",) else "retrieval score"
+SCORE = "odds of the retrieval score"
 
 
 class Verdict(NamedTuple):
@@ -24,7 +25,8 @@ class Verdict(NamedTuple):
         recommended: name of the recommended vectors; None without pairs.
         best: name of the calibration with the best score on the pairs that choose; without pairs,
             of the most isotropic one.
-        difference: gain of its score over plain vectors on the other pairs, in percent, or None.
+        difference: gain of the odds of its score over plain vectors on the other pairs, in
+            percent, or None.
         low: lower end of the paired 95 % bootstrap interval of the difference.
         high: upper end of the interval.
         pairs: number of pairs of each kind on which the difference was measured.
@@ -46,8 +48,8 @@ class Verdict(NamedTuple):
 def verdict(rows: Sequence[Mapping[str, Any]], pairs: Mapping[str, int]) -> Verdict:
     """Returns the recommendation from the measures of the candidates.
 
-    The calibration with the best score on the pairs that choose is recommended if the interval of
-    its difference on the other pairs lies above the margin of `select`; otherwise plain vectors.
+    The calibration with the best score on the pairs that choose is recommended if its gain on the
+    other pairs is accepted, see `criterion.accepted`; otherwise plain vectors.
 
     Args:
         rows: measures of the candidates, see `Measured.rows`, plain vectors first.
@@ -56,7 +58,7 @@ def verdict(rows: Sequence[Mapping[str, Any]], pairs: Mapping[str, int]) -> Verd
     Example:
         >>> plain = {"vectors": "plain", "recall@10": 30.0}
         >>> one = {"vectors": "whitening^0.5", "recall@10": 41.0, "choose": 55.0,
-        ...        "difference": 7.5, "low": 5.1, "high": 9.9}
+        ...        "difference": 37.5, "low": 25.1, "high": 49.9}
         >>> verdict([plain, one], {"neighbours": 400}).recommended
         'whitening^0.5'
         >>> verdict([plain, one | {"low": -0.1}], {"neighbours": 400}).recommended
@@ -75,7 +77,7 @@ def verdict(rows: Sequence[Mapping[str, Any]], pairs: Mapping[str, int]) -> Verd
     )
     interval = f"95 % interval {low:+z.1f} to {high:+z.1f} %, {sum(pairs.values()):,} pairs"
     score = f"{SCORE} {difference:+z.1f} %, {interval}"
-    if low > MARGIN:
+    if accepted(difference, low):
         return Verdict(
             name,
             name,

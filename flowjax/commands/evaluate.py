@@ -78,7 +78,7 @@ def run(args: Args) -> None:
     # rich cuts tables to 80 columns if the output is not a terminal.
     console = Console() if Console().is_terminal else Console(width=160)
     console.print(rich_table(report, subsets=args.subsets, title=title))
-    print(verdict(report, model.flow_name))
+    print(verdict(report, model.vectors_name))
     if args.json is not None:
         with replacing(args.json) as new:
             new.write_text(json.dumps(report, indent=2) + "\n", "utf-8")

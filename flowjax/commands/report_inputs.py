@@ -36,9 +36,11 @@ def reported_model(model: BertFlow) -> ReportedModel:
     ]
     if "sentences" in fitted:  # absent after `fit_vectors`
         provenance.append(("Fitted on", f"{fitted['data']}: {fitted['sentences']:,} sentences"))
+    if "selection" in fitted:
+        provenance.append(("Selection", fitted["selection"]["advice"]))
     if "nll_nats" in fitted:
         provenance.append(("Likelihood", verdict(model.flow_name, fitted)))
-    names = (encoder.name, encoder.pooling, model.flow_name)
+    names = (encoder.name, encoder.pooling, model.vectors_name)
     return ReportedModel(*names, calibrations(model), provenance, describe(model))
 
 

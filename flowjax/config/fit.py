@@ -129,5 +129,5 @@ class FitConfig:
 class FitArrayConfig:
     """Config of `flowjax fit-array`."""
 
-    flow: FlowConfig = FlowConfig()  # noqa: RUF009 - frozen
+    flow: FlowConfig = FlowConfig(name="glow")  # noqa: RUF009 - frozen
     train: TrainConfig = TrainConfig(batch_size=256)

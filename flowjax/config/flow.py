@@ -22,9 +22,10 @@ SIMPLE = (bool, int, float, str)
 class _FlowName:
     """Settings of the flow. Each option lists its recipes, with the default values."""
 
-    name: Annotated[str, "--flow"] = "glow"
-    """Recipe: glow, glow_as_released, realnvp, neural_spline, maf, iaf, elementwise_spline,
-    whitening, standardize, whitening_glow or identity."""
+    name: Annotated[str, "--flow"] = "auto"
+    """Recipe: auto, glow, glow_as_released, realnvp, neural_spline, maf, iaf, elementwise_spline,
+    whitening, standardize, whitening_glow, center, all_but_the_top or identity. auto fits glow,
+    and selects plain, centred, standardized, whitened or glow vectors without labels."""
 
     def options(self) -> dict[str, Any]:
         """Returns the keyword arguments of the recipe: the fields that are set."""

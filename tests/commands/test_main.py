@@ -28,7 +28,8 @@ def text(tmp_path_factory):
 def finished(tmp_path_factory, text):
     """Folder of a short finished run."""
     out = tmp_path_factory.mktemp("runs") / "mine"
-    assert main(["fit", "--data", str(text), "--out", str(out), "--train.steps", "30"]) == 0
+    argv = ["fit", "--flow", "glow", "--data", str(text), "--out", str(out)]
+    assert main([*argv, "--train.steps", "30"]) == 0
     return out
 
 
@@ -147,6 +148,9 @@ BAD_FLAGS = [
     (["fit", "--train.stepz", "3"], "--train.stepz"),
     (["fit", "--flow", "glowing"], "glow_as_released"),
     (["fit", "--flow.levels", "99"], "levels"),
+    (["fit", "--flow.whiten-latents", "true"], "expected the new name latent_power (1 for true"),
+    (["fit", "--flow.latent-power", "1.5"], "latent_power: expected a number in [0, 1], got 1.5"),
+    (["fit", "--flow.latent-power", "half"], "latent-power: expected"),
     (["fit", "--flow", "whitening", "--flow.levels", "2"], "got 'levels'"),
     (["fit", "--encoder.pooling", "max"], "pooling: expected one of"),
     (["fit", "--encoder.max-length", "4096"], "max_length: expected an integer from 3 to"),
