@@ -161,7 +161,7 @@ def fit(
     batch_size = batch_size or batch_size_for(mesh.size, accumulate)
     whole = rows_of(data, context, flow.dim, weights=weights)
     init_key, seed_key = jax.random.split(key)
-    seed = int(jax.random.bits(seed_key))
+    seed = int(jax.random.bits(seed_key, dtype=np.uint32))
     source, held = held_out(whole, validation, validation_context, seed, validation_weights)
     steps = training_steps(source.size, batch_size, steps=steps, epochs=epochs)
     texts = [advice.about_data(source), *about_columns(whole)]

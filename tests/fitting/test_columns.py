@@ -4,6 +4,7 @@ import subprocess
 import sys
 import warnings
 
+import jax
 import numpy as np
 import pytest
 
@@ -135,3 +136,12 @@ def test_x64_is_honoured():
     done = subprocess.run([sys.executable, "-c", X64], capture_output=True, text=True)
     assert not done.returncode, done.stderr[-900:]
     assert done.stdout.split() == ["{'float64'}", "{'float64'}", "{'float32'}"] * 3
+
+
+@pytest.mark.parametrize("key", [0, 1])  # the random bits of key 1 exceed an int64
+def test_every_key_fits_in_float64(key):
+    x = np.random.default_rng(0).normal(size=(40, 2))
+    with jax.enable_x64(True):
+        flow = flows.realnvp(2, depth=2, width=4)
+        fitted = flowjax.fit(flow, x, key=key, steps=1, batch_size=8, measured=False)
+        assert flow.log_prob(fitted.params, x).dtype == np.float64
