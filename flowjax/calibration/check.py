@@ -15,6 +15,7 @@ from flowjax import flows
 from flowjax._version import __version__
 from flowjax.calibration.array_inputs import inputs_of_array
 from flowjax.calibration.auto import AUTO_RECIPE, Fitted, candidates_of, fit_options
+from flowjax.calibration.candidates import Candidate
 from flowjax.calibration.checked import Check
 from flowjax.calibration.inputs import Inputs, inputs_of_text
 from flowjax.calibration.measured import measured
@@ -26,6 +27,7 @@ from flowjax.errors import FlowjaxError, check_integer
 from flowjax.fitting.fit import fit
 from flowjax.fitting.length import training_steps
 from flowjax.fitting.passes import moments_of_rows
+from flowjax.flows.recipe import options_of
 from flowjax.progress import track
 from flowjax.types import Flow
 
@@ -140,6 +142,7 @@ def check(
         measures,
         inputs,
         best.transform(inputs.held),
+        _recipe(best),
         about + _about(inputs, fitted, seed),
     )
 
@@ -192,6 +195,17 @@ def _about(inputs: Inputs, fitted: Fitted, seed: int) -> list[tuple[str, str]]:
             f"Python {platform.python_version()}",
         ),
     ]
+
+
+def _recipe(candidate: Candidate) -> tuple[str, dict[str, Any]]:
+    """Returns the recipe of a candidate, and the options that differ from their defaults."""
+    name, options = candidate.flow.recipe
+    if options is None:  # a composed flow
+        return name, {}
+    defaults = {key: option.default for key, option in options_of(name).items()}
+    changed = {key: value for key, value in options.items() if value != defaults[key]}
+    plain = (str, int, float, type(None))
+    return name, {k: v if isinstance(v, plain) else repr(v) for k, v in changed.items()}
 
 
 def _name(data: Any, default: str) -> str:

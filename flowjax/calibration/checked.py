@@ -20,6 +20,8 @@ class Check(NamedTuple):
         measured: measures of all candidates.
         inputs: vectors and pairs.
         calibrated: held-out vectors of the best calibration, shape (m, k).
+        recipe: name of the recipe of the best calibration, and its options that differ from the
+            defaults, as for `BertFlow(flow=..., flow_options=...)`.
         about: `(name, text)` of the encoder, the data, the fit, the seed and the versions.
     """
 
@@ -27,6 +29,7 @@ class Check(NamedTuple):
     measured: Measured
     inputs: Inputs
     calibrated: np.ndarray
+    recipe: tuple[str, dict[str, Any]]
     about: list[tuple[str, str]]
 
     @property
@@ -49,6 +52,7 @@ class Check(NamedTuple):
         return {
             **self.verdict._asdict(),
             "table": self.table,
+            "recipe": list(self.recipe),
             "chosen_by": list(self.inputs.choose),
             "gaussian": self.measured.gaussian,
             "about": dict(self.about),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -101,8 +102,33 @@ def run(args: Args) -> None:
         print(json.dumps(found.to_dict(), indent=2, ensure_ascii=False))
         return
     print(found)
+    if found.recommended not in (None, "plain"):
+        print(f"\nfit it: {fit_command(args, *found.recipe)}")
     if page is not None:
         print(f"\n{page}")
+
+
+def fit_command(args: Args, name: str, options: dict[str, Any]) -> str:
+    """Returns the command that fits a recipe on the data of a check.
+
+    Example:
+        >>> fit_command(Args("a.txt"), "whitening", {"power": 0.5})
+        'flowjax fit --data a.txt --flow whitening --flow.power 0.5 --out RUN'
+    """
+    words = ["flowjax", "fit", "--data", args.text]
+    if args.array or args.pairs:
+        words = ["flowjax", "fit-array", args.array or "ROWS.npy"]
+    for flag, given, default in (
+        ("--encoder", args.encoder, "minibert"),
+        ("--encoder.pooling", args.pooling, "auto"),
+        ("--encoder.max-length", args.max_length, None),
+        ("--data.column", args.column, None),
+    ):
+        words += [flag, str(given)] if args.text and given != default else []
+    words += ["--flow", name]
+    for key, value in options.items():
+        words += [f"--flow.{key.replace('_', '-')}", str(value)]
+    return shlex.join([*words, "--out", "RUN"])
 
 
 def _source(args: Args) -> Any:

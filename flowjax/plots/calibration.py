@@ -196,12 +196,12 @@ def spectra(
         values = style.sample(name, values).copy()
         # Eigenvalues of directions without variance are rounding errors and are not drawn.
         values[values < 1e-9 * values[0]] = np.nan
-        floor = min(floor, float(np.nanmin(values)))
+        floor = min(floor, float(np.nanquantile(values, 0.03)))
         axes.plot(
             np.arange(len(values)) + 1, values, color=colour, linestyle=line, label=name, lw=1.8
         )
     axes.set_yscale("log")
-    axes.set_ylim(bottom=max(floor, 1e-6) * 0.8)
+    axes.set_ylim(bottom=max(floor, 1e-6) * 0.5)
     style.dress(axes, "", "eigenvalue of the covariance, by size", "eigenvalue / mean eigenvalue")
     style.legend(axes, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
     return figure

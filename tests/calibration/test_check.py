@@ -12,6 +12,9 @@ import flowjax
 from flowjax import flows
 from flowjax.calibration.criterion import KINDS
 from flowjax.calibration.inputs import divide, in_blocks
+from flowjax.commands import fit
+from flowjax.commands.check import Args, fit_command
+from flowjax.commands.flags import parse_flags
 from flowjax.commands.main import main
 from flowjax.errors import FlowjaxError
 
@@ -215,6 +218,10 @@ def test_command(tmp_path, capsys):
     assert "check --pairs" in (tmp_path / "page" / "report.json").read_text("utf-8")
     assert main(["check", *quick, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["recommended"]
+    line = fit_command(Args("a.txt", pooling="cls", column="t"), "glow", {"latent_power": 0.5})
+    config = parse_flags(fit.Args, "flowjax fit", line.split()[2:])
+    assert (config.flow.name, config.flow.options()["latent_power"]) == ("glow", 0.5)
+    assert (config.encoder.pooling, config.data.column) == ("cls", "t")
     for argv in (
         [],
         ["no-such-file.txt"],
