@@ -107,6 +107,11 @@ def test_int_for_float_and_none(tmp_path):
     [
         ("[trian]\nsteps = 1", r"trian: expected a table among encoder, data, flow, train"),
         ("steps = 1", "steps: expected a table among"),
+        (
+            "[flow]\nwhiten_latents = false",
+            r"flow\.whiten_latents: expected the new name latent_power \(1 for true, none for",
+        ),
+        ("[flow]\nbeta = 0.5", r"flow\.beta: expected the new name power \(the same number\)"),
         ("[train]\nstep = 1", r"train\.step: expected a field among steps, epochs, "),
         ("train = 3", r"train: expected a table \[train\], got 3"),
         ("[train]\nsteps = 1.5", r"train\.steps: expected int or \"none\", got 1.5"),

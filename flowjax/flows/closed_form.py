@@ -89,7 +89,8 @@ def _gaussian(
     part: Bijector,
     whole: Callable[[Moments | None], Bijector],
     base: str | Base,
-    divide: Divide | None,
+    divide: Divide | None = None,
+    rest: Callable[[Base], Base] = lambda base: base,
     *,
     moments: Moments | None,
     possible: bool,
@@ -103,8 +104,9 @@ def _gaussian(
         dim: dimension of the data vectors.
         part: bijector of the flow.
         whole: function from moments to the whitening of power 1.
-        base: base density, without the remaining part of the whitening.
+        base: density of the whitened vectors.
         divide: division of the params; None if `part` is the whole whitening.
+        rest: function from `base` to the density of the latents.
         moments: moments of the data, or None.
         possible: False if the whitening cannot be computed from moments.
         latent_dim: dimension of the latents; None means `dim`.
@@ -113,7 +115,7 @@ def _gaussian(
     flow = build(
         part._replace(init=whole(moments).init),
         dim,
-        base=base,
+        base=rest(base_from(base)),
         name=name,
         latent_dim=latent_dim,
         noise=noise,
@@ -192,8 +194,8 @@ def whitening(
         dim,
         part,
         lambda found: whitening_bijector(moments=found, **options),
-        base if power == 1 else scaled(base_from(base)),
-        None if power == 1 else lambda whole: divided(whole, power),
+        base,
+        *(() if power == 1 else (lambda whole: divided(whole, power), scaled)),
         moments=moments,
         possible=shrinkage != "ledoit_wolf",  # it needs the examples, not only their moments
         latent_dim=components,
@@ -232,7 +234,6 @@ def center(
         >>> flow.forward(flow.init(jax.random.key(0), x), x)[0].tolist()
         [[-1.0, -0.5], [1.0, 0.5]]
     """
-    density = base_from(base)
 
     def divide(whole: Params) -> tuple[Params, Params]:
         arrays = whole[FROZEN]
@@ -245,8 +246,11 @@ def center(
         dim,
         standardize_bijector()._replace(layers=("center",)),
         lambda found: whitening_bijector(shrinkage=shrinkage, moments=found),
-        through(unit_whitening(), density, f"{density.line}, with the covariance of the data"),
+        base,
         divide,
+        lambda density: through(
+            unit_whitening(), density, f"{density.line}, with the covariance of the data"
+        ),
         moments=moments,
         possible=shrinkage != "ledoit_wolf",
     )
@@ -301,8 +305,9 @@ def all_but_the_top(
         dim,
         top_bijector(components=removed, moments=moments),
         lambda found: whitening_bijector(shrinkage=shrinkage, moments=found),
-        scaled(base_from(base)),
+        base,
         lambda whole: without_top(whole, removed),
+        scaled,
         moments=moments,
         possible=shrinkage != "ledoit_wolf",
         latent_dim=dim - removed,

@@ -18,7 +18,6 @@ from flowjax.bijectors.whitening import freeze, rescaled, whitening_from_moments
 from flowjax.errors import check_number
 from flowjax.flows.base import NORMAL
 from flowjax.flows.build import Noise, build
-from flowjax.flows.choices import Power
 from flowjax.types import FROZEN, Array, Base, Bijector, ClosedForm, Flow, Params, PRNGKey
 
 # benchmarks/latents.md: the held-out likelihood is better than with OAS or without shrinkage.
@@ -116,7 +115,7 @@ def joined(first: Params, rest: Params | None) -> Params:
     return freeze(p | changed, p["mean"].dtype)
 
 
-def with_latent_power(flow: Flow, power: Power, noise: Noise | None = None) -> Flow:
+def with_latent_power(flow: Flow, power: float | None, noise: Noise | None = None) -> Flow:
     """Returns the flow followed by a frozen affine map of its latents, which `fit` computes.
 
     The map is `z = (h - power * mean) U diag(sd^-power)`, with the mean, the principal axes U and
@@ -127,8 +126,7 @@ def with_latent_power(flow: Flow, power: Power, noise: Noise | None = None) -> F
 
     Args:
         flow: flow with a bijector.
-        power: exponent in [0, 1]. None, "none", or a base other than the standard normal returns
-            `flow`.
+        power: exponent in [0, 1]. None, or a base other than the standard normal, returns `flow`.
         noise: function that adds noise in dropped coordinates to samples, see `build`.
 
     Returns:
@@ -147,7 +145,7 @@ def with_latent_power(flow: Flow, power: Power, noise: Noise | None = None) -> F
         >>> bool(same.all())
         True
     """
-    power = None if power in (None, "none") else check_number("latent_power", power, 0, 1)
+    power = None if power is None else check_number("latent_power", power, 0, 1)
     if power is None or flow.base is not NORMAL:
         return flow
     latent_dim = flow.latent_dim or flow.dim

@@ -43,7 +43,7 @@ def recipe(function: Callable[P, Flow]) -> Callable[P, Flow]:
         for key, value in kwargs.items():
             if key not in known:
                 check_renamed(key, f"{name}: ")
-            elif value == "none" and known[key].annotation == "Power":
+            elif known[key].annotation == "Power" and isinstance(value, str) and value == "none":
                 kwargs[key] = None
             if key == "dim" or (key in known and _is_integer(known[key], value)):
                 kwargs[key] = check_integer(key, value, least=LEAST.get(key, 1))

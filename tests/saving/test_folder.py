@@ -147,10 +147,13 @@ FOLDERS = Path(__file__).parent / "folders"
 
 
 @pytest.mark.parametrize("name", sorted(p.stem for p in FOLDERS.glob("*.npz")))
-def test_folders_of_earlier_releases_can_be_read(name):
+def test_folders_of_earlier_releases_can_be_read(name, tmp_path):
     """The folders were written by `make_folders.py` and are never written again."""
     assert json.loads((FOLDERS / name / "config.json").read_text())["format"] == FORMAT
     flow, params = flowjax.load_flow(FOLDERS / name)
+    again, same = flowjax.load_flow(flowjax.save_flow(tmp_path / "new", flow, params))
+    assert again.recipe == flow.recipe and not {"beta", "whiten_latents"} & {*again.recipe.options}
+    jax.tree.map(np.testing.assert_array_equal, same, params)
     with np.load(FOLDERS / f"{name}.npz") as expected:
         got = {
             "log_prob": flow.log_prob(params, expected["x"]),
