@@ -173,6 +173,7 @@ def test_arrays_of_a_sentence_model(sentences, tmp_path, capsys):
     out, run = tmp_path / "z.npy", folder / "model"
     assert call("transform", run, folder / "x.npy", "--out", out) == 0
     np.testing.assert_allclose(np.load(out), model.transform(plain), atol=1e-5)
+    np.testing.assert_allclose(model.inverse_transform(np.load(out)), plain, atol=1e-3)
     capsys.readouterr()
     assert call("score", run, folder / "x.npy", "--json", "--bottom", 3) == 0
     found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
