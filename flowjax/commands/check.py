@@ -33,7 +33,7 @@ class Args:
     column: str | None = None
     """Column of the text in the input; sentence or text by default."""
     array: str = ""
-    """Vectors instead of text: .npy, .parquet, or an embedding store."""
+    """Vectors instead of text: .npy, .parquet, .safetensors, or an embedding store."""
     neighbours: bool = False
     """The rows of --array are consecutive sentences."""
     documents: str = ""
@@ -73,7 +73,9 @@ def run(args: Args) -> None:
     given = [bool(args.text), bool(args.array or args.pairs)]
     if sum(given) != 1:
         got = "both" if all(given) else "none"
-        raise FlowjaxError(f"check: expected TEXT, or --array or --pairs, got {got}")
+        raise FlowjaxError(f"TEXT: expected text, or --array or --pairs, got {got}")
+    if args.text.endswith((".npy", ".npz", ".safetensors")):
+        raise FlowjaxError(f"{args.text}: expected text, got vectors; use --array {args.text}")
     if args.pairs and len(args.pairs) != 2:
         raise FlowjaxError(f"--pairs: expected two files, LEFT RIGHT, got {len(args.pairs)}")
     if args.out is not None:

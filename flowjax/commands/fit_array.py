@@ -20,9 +20,10 @@ class Args(FitArrayConfig):
 
     CONFIG = FitArrayConfig
     data: Positional[Path]
-    """Array: .npy of shape (n, d), .parquet, or an embedding store."""
+    """Array of shape (n, d): .npy, .parquet, .safetensors, or an embedding store."""
     columns: str | None = None
-    """Column of vectors in a .parquet file, or numeric columns separated by commas."""
+    """Column of vectors in a .parquet file, or numeric columns separated by commas; tensor of a
+    .safetensors file."""
     out: Path = Path("runs/density")
     """Run folder: config, metrics, checkpoints and the fitted flow."""
     overwrite: bool = False
