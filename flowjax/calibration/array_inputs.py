@@ -55,7 +55,7 @@ def inputs_of_array(
     given = None if pairs is None else _pair_arrays(pairs, most // 4, rng)
     if data is None:
         if given is None:
-            raise FlowjaxError("check: expected text, an array or pairs, got none")
+            raise FlowjaxError("sentences: expected text, an array or pairs, got none")
         rows = np.concatenate(given)
     else:
         rows = check_rows(open_rows(data, name), name)

@@ -17,13 +17,13 @@ from flowjax.calibration.array_inputs import inputs_of_array
 from flowjax.calibration.auto import AUTO_RECIPE, Fitted, candidates_of, fit_options
 from flowjax.calibration.candidates import Candidate
 from flowjax.calibration.checked import Check
-from flowjax.calibration.inputs import Inputs, inputs_of_text
+from flowjax.calibration.inputs import Inputs, enough, inputs_of_text
 from flowjax.calibration.measured import measured
 from flowjax.calibration.verdict import verdict
 from flowjax.data.arrays import ArraySource
 from flowjax.data.documents import read_documents
 from flowjax.encoder.opened import open_encoder
-from flowjax.errors import FlowjaxError, check_integer
+from flowjax.errors import FlowjaxError, check_choice, check_integer
 from flowjax.fitting.fit import fit
 from flowjax.fitting.length import training_steps
 from flowjax.fitting.passes import moments_of_rows
@@ -105,18 +105,29 @@ def check(
     check_integer("seed", seed, most=2**32 - 1)
     check_integer("most", most, least=1)
     if sentences is not None and not (array is None and pairs is None):
-        raise FlowjaxError("check: expected text or vectors, got both")
+        raise FlowjaxError("sentences: expected text or vectors, got both")
     if array is None and (neighbours or documents is not None):
         raise FlowjaxError("neighbours, documents: expected an array, got none")
+    if isinstance(flow, str):
+        flow = AUTO_RECIPE if flow == "auto" else flow
+        check_choice("flow", flow, flows.RECIPES)
     about: list[tuple[str, str]]
     if sentences is None:
         logger.info("check: reading vectors")
         inputs = inputs_of_array(
-            array, neighbours=neighbours, documents=documents, pairs=pairs, most=most, seed=seed
+            array,
+            neighbours=neighbours,
+            documents=documents,
+            pairs=pairs,
+            most=most,
+            seed=seed,
+            name=_name(array, "array"),
         )
-        about = [("Vectors", f"{_name(array, 'an array')}, {inputs.fit.shape[1]} dimensions")]
+        kind = "pairs" if array is None else _name(array, "an array")
+        about = [("Vectors", f"{kind}, {inputs.fit.shape[1]} dimensions")]
     else:
         found = read_documents(sentences, column, most=most, seed=seed)
+        enough(len(found.sentences), found.name, "different sentences")
         model = open_encoder(encoder, pooling, max_length)
         logger.info("check: encoding %d sentences with %s", len(found.sentences), model.name)
 
@@ -158,7 +169,7 @@ def _fit(
         None, batch_size=None, learning_rate=None, weight_decay=None, clip_norm=CLIP_NORM
     )
     count = training_steps(source.size, options["batch_size"], steps=steps)
-    logger.info("check: fitting %s on %d vectors, %d steps", flow.name, source.size, count)
+    logger.info("check: fitting %s on %d vectors", flow.name, source.size)
     with track("fitting", count, unit="steps", show_progress_bar=bar) as advance:
         done = 0
 

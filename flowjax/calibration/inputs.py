@@ -65,10 +65,9 @@ def inputs_of_text(found: Documents, encode: Encode, seed: int) -> Inputs:
         seed: integer seed of the division and of the dropped words.
 
     Raises:
-        FlowjaxError: There are too few sentences, or the encoder fails.
+        FlowjaxError: The vectors are not finite or all equal, or the encoder fails.
     """
     sentences = found.sentences
-    enough(len(sentences), found.name, "different sentences")
     parts = divide(in_blocks(_ranges(map(len, found.documents))), seed)
     vectors = checked_vectors(encode(sentences), found.name)
     rows = [flat(part) for part in parts]

@@ -228,6 +228,8 @@ def test_command(tmp_path, capsys):
         [str(tmp_path / "short.txt")],
         [str(tmp_path / "binary.txt")],
         ["sample", *sides],
+        ["sample", "--flow", "nonsense"],
+        [str(tmp_path / "left.npy")],
         ["--array", str(tmp_path / "short.txt")],
         [*quick, "--out", out],
         sides[:2],
