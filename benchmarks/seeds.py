@@ -10,6 +10,7 @@ deviation over the seeds.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 import logging
@@ -22,8 +23,12 @@ import tyro
 
 import flowjax
 from flowjax.bijectors.moments import moments_of
-from flowjax.compare import calibrations
+from flowjax.calibration.candidates import closed_form
+from flowjax.calibration.held import SampledSource
+from flowjax.calibration.poolings import choose_pooling, has_default_pooling
+from flowjax.data.sentences import open_source
 from flowjax.evaluation import (
+    PairTask,
     average,
     by_vectors,
     evaluate_vectors,
@@ -31,6 +36,7 @@ from flowjax.evaluation import (
     markdown_table,
     summarize_seeds,
 )
+from flowjax.flows.arrays import ArrayCalls
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +57,7 @@ class Known:
     """Encoder that encodes each sentence once."""
 
     def __init__(self, encoder: Any) -> None:
-        self.encoder, self.name = encoder, encoder.name
+        self.encoder, self.name = encoder, f"{encoder.name}, {encoder.pooling}"
         self.vectors: dict[str, np.ndarray] = {}
 
     def encode(self, sentences: Sequence[str]) -> np.ndarray:
@@ -63,28 +69,38 @@ class Known:
 
 def main(args: Args) -> None:
     logging.basicConfig(level=logging.WARNING)
-    encoder = Known(flowjax.SentenceEncoder.from_pretrained(args.encoder, pooling=args.pooling))
+    default = flowjax.SentenceEncoder.from_pretrained(args.encoder, pooling=args.pooling)
+    pools = args.pooling == "auto" and has_default_pooling(default)
+    known = {default.pooling: Known(default)}
     runs: list[dict] = [{} for _ in range(args.seeds)]
     selections: dict[str, dict[str, Any]] = {}
     for name in args.tasks.split(","):
         task = load_task(name, args.data_dir)
         everything = task.sentences()
         distinct = list(dict.fromkeys(everything))
-        plain = encoder.encode(distinct)
-        moments = moments_of([encoder.encode(everything)], plain.shape[1])
         for seed in range(args.seeds):
-            maps = {}
+            pooling = default.pooling
+            if pools:  # as BertFlow.fit does
+                pooling = choose_pooling(
+                    default, SampledSource(open_source(everything), seed), seed
+                )
+            if pooling not in known:
+                other = copy.copy(default)
+                other.pooling = pooling
+                known[pooling] = Known(other)
+            scores = baselines(task, known[default.pooling], everything)
+            if pooling != default.pooling:
+                others = baselines(task, known[pooling], everything)
+                scores |= {f"{key}, {pooling}": value for key, value in others.items()}
             for flow in args.flows:
-                model = flowjax.BertFlow(encoder, flow=flow, seed=seed)
+                model = flowjax.BertFlow(known[pooling], flow=flow, seed=seed)
                 model.fit(everything, epochs=args.epochs)
-                model.moments = moments  # the baselines are fitted on all sentences
-                *others, (own, transform) = calibrations(model).items()
-                maps |= {**dict(others), "selected" if flow == "auto" else own: transform}
-                if "selection" in model.fitted_on:
-                    found = model.fitted_on["selection"]
-                    selections[f"{name} seed {seed}"] = found
-                    print(f"{name} seed {seed}: {found['advice']}", flush=True)
-            scores = {n: evaluate_vectors(task, distinct, f(plain)) for n, f in maps.items()}
+                vectors = model.transform(known[pooling].encode(distinct))
+                own = "selected" if flow == "auto" else model.vectors_name
+                scores[own] = evaluate_vectors(task, distinct, vectors)
+                found = model.fitted_on.get("selection", {"advice": flow})
+                selections[f"{name} seed {seed}"] = {"pooling": pooling, **found}
+                print(f"{name} seed {seed}: {pooling}: {found['advice']}", flush=True)
             runs[seed][name] = by_vectors(scores)
             print(name, seed, json.dumps(_brief(runs[seed][name])), flush=True)
     summary = summarize_seeds([{"results": run} for run in runs])
@@ -100,6 +116,17 @@ def main(args: Args) -> None:
         (args.out / "seeds.md").write_text(text + "\n", "utf-8")
         lines = json.dumps(selections, indent=1) + "\n"
         (args.out / "selections.json").write_text(lines, "utf-8")
+
+
+def baselines(task: PairTask, encoder: Known, everything: Sequence[str]) -> dict[str, Any]:
+    """Scores of plain, standardized and whitened vectors, fitted on all sentences of a task."""
+    distinct = list(dict.fromkeys(everything))
+    vectors = {"plain": encoder.encode(distinct)}
+    moments = moments_of([encoder.encode(everything)], vectors["plain"].shape[1])
+    for name in ("standardize", "whitening"):
+        flow, params = closed_form(name, moments)
+        vectors[name] = ArrayCalls(flow).forward(params, vectors["plain"])
+    return {name: evaluate_vectors(task, distinct, found) for name, found in vectors.items()}
 
 
 def _brief(splits: dict[str, Any]) -> dict[str, Any]:

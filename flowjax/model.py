@@ -15,6 +15,7 @@ from flowjax.bijectors.moments import Moments
 from flowjax.calibration.auto import AUTO, Fitted, fit_rows, fit_selected, recipe_named
 from flowjax.calibration.auto import fit_options as sentence_options
 from flowjax.calibration.held import SampledSource, rest_of
+from flowjax.calibration.poolings import has_default_pooling, pool
 from flowjax.calibration.scores import Scores, SourceScores, scores_of_fit
 from flowjax.data.sentences import open_source
 from flowjax.encoder.adapter import EncoderAdapter
@@ -62,7 +63,8 @@ class BertFlow(SourceScores, SentenceModel):
                 with a method `encode`, such as a `SentenceTransformer`; a saved model does not
                 contain it.
             pooling: name of a pooling, see `flowjax.encoder.pooling.POOLINGS`. "auto" means the
-                pooling in the folder of a sentence-transformers encoder, otherwise "first_last".
+                pooling in the folder of a sentence-transformers encoder, otherwise "first_last";
+                a `fit` that selects the flow can then select "embeddings_last" instead.
             flow: "auto", name of a recipe (a key of `flows.RECIPES`), or a `Flow` with the dim of
                 the encoder. "auto" fits `glow`, and `fit` selects plain, centred, standardized,
                 whitened or glow vectors and the power of the latents, without labels.
@@ -91,6 +93,8 @@ class BertFlow(SourceScores, SentenceModel):
                 "encoder: expected a name, a folder or an object with encode, got "
                 f"{type(encoder).__name__}"
             )
+        given = not isinstance(encoder, (str, Path)) or pooling != "auto"
+        self._pools = not given and has_default_pooling(self.encoder)
         self.prompts.update(self.encoder.prompts)
         self.default_prompt_name = self.encoder.default_prompt_name
         self.is_auto = flow == AUTO if isinstance(flow, str) else False
@@ -174,7 +178,7 @@ class BertFlow(SourceScores, SentenceModel):
             )
         state = (recipes, self.is_auto, self.seed, jax.tree.map(np.asarray, self.params))
         facts = (self.moments, dict(self.fitted_on), dict(self.prompts))
-        scores = {"_null": self._null, "_log_prob": self._log_prob}
+        scores = {"_null": self._null, "_log_prob": self._log_prob, "_pools": self._pools}
         return _restored, (type(self), self.encoder, state, facts), scores
 
     @property
@@ -250,6 +254,8 @@ class BertFlow(SourceScores, SentenceModel):
         source = open_source(sentences, column)
         selects = self.is_auto if select is None else select
         sampled = SampledSource(source, self.seed) if selects else None
+        if self._pools:
+            pool(self.encoder, sampled, self.seed)
         folder = None if out is None else Path(out) / "embeddings"
         vectors, facts = embed_source(
             self.encoder, sampled or source, folder, show_progress_bar=show_progress_bar

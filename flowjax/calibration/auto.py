@@ -212,8 +212,9 @@ def fit_selected(
         facts = {"steps": 0, **likelihood}
     else:
         result = FitResult(params, result.metrics, result.steps, result.likelihood)
+    selection = {"pooling": encoder.pooling, **found.facts()}
     return Fitted(
-        candidate.flow, params, fitted.moments, result, {**facts, "selection": found.facts()}
+        candidate.flow, params, fitted.moments, result, {**facts, "selection": selection}
     )
 
 

@@ -80,7 +80,7 @@ def select(
 ) -> Selection:
     """Returns the candidate with the best score on related pairs of held-out texts.
 
-    The score combines the mean reciprocal ranks of the partner for each kind of pairs, see
+    The score combines the retrieval measures of the kinds of pairs, see
     `criterion.score`. Plain vectors are kept unless the gain over them is at least the margin and
     its paired bootstrap interval is above 0, see `criterion.accepted`. The gain is
     cross-validated, because the best of many candidates looks better than it is on the pairs that

@@ -17,6 +17,7 @@ from flowjax.calibration.candidates import (
     transformed,
 )
 from flowjax.calibration.held import SampledSource, held_count, rest_of
+from flowjax.calibration.poolings import POOLINGS, has_default_pooling, pool
 from flowjax.calibration.select import FLOW_POWERS, KINDS, POWERS, advice, pairs_of, select
 from flowjax.commands.main import main
 from flowjax.commands.report_inputs import reported_model
@@ -246,3 +247,14 @@ def test_an_encoder_of_another_package(encoder, sentences):
     model.fit(sentences, steps=2)
     assert len(model.fitted_on["selection"]["table"]) == len(NAMES) + len(FLOW_POWERS)
     assert model.encode(sentences[:2]).shape == (2, 16)
+
+
+def test_the_pooling_is_selected_if_it_is_not_given(sentences):
+    model = flowjax.BertFlow("minibert", flow_options=SMALL, max_length=32)
+    model.fit(sentences[:400], steps=2)
+    assert model.fitted_on["selection"]["pooling"] == model.encoder.pooling
+    assert model.encoder.pooling in POOLINGS
+    pool(model.encoder, None, seed=0)  # without a selection
+    assert model.encoder.pooling == POOLINGS[0] and has_default_pooling(model.encoder)
+    assert not flowjax.BertFlow("minibert", pooling="cls", max_length=32)._pools
+    assert not flowjax.BertFlow(model.encoder)._pools
