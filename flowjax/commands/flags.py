@@ -193,7 +193,7 @@ def _add_flag(
     shown = [
         word if is_literal(kind) else word.upper()
         for kind, word in zip(kinds, words, strict=True)
-        if word != NONE
+        if word != NONE or is_literal(kind)
     ]
     choices = [str(rule) for rule in rules if isinstance(rule, Choice)]
     options["metavar"] = "|".join(choices or shown)
@@ -210,7 +210,7 @@ def _add_flag(
             if kind in kinds:
                 with contextlib.suppress(ValueError, KeyError):
                     return reader(text)
-        expected = " or ".join(words).replace("|", " or ")
+        expected = " or ".join(dict.fromkeys(words)).replace("|", " or ")
         raise argparse.ArgumentTypeError(f"expected {expected}, got {text!r}")
 
     return [parser.add_argument(*names, type=read, **options)]

@@ -18,6 +18,7 @@ from flowjax.bijectors.whitening import freeze, rescaled, whitening_from_moments
 from flowjax.errors import check_number
 from flowjax.flows.base import NORMAL
 from flowjax.flows.build import Noise, build
+from flowjax.flows.choices import Power
 from flowjax.types import FROZEN, Array, Base, Bijector, ClosedForm, Flow, Params, PRNGKey
 
 # benchmarks/latents.md: the held-out likelihood is better than with OAS or without shrinkage.
@@ -115,7 +116,7 @@ def joined(first: Params, rest: Params | None) -> Params:
     return freeze(p | changed, p["mean"].dtype)
 
 
-def with_latent_power(flow: Flow, power: float | None, noise: Noise | None = None) -> Flow:
+def with_latent_power(flow: Flow, power: Power, noise: Noise | None = None) -> Flow:
     """Returns the flow followed by a frozen affine map of its latents, which `fit` computes.
 
     The map is `z = (h - power * mean) U diag(sd^-power)`, with the mean, the principal axes U and
@@ -145,8 +146,10 @@ def with_latent_power(flow: Flow, power: float | None, noise: Noise | None = Non
         >>> bool(same.all())
         True
     """
-    power = None if power is None else check_number("latent_power", power, 0, 1)
-    if power is None or flow.base is not NORMAL:
+    if power is None:
+        return flow
+    power = check_number("latent_power", power, 0, 1)
+    if flow.base is not NORMAL:
         return flow
     latent_dim = flow.latent_dim or flow.dim
     name = "whitening" if power == 1 else f"whitening(power={power:g})"

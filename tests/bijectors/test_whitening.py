@@ -112,7 +112,7 @@ def test_estimated_shrinkage_helps_with_few_examples(shrinkage):
 
 @pytest.mark.parametrize("n", [30, 60, 400])
 def test_the_likelihood_weight_has_nearly_the_best_held_out_likelihood(n):
-    """Variances differ by a factor of 1e4, so the weight of the least squared error is too large."""
+    """Variances differ by 1e4, so the weight with the least squared error is too large."""
     rng = np.random.default_rng(1)
     train, test = (rng.standard_normal((m, 20)) * np.geomspace(0.1, 10, 20) for m in (n, 3000))
 

@@ -118,7 +118,8 @@ def test_every_recipe_by_name(name):
     for rows, shape in ((x, (30,)), (x[0], ())):
         assert jax.eval_shape(flow.log_prob, params, rows).shape == shape
     assert flow.name == name and flow.dim == 12 and flow.latent_dim == latent
-    assert describe(flow, params).startswith(f"{name}: dim 12, ")
+    arrow = "" if latent == 12 else f" -> {latent}"
+    assert describe(flow, params).startswith(f"{name}: dim 12{arrow}, ")
     dtypes = {leaf.dtype for leaf in jax.tree.leaves(params)}
     assert dtypes <= {jnp.dtype(jnp.float32)}
     with pytest.raises(ValueError, match=r"x: expected \(n, 12\), got \(3, 5\)"):
