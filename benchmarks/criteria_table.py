@@ -18,7 +18,7 @@ from typing import NamedTuple
 import matplotlib.pyplot as plt
 import numpy as np
 import tyro
-from scipy.special import logit
+from scipy.special import expit, logit
 
 from flowjax.evaluation import spearman
 
@@ -102,7 +102,9 @@ def criteria() -> dict[str, tuple[Part, ...]]:
     return found
 
 
-CHOSEN = {k: ((*DROPPED, 0.7), (k, "auc", 0.3)) for k in ("neighbours", "halves")}
+# The rule of the library: the first criterion chooses a recipe, the second one accepts it.
+CHOICE: tuple[Part, ...] = ((*DROPPED, 1.0),)
+GATE = {k: ((*DROPPED, 0.7), (k, "auc", 0.3)) for k in ("neighbours", "halves")}
 
 
 def select(value: np.ndarray, margin: float) -> int:
@@ -124,7 +126,7 @@ def figure(runs: list[Run], args: Args) -> None:
     panels: dict[str, tuple[Part, ...]] = {
         "words dropped (70 %), MRR": ((*DROPPED, 1.0),),
         "halves of a sentence, AUC": (("halves", "auc", 1.0),),
-        "0.7 words dropped, 0.3 halves": CHOSEN["halves"],
+        "0.7 words dropped, 0.3 halves": GATE["halves"],
     }
     canvas, axes = plt.subplots(1, 3, figsize=(10, 3.6), layout="constrained", sharey=True)
     places = list(dict.fromkeys((run.encoder, run.pooling) for run in runs))
@@ -177,31 +179,28 @@ def agreement(runs: list[Run], margin: float) -> None:
 
 
 def chosen(runs: list[Run]) -> None:
-    """Selections of the chosen criterion, without a margin."""
+    """Choice of the rule, and its gain that the margin is compared with."""
     print("\n## selections\n")
-    print("| encoder | pooling | source | pairs | plain | best | gain (SE) | labels |")
-    print("|---|---|---|---|---:|---|---:|---|")
+    print("| encoder | pooling | source | pairs | MRR | choice | MRR | gain (SE) | labels |")
+    print("|---|---|---|---|---:|---|---:|---:|---|")
     rng = np.random.default_rng(0)
     for run in runs:
-        for kind, parts in CHOSEN.items():
-            value = criterion(run, parts)
-            if value is None:
+        for kind, gate in GATE.items():
+            choice, value = criterion(run, CHOICE), criterion(run, gate)
+            if choice is None or value is None:
                 continue
-            i = int(value.argmax())
-            resampled = []
-            for _ in range(200):
-                v = criterion_resampled(run, parts, rng)
-                resampled.append(v[i] - v[0])
-            targets = {k: v for r, t, k in (*same(runs), *other(runs)) if r is run
-                       for v in [t.labels[k]]}  # fmt: skip
+            i = int(choice.argmax())
+            resampled = [criterion_resampled(run, gate, rng)[[i, 0]] for _ in range(200)]
+            error = np.subtract(*np.transpose(resampled)).std()
+            targets = {k: t.labels[k] for r, t, k in (*same(runs), *other(runs)) if r is run}
             labels = ", ".join(
                 f"{k} {v[i]:.1f} ({v[i] - v[0]:+.1f}, {v[i] - v.max():.1f})"
                 for k, v in targets.items()
             )
             print(
-                f"| {run.encoder} | {run.pooling} | {run.source} | {kind} | {value[0]:.2f}"
-                f" | {run.names[i]} | {value[i] - value[0]:+.2f} ({np.std(resampled):.2f})"
-                f" | {labels} |"
+                f"| {run.encoder} | {run.pooling} | {run.source} | {kind}"
+                f" | {100 * expit(choice[0]):.1f} | {run.names[i]} | {100 * expit(choice[i]):.1f}"
+                f" | {value[i] - value[0]:+.2f} ({error:.2f}) | {labels} |"
             )
 
 
@@ -221,16 +220,18 @@ def number_of_pairs(runs: list[Run], args: Args) -> None:
     print("|---|---|---|---:|---:|---:|---:|---:|")
     rng = np.random.default_rng(0)
     for run, target, label in same(runs):
-        parts = CHOSEN["halves"]
+        parts = GATE["halves"]
         if criterion(run, parts) is None:
             continue
         most = min(run.pairs[part[:2]].shape[1] for part in parts)
         score = target.labels[label]
         for n in (n for n in args.pairs if n <= most):
-            found = [
-                select(criterion(run, parts, rng.choice(most, n, replace=False)), args.margin)
-                for _ in range(200)
-            ]
+            found = []
+            for _ in range(200):
+                rows = rng.choice(most, n, replace=False)
+                i = int(criterion(run, CHOICE, rows).argmax())
+                value = criterion(run, parts, rows)
+                found.append(i if value[i] - value[0] >= args.margin else 0)
             gain = score[found] - score[0]
             print(
                 f"| {run.encoder} | {run.pooling} | {label} | {n}"

@@ -9,7 +9,7 @@ import numpy as np
 from flowjax.errors import FlowjaxError, check_integer
 from flowjax.evaluation.correlation import check_vectors
 
-MEASURES = ("recall@1", "recall@10", "mrr", "mrr20", "auc")
+MEASURES = ("recall@1", "recall@10", "mrr", "auc")
 LEAST_PAIRS = 10
 """Smallest number of pairs. With fewer, recall@10 is 100 for any vectors."""
 
@@ -76,7 +76,6 @@ def per_pair(left: np.ndarray, right: np.ndarray) -> dict[str, np.ndarray]:
         "recall@1": rank < 1,
         "recall@10": rank < 10,
         "mrr": 1 / (rank + 1),
-        "mrr20": _among(rank, 20),
         "auc": (below + not_above) / (2 * len(other)),
     }
     return {name: 100.0 * value for name, value in values.items()}
@@ -91,17 +90,16 @@ def measures(left: np.ndarray, right: np.ndarray) -> dict[str, float]:
 
     Returns:
         Percentages: `recall@1` and `recall@10` (the partner is among the 1 or 10 most similar of
-        all n vectors of `right`), `mrr` (mean reciprocal rank), `mrr20` (expected reciprocal rank
-        among the partner and 19 random vectors of `right`; it does not depend on n, and its error
-        is smaller), and `auc` (probability that a true pair has a higher cosine than a random
-        pair; 50 by chance). The AUC uses all random pairs, or about a million.
+        all n vectors of `right`), `mrr` (mean reciprocal rank), and `auc` (probability that a true
+        pair has a higher cosine than a random pair; 50 by chance). The AUC uses all random pairs,
+        or about a million.
 
     Raises:
         FlowjaxError: The shapes differ, there are fewer than 10 pairs, or a number is not finite.
 
     Example:
         >>> measures(np.eye(12), np.eye(12))
-        {'recall@1': 100.0, 'recall@10': 100.0, 'mrr': 100.0, 'mrr20': 100.0, 'auc': 100.0}
+        {'recall@1': 100.0, 'recall@10': 100.0, 'mrr': 100.0, 'auc': 100.0}
     """
     return {name: float(values.mean()) for name, values in per_pair(left, right).items()}
 
@@ -188,17 +186,6 @@ def _blocks(
         below = (cosines < own - _TIE).sum(axis=1)
         rank = above + (len(b) - 1 - above - below) / 2  # the partner itself is no tie
         yield rank, own[:, 0], cosines[rows, (start + rows + shifts) % len(b)].ravel()
-
-
-def _among(rank: np.ndarray, candidates: int) -> np.ndarray:
-    """Returns the expected reciprocal rank among a random choice of `candidates` vectors.
-
-    Each other candidate is more similar than the partner with probability q = rank / (n - 1). The
-    number of such candidates is binomial, and E[1 / (1 + Binomial(m - 1, q))] is
-    (1 - (1 - q)^m) / (m q).
-    """
-    q = rank / (len(rank) - 1)
-    return np.divide(1 - (1 - q) ** candidates, candidates * q, out=np.ones_like(q), where=q > 0)
 
 
 def _pairs(left: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
