@@ -72,9 +72,10 @@ def fit(
 
     Args:
         flow: flow from `flowjax.flows`, or a hand-written `Flow`.
-        data: array of shape (n, d), a path that `data.arrays.open_rows` reads, such as `.npy`, or an
-            `ArraySource`. Small arrays are kept on the devices; a large `.npy` is memory-mapped.
-            Computations are in float32, or in float64 if the data is float64 and x64 is enabled.
+        data: array of shape (n, d); the path of a `.npy`, `.parquet` or `.safetensors` file or an
+            embedding store; or an `ArraySource`. Small arrays are kept on the devices; a
+            large `.npy` is memory-mapped. Computations are in float32, or in float64 if the data
+            is float64 and x64 is enabled.
         key: JAX random key or an integer seed, for the parameters and the batches.
         batch_size: number of examples per step, over all devices. None means 256, or the next
             multiple of the devices and micro-batches.
