@@ -20,6 +20,9 @@ KINDS = {"dropped_words": "mrr", "halves": "auc"}
 WEIGHTS = {"dropped_words": 0.7, "halves": 0.3}
 # Measure and weight of other kinds, such as neighbouring sentences.
 OTHER_MEASURE, OTHER_WEIGHT = "auc", 0.3
+# Kind whose measure ranks the candidates: it selects the power. The score of all kinds decides
+# whether the best candidate is accepted.
+RANKS = "dropped_words"
 # Fraction of the words of a sentence that are dropped.
 RATE = 0.7
 # Powers of the closed forms and of the flow.
@@ -71,6 +74,18 @@ def score(parts: Contributions) -> float:
     """
     mean = sum(weight * _log_odds(parts[kind].mean()) for kind, weight in _weights(parts).items())
     return float(100 / (1 + np.exp(-mean)))
+
+
+def preference(parts: Contributions) -> float:
+    """Returns the value by which candidates are ranked: the measure of `RANKS`, in percent.
+
+    Without pairs of this kind, it is the score.
+
+    Example:
+        >>> preference({"dropped_words": np.array([90.0, 70.0]), "halves": np.full(9, 20.0)})
+        80.0
+    """
+    return float(parts[RANKS].mean()) if RANKS in parts else score(parts)
 
 
 def accepted(difference: float, low: float) -> bool:

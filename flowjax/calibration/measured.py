@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from flowjax.calibration.candidates import Candidate, transformed
-from flowjax.calibration.criterion import contributions, gains, measure_of, score
+from flowjax.calibration.criterion import contributions, gains, measure_of, preference, score
 from flowjax.calibration.inputs import Inputs
 from flowjax.calibration.select import PLAIN
 from flowjax.encoder.sentence_model import unit
@@ -71,7 +71,9 @@ def measured(candidates: Sequence[Candidate], inputs: Inputs, seed: int) -> Meas
                 row[name] = float(np.concatenate([part[name] for part in parts.values()]).mean())
             row |= {"score": score(own)}
             row |= dict(zip(("difference", "low", "high"), interval, strict=True))
-            row |= {"choose": score(contributions(dict(zip(inputs.choose, choose, strict=True))))}
+            row |= {
+                "choose": preference(contributions(dict(zip(inputs.choose, choose, strict=True))))
+            }
         random = random_cosines(held, RANDOM_PAIRS, seed)
         related = np.concatenate([_cosine(*pair) for pair in measure]) if measure else None
         found.cosines[candidate.name] = random, related

@@ -16,10 +16,9 @@ from flowjax.calibration.candidates import closed_form_candidates, transformed
 from flowjax.calibration.criterion import (
     POWERS,
     Contributions,
-    accepted,
     contributions,
     gains,
-    score,
+    preference,
 )
 from flowjax.calibration.held import SampledSource
 from flowjax.calibration.select import LEAST_SENTENCES, pairs_of
@@ -61,10 +60,10 @@ def pool(
 
 
 def choose_pooling(encoder: SentenceEncoder, sampled: SampledSource, seed: int) -> str:
-    """Returns the pooling with the best score of closed forms on related texts.
+    """Returns the pooling whose best closed form finds related texts best.
 
-    Another pooling replaces the default if the gain of its best closed form over the best one of
-    the default is accepted, see `criterion.accepted`.
+    Another pooling replaces the default if the interval of the gain of its best closed form over
+    the best one of the default is above 0.
 
     Args:
         encoder: encoder with the default pooling.
@@ -89,10 +88,10 @@ def choose_pooling(encoder: SentenceEncoder, sampled: SampledSource, seed: int) 
         vectors = dict(zip(texts, other.embed(texts), strict=True))
         best[pooling] = _best(rows, pairs, vectors)
     default = POOLINGS[0]
-    chosen = max(best, key=lambda name: score(best[name]))
+    chosen = max(best, key=lambda name: preference(best[name]))
     if chosen != default:
-        difference, low, _ = gains({chosen: best[chosen]}, best[default], seed)[chosen]
-        chosen = chosen if accepted(difference, low) else default
+        _, low, _ = gains({chosen: best[chosen]}, best[default], seed)[chosen]
+        chosen = chosen if low > 0 else default
     return POOLINGS[int(processes.gather([POOLINGS.index(chosen)])[0, 0])]
 
 
@@ -101,7 +100,7 @@ def _best(
     pairs: Sequence[tuple[str, list[str], list[str]]],
     vectors: dict[str, np.ndarray],
 ) -> Contributions:
-    """Returns the contributions of the pairs under the closed form with the best score."""
+    """Returns the contributions of the pairs under the preferred closed form."""
 
     def stacked(texts: Sequence[str]) -> np.ndarray:
         return np.stack([vectors[text] for text in texts])
@@ -114,4 +113,4 @@ def _best(
         contributions(dict(zip(kinds, zip(sides[::2], sides[1::2], strict=True), strict=True)))
         for _, sides in transformed(candidates, flat)
     ]
-    return max(found, key=score)
+    return max(found, key=preference)

@@ -19,6 +19,7 @@ from flowjax.calibration.criterion import (
     accepted,
     contributions,
     gains,
+    preference,
     score,
 )
 from flowjax.calibration.pairs import Pairs, dropped_words, halves
@@ -49,8 +50,8 @@ class Selection(NamedTuple):
 
     Attributes:
         name: name of the chosen candidate.
-        best: name of the candidate with the highest score, which is not chosen if its gain is too
-            small or uncertain.
+        best: name of the preferred candidate, which is not chosen if its gain is too small or
+            uncertain.
         difference: gain in percent of the odds of the score of the selected vectors over those of
             plain vectors, on pairs that did not take part in the selection (cross-validation over
             `FOLDS` parts of the pairs).
@@ -78,13 +79,13 @@ class Selection(NamedTuple):
 def select(
     candidates: Iterable[tuple[str, Mapping[str, PairVectors]]], *, seed: int = 0
 ) -> Selection:
-    """Returns the candidate with the best score on related pairs of held-out texts.
+    """Returns the candidate that finds related texts best, or plain vectors.
 
-    The score combines the retrieval measures of the kinds of pairs, see
-    `criterion.score`. Plain vectors are kept unless the gain over them is at least the margin and
-    its paired bootstrap interval is above 0, see `criterion.accepted`. The gain is
-    cross-validated, because the best of many candidates looks better than it is on the pairs that
-    selected it.
+    The candidates are ranked by the retrieval of sentences from copies with dropped words, see
+    `criterion.preference`. The best one replaces the plain vectors if its gain of the score of all
+    kinds of pairs is at least the margin, with an interval above 0, see `criterion.accepted`. The
+    gain is cross-validated, because the best of many candidates looks better than it is on the
+    pairs that selected it.
 
     Args:
         candidates: names of the candidates and the vectors of the pairs of each kind. The first
@@ -129,8 +130,8 @@ def select(
 
 
 def _best(parts: Mapping[str, Contributions]) -> str:
-    """Returns the name with the highest score; the first one of equals."""
-    return max(parts, key=lambda name: score(parts[name]))
+    """Returns the name of the preferred candidate; the first one of equals."""
+    return max(parts, key=lambda name: preference(parts[name]))
 
 
 def _unseen(parts: Mapping[str, Contributions]) -> dict[str, np.ndarray]:

@@ -148,7 +148,7 @@ def test_auto_is_the_default_and_stores_its_selection(model, sentences, tmp_path
     found = model.fitted_on["selection"]
     assert list(found["table"])[: len(NAMES)] == NAMES and "glow^0.5" in found["table"]
     assert found["name"] in found["table"] and model.flow_name in flows.RECIPES
-    scores = {name: row["score"] for name, row in found["table"].items()}
+    scores = {name: row["dropped_words"] for name, row in found["table"].items()}
     assert found["best"] == max(scores, key=scores.get)
     held = sampled(sentences)
     assert model.fitted_on["sentences"] == 800
