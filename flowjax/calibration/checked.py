@@ -9,7 +9,7 @@ import numpy as np
 
 from flowjax.calibration.inputs import Inputs
 from flowjax.calibration.measured import Measured
-from flowjax.calibration.verdict import Verdict
+from flowjax.calibration.verdict import LEAST_GAIN, Verdict, score_text
 
 
 class Check(NamedTuple):
@@ -52,6 +52,8 @@ class Check(NamedTuple):
         return {
             **self.verdict._asdict(),
             "table": self.table,
+            "score": score_text(self.verdict.pairs),
+            "least_gain": LEAST_GAIN,
             "recipe": list(self.recipe),
             "chosen_by": list(self.inputs.choose),
             "gaussian": self.measured.gaussian,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from flowjax.calibration.criterion import accepted
+from flowjax.calibration.criterion import MARGIN, accepted, measure_of
 from flowjax.calibration.select import PLAIN, label
 
 # Partner that the retrieval looks for, by kind of pairs.
@@ -15,7 +16,9 @@ PARTNERS = {
     "dropped_words": "the sentence with dropped words",
     "pairs": "the partner",
 }
-SCORE = "odds of the retrieval score"
+_NAMES = {"mrr": "mean reciprocal rank", "auc": "AUC"}
+# Smallest gain of a recommended calibration, in percent of the odds.
+LEAST_GAIN = 100 * math.expm1(MARGIN)
 
 
 class Verdict(NamedTuple):
@@ -76,7 +79,7 @@ def verdict(rows: Sequence[Mapping[str, Any]], pairs: Mapping[str, int]) -> Verd
         f"and for {plain['recall@10']:z.1f} % with plain vectors"
     )
     interval = f"95 % interval {low:+z.1f} to {high:+z.1f} %, {sum(pairs.values()):,} pairs"
-    score = f"{SCORE} {difference:+z.1f} %, {interval}"
+    score = f"odds of the {score_text(pairs)} {difference:+z.1f} %, {interval}"
     if accepted(difference, low):
         return Verdict(
             name,
@@ -88,11 +91,23 @@ def verdict(rows: Sequence[Mapping[str, Any]], pairs: Mapping[str, int]) -> Verd
             f"Use {label(name)}: {found} ({score}).",
         )
     change = "lowers" if high < 0 else "does not reliably raise"
+    if low > 0:
+        change = f"raises by less than {LEAST_GAIN:.0f} %"
     text = (
-        f"Keep the plain vectors: the best calibration, {label(name)}, {change} the {SCORE} "
-        f"({difference:+z.1f} %, {interval})."
+        f"Keep the plain vectors: the best calibration, {label(name)}, {change} the odds of the "
+        f"{score_text(pairs)} ({difference:+z.1f} %, {interval})."
     )
     return Verdict(PLAIN, name, difference, low, high, dict(pairs), text)
+
+
+def score_text(kinds: Iterable[str]) -> str:
+    """Returns the name of the score for the kinds of pairs.
+
+    Example:
+        >>> score_text(["neighbours"]), score_text(["dropped_words", "halves"])
+        ('AUC', 'mean reciprocal rank and AUC')
+    """
+    return " and ".join(dict.fromkeys(_NAMES[measure_of(kind)] for kind in kinds))
 
 
 def _without_pairs(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -102,5 +117,6 @@ def _without_pairs(rows: Sequence[Mapping[str, Any]]) -> str:
         "No recommendation, because there are no related pairs to retrieve (give text, or declare "
         f"neighbours or pairs): the cosine of random pairs is {plain['random_mean']:z.2f} on "
         f"average for plain vectors, {others[0]['random_mean']:z.2f} for centred vectors; "
-        f"{densest['vectors'].partition('^')[0]} has the highest held-out likelihood."
+        f"the highest held-out log-likelihood per dimension is {densest['log_prob_per_dim']:z.2f} "
+        f"({densest['vectors'].partition('^')[0]}; plain {plain['log_prob_per_dim']:z.2f})."
     )

@@ -9,7 +9,7 @@ import numpy as np
 
 from flowjax import plots
 from flowjax.report.blocks import Block, Column, Fact, Neighbours, Page, Plot, Section, Table
-from flowjax.report.check_text import gain_text, likelihoods
+from flowjax.report.check_text import likelihoods
 from flowjax.report.figures import QUERIES, QUERY_WORDS
 
 TITLE = "Does calibration help on these sentences?"
@@ -42,7 +42,7 @@ def check_page(
     size = f"{before.shape[0]:,} x {before.shape[1]}"
     retrieval: list[Block] = [_table(found, size)]
     if found["pairs"]:
-        retrieval += [_gain_plot(rows), _cosine_plot(clouds, rows, shown, related)]
+        retrieval += [gain_plot(rows), _cosine_plot(clouds, rows, shown, related)]
     else:
         retrieval += [_cosine_plot(clouds, rows, shown, "")]
     sections = [
@@ -89,9 +89,9 @@ def _measures_text(found: Mapping[str, Any], related: str) -> str:
         )
     chosen = " and ".join(_PAIRS.get(kind, kind.replace("_", " ")) for kind in found["chosen_by"])
     return (
-        f"Related pairs are {related}. The score is the {gain_text(len(found['pairs']))}, among "
-        "all partners. One part of the data fits the calibrations, a second part chooses the best "
-        f"one by the score (pairs: {chosen}), and a third part gives the measures in the table."
+        f"Related pairs are {related}. The score is the {found['score']} of their retrieval among "
+        "all partners. One part of the data fits the calibrations, a second part chooses one of "
+        f"them (pairs: {chosen}), and a third part gives the measures in the table."
     )
 
 
@@ -101,7 +101,7 @@ def _table(found: Mapping[str, Any], size: str) -> Table:
         Column("recall@10", "recall@10", 1),
         Column("auc", "AUC", 1),
         Column("mrr", "MRR", 1),
-        Column("gain", "gain in MRR, 95 %"),
+        Column("gain", "gain in odds, %"),
     ]
     columns = [
         Column("vectors", "vectors", left=True),
@@ -123,10 +123,13 @@ def _table(found: Mapping[str, Any], size: str) -> Table:
     rows.append({"vectors": "exact Gaussian", **found["gaussian"]})
     notes = [
         "Recall, AUC and mean reciprocal rank (MRR) in percent; an AUC of 50 is chance. Gain: "
-        "relative change of the MRR in percent, with its paired 95 % bootstrap interval. A "
-        "calibration is better than plain vectors if its interval is above 0.",
+        f"change of the odds v / (1 - v) of the score v ({found['score']}) in percent, with its "
+        "paired 95 % bootstrap interval. A calibration is recommended if its gain is at least "
+        f"{found['least_gain']:.0f} % and its interval is above 0."
+        if found["pairs"]
+        else "Retrieval is not measured without related pairs.",
         f"Random cosines and IsoScore: {size} held-out vectors. The last row is a sample of an "
-        "exact Gaussian of this size; a calibration cannot be more isotropic.",
+        "exact Gaussian of this size; vectors are more isotropic only by chance.",
         "Log-likelihood: mean log-density of the held-out vectors in nats per dimension. Plain "
         "and centred vectors have the density of a Gaussian with equal variances. The power does "
         "not change the density.",
@@ -141,7 +144,7 @@ def _facts(found: Mapping[str, Any], best: str) -> list[Fact]:
 
     def fact(label: str, key: str, digits: int, unit: str, hint: str) -> Fact:
         values = [f"{row[key]:z.{digits}f}{unit}" for row in (before, after)]
-        return Fact(label, values[0], values[1], hint)
+        return Fact(label, values[0], values[1], f"plain → {best}; {hint}")
 
     facts = []
     if found["pairs"]:
@@ -149,7 +152,7 @@ def _facts(found: Mapping[str, Any], best: str) -> list[Fact]:
         interval = f"[{after['low']:+z.1f}, {after['high']:+z.1f}]"
         label = f"{partner.capitalize()} among the 10 nearest"
         facts = [
-            fact(label, "recall@10", 1, " %", f"MRR {after['difference']:+z.1f} % {interval}"),
+            fact(label, "recall@10", 1, " %", f"odds {after['difference']:+z.1f} % {interval}"),
             fact("AUC of related against random pairs", "auc", 1, "", "50 is chance"),
         ]
     mean, score = (f"exact Gaussian: {exact[key]:z.2f}" for key in ("random_mean", "isoscore"))
@@ -157,7 +160,8 @@ def _facts(found: Mapping[str, Any], best: str) -> list[Fact]:
     return [*facts, fact("IsoScore", "isoscore", 2, "", score)]
 
 
-def _gain_plot(rows: Sequence[Mapping[str, Any]]) -> Plot:
+def gain_plot(rows: Sequence[Mapping[str, Any]]) -> Plot:
+    """Returns the figure of the gains of all candidates; the first row has the plain vectors."""
     powers: dict[str, list[float]] = {}
     gains: dict[str, list[list[float]]] = {}
     fixed: dict[str, list[float]] = {}
@@ -178,8 +182,8 @@ def _gain_plot(rows: Sequence[Mapping[str, Any]]) -> Plot:
     return Plot(
         "gain",
         plots.gain_by_power(powers, {k: np.array(v) for k, v in gains.items()}, fixed=fixed),
-        f"Gain in MRR over plain vectors against the power, with intervals. {text}.",
-        "Gain in mean reciprocal rank (MRR) over plain vectors, with paired 95 % intervals. Power "
+        f"Gain in odds over plain vectors against the power, with intervals. {text}.",
+        "Gain of the odds of the score over plain vectors, with paired 95 % intervals. Power "
         "p divides each principal axis by its standard deviation to the power p: 0 rotates only, "
         f"1 whitens. By the intervals, {text}.",
     )

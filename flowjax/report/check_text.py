@@ -46,7 +46,7 @@ def check_text(found: Mapping[str, Any], width: int = WIDTH) -> str:
         " " * left + "   random cosine",
         "  vectors".ljust(name)
         + "".join(label.rjust(size) for _, label, size in retrieval)
-        + ("gain in MRR, %".rjust(interval) if retrieval else "")
+        + ("gain in odds, %".rjust(interval) if retrieval else "")
         + "".join(label.rjust(size) for _, label, size, _ in _CLOUD),
     ]
     for row in rows:
@@ -56,8 +56,8 @@ def check_text(found: Mapping[str, Any], width: int = WIDTH) -> str:
         lines.append(line + (_gain(row) if retrieval else "").rjust(interval) + _cloud(row))
     lines.append("  exact Gaussian".ljust(left) + _cloud(found["gaussian"]))
     notes = [
-        f"R@1, R@10: partner among the 1, 10 nearest (%); AUC: 50 is chance; MRR: "
-        f"{gain_text(len(found['pairs']))}. "
+        f"R@1, R@10: partner among the 1, 10 nearest (%); AUC: 50 is chance; gain: change of the "
+        f"odds of the {found.get('score')}, with its 95 % interval. "
         * bool(retrieval)
         + "exact Gaussian: a sample of the same size."
         + " *: recommended." * bool(found["recommended"]),
@@ -81,17 +81,6 @@ def shown_rows(
     """
     parts = [(row, row["vectors"].partition("^")[2]) for row in rows]
     return [row for row, p in parts if not p or p in powers or row["vectors"] == best]
-
-
-def gain_text(kinds: int) -> str:
-    """Returns the definition of the score for a number of kinds of pairs.
-
-    Example:
-        >>> gain_text(1)
-        'mean reciprocal rank of the partner'
-    """
-    text = "mean reciprocal rank of the partner"
-    return text if kinds == 1 else f"{text} (geometric mean over the {kinds} kinds of pairs)"
 
 
 def likelihoods(rows: Sequence[Mapping[str, Any]]) -> str:
