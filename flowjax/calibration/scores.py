@@ -30,8 +30,7 @@ FOLDS, MORE_FOLDS, FEW = 5, 10, 20
 BLOCK = 8192
 # Levels of the quantiles of the log-densities.
 LEVELS = np.linspace(0, 1, 1001)
-# A warning means that the distance of the log-densities is larger than DISTANCE, with the
-# probability FALSE_ALARM of an error.
+# See `is_other_source`.
 DISTANCE, FALSE_ALARM = 0.05, 1e-3
 
 
@@ -162,7 +161,7 @@ def source_distance(scores: Scores, log_prob: np.ndarray) -> tuple[float, float]
         Wei and Dudley, "Two-sample Dvoretzky-Kiefer-Wolfowitz inequalities",
         https://arxiv.org/abs/1107.5356.
     """
-    x = np.unique(np.asarray(log_prob, np.float64).round(4))
+    x = _distinct(log_prob)
     if not len(x):
         return 0.0, 1.0
     ranks = np.arange(len(x) + 1) / len(x)
@@ -172,14 +171,36 @@ def source_distance(scores: Scores, log_prob: np.ndarray) -> tuple[float, float]
     return float(distance), float(np.sqrt(np.log(np.e / FALSE_ALARM) / (2 * sizes)))
 
 
-def warn_of_other_source(scores: Scores, log_prob: np.ndarray) -> None:
-    """Warns if the log-densities of sentences differ from those of the null distribution."""
+def is_other_source(scores: Scores, log_prob: np.ndarray) -> bool:
+    """Returns True if the log-densities of sentences show another source than the stored one.
+
+    The Kolmogorov-Smirnov distance is larger than `DISTANCE`, or the mean of the ranks among the
+    stored log-densities differs from 1/2 by more than `DISTANCE` / 2. The margins of error of both
+    are subtracted first. For independent sentences of the stored source, the probability of True
+    is at most about `FALSE_ALARM`, for any number of sentences.
+
+    Args:
+        scores: stored scores.
+        log_prob: log-densities of sentences, shape (n,); repeated values count once.
+    """
     distance, margin = source_distance(scores, log_prob)
-    if distance - margin > DISTANCE:
+    x = _distinct(log_prob)
+    if not len(x):
+        return False
+    ranks = np.interp(x, *_increasing(scores.log_prob), left=0, right=1)
+    shift = abs(float(ranks.mean()) - 0.5)
+    # The tails of a mean of uniform numbers are lighter than those of a normal distribution.
+    wide = 3.5 * np.sqrt((1 / len(x) + 1 / scores.null.sentences) / 12)
+    return distance - margin > DISTANCE or shift - wide > DISTANCE / 2
+
+
+def warn_of_other_source(scores: Scores, log_prob: np.ndarray) -> None:
+    """Warns if the log-densities of sentences show another source than the stored one."""
+    if is_other_source(scores, log_prob):
         warnings.warn(
             "similarity: expected sentences like those of the null distribution, got another "
-            f"source (distance of the log-densities {distance:.2f}, at least "
-            f"{distance - margin:.2f}), so the percentiles can be wrong; call "
+            "source (Kolmogorov-Smirnov distance of the log-densities "
+            f"{source_distance(scores, log_prob)[0]:.2f}), so the percentiles can be wrong; call "
             "model.recalibrate(sentences) with a few hundred sentences of the new source",
             UserWarning,
             stacklevel=4,
@@ -318,6 +339,10 @@ def difference(whole: Moments, part: Moments) -> Moments:
     gap = part.mean - mean
     between = np.outer(gap, gap) * (count * part.count / whole.count)
     return Moments(count, mean, whole.m2 - part.m2 - between)
+
+
+def _distinct(log_prob: np.ndarray) -> np.ndarray:
+    return np.unique(np.asarray(log_prob, np.float64).round(4))
 
 
 def _increasing(quantiles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
