@@ -1,7 +1,6 @@
 """Choice of the pooling of an encoder by related texts, without labels.
 
-An encoder trained by masked-language modelling has no pooling of its own. benchmarks/recipes.md
-has the study.
+A masked language model has no pooling layer. The study is in benchmarks/recipes.md.
 """
 
 from __future__ import annotations

@@ -9,7 +9,8 @@ import numpy as np
 
 from flowjax.evaluation import Lookup, verdict
 from flowjax.report import figures
-from flowjax.report.blocks import Page, Plot, Section
+from flowjax.report.blocks import Column, Page, Plot, Section, Table
+from flowjax.report.check import gain_plot
 from flowjax.report.inputs import ReportedModel, RunVectors, TaskVectors
 from flowjax.report.results import result_facts, result_tables
 
@@ -43,6 +44,7 @@ def evaluation_page(
         f"calibrations were fitted on the same sentences. {line[0].upper()}{line[1:]}."
     )
     sections = [Section("results", "Results", text, result_tables(results))]
+    sections += _selection(results.get("model", {}).get("selection", {}))
     for found in tasks:
         notes = " ".join(results["notes"].get(found.task.name, ()))
         blocks = figures.similarity(found, model)
@@ -62,6 +64,32 @@ def evaluation_page(
     title = f"Evaluation of {model.flow} on {model.encoder}"
     facts = result_facts(results, model.names)
     return Page(title, model.provenance, facts, sections, command, dict(results))
+
+
+def _selection(found: Mapping[str, Any]) -> list[Section]:
+    """Returns the section about the selection of the flow; none without a selection."""
+    if "table" not in found:
+        return []
+    rows = [{"vectors": name, **row} for name, row in found["table"].items()]
+    pairs = ", ".join(
+        f"{count:,} {kind.replace('_', ' ')}" for kind, count in found["pairs"].items()
+    )
+    columns = [
+        Column("vectors", "Vectors", left=True),
+        Column("score", "Score", digits=1),
+        *(Column(kind, kind.replace("_", " ").capitalize(), digits=1) for kind in found["pairs"]),
+        Column("difference", "Gain of the odds", digits=1),
+        Column("low", "from", digits=1),
+        Column("high", "to", digits=1),
+    ]
+    notes = [
+        "Percentages. Each kind of related texts has its own retrieval measure, and the score "
+        "combines their log-odds. Candidates are ranked by copies with dropped words, if there "
+        "are any."
+    ]
+    table = Table("selection", f"Retrieval of related texts, pairs: {pairs}", columns, rows, notes)
+    text = f"Selected without labels on held-out sentences: {found['advice']}."
+    return [Section("selection", "Selection", text, [gain_plot(rows), table])]
 
 
 def _pooled(tasks: Sequence[TaskVectors]) -> RunVectors:
