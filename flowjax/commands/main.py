@@ -28,7 +28,7 @@ COMMANDS = {
     "fit-array": "fit a flow on any (n, d) array",
     "transform": "map the rows of any array through a fitted flow",
     "plot": "draw the training curves of a run",
-    "rank": "rank encoders by their vectors of the same sentences, without labels",
+    "rank": "rank encoders by their vectors of sentences, without labels",
     "pretrain": "pretrain a small BERT on text",
     "info": "print versions, devices, and the training data of a run",
 }

@@ -13,12 +13,13 @@ from flowjax.errors import FlowjaxError
 
 @dataclasses.dataclass(frozen=True)
 class Args:
-    """Rank encoders on unlabelled data by information sufficiency (FLARE, arXiv 2604.17344).
+    """Rank encoders by their vectors, without labels (FLARE, arXiv 2604.17344).
 
-    Each file has the vectors of one encoder for the same sentences, in the same order. The score
-    is the information of the vectors of an encoder about the vectors of the others, in nats per
-    dimension: the median over the other files. It depends on the set of files, so compare at least
-    three. benchmarks/rank.md reports how well the order agrees with labels.
+    Each file has the vectors of one encoder for the same sentences, in the same
+    order. The score is the information of the vectors of an encoder about the
+    vectors of the others, in nats per dimension: the median over the other files.
+    It depends on the set of files, so compare at least three. benchmarks/rank.md
+    reports how well the order agrees with labels.
     """
 
     files: Positional[tuple[str, ...]] = ()
