@@ -26,7 +26,7 @@ class Fingerprint:
     def add(self, sentences: Iterable[str] | np.ndarray) -> None:
         """Adds sentences in their order, each followed by a line end; or rows of numbers."""
         if isinstance(sentences, np.ndarray):
-            self._digest.update(np.ascontiguousarray(sentences))
+            self._digest.update(np.ascontiguousarray(sentences).data)
             return
         for sentence in sentences:
             self._digest.update(sentence.encode("utf-8", "surrogatepass"))
