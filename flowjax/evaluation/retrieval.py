@@ -72,13 +72,13 @@ def per_pair(left: np.ndarray, right: np.ndarray) -> dict[str, np.ndarray]:
     other.sort()
     below = np.searchsorted(other, true - _TIE, "left")
     not_above = np.searchsorted(other, true + _TIE, "right")
-    values = {
+    values: dict[str, np.ndarray] = {
         "recall@1": rank < 1,
         "recall@10": rank < 10,
         "mrr": 1 / (rank + 1),
         "auc": (below + not_above) / (2 * len(other)),
     }
-    return {name: 100.0 * value for name, value in values.items()}
+    return {name: np.multiply(value, 100.0) for name, value in values.items()}
 
 
 def measures(left: np.ndarray, right: np.ndarray) -> dict[str, float]:
