@@ -21,7 +21,7 @@ from flowjax.flows.build import Noise, build
 from flowjax.flows.choices import Power
 from flowjax.types import FROZEN, Array, Base, Bijector, ClosedForm, Flow, Params, PRNGKey
 
-# benchmarks/latents.md: the held-out likelihood is better than with OAS or without shrinkage.
+# benchmarks/latents.md compares the held-out likelihood of the shrinkages.
 SHRINKAGE = "likelihood"
 
 
