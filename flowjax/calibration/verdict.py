@@ -59,8 +59,8 @@ def verdict(rows: Sequence[Mapping[str, Any]], pairs: Mapping[str, int]) -> Verd
         pairs: number of pairs of each kind; empty if nothing could be retrieved.
 
     Example:
-        >>> plain = {"vectors": "plain", "recall@10": 30.0}
-        >>> one = {"vectors": "whitening^0.5", "recall@10": 41.0, "choose": 55.0,
+        >>> plain = {"vectors": "plain", "score": 47.0}
+        >>> one = {"vectors": "whitening^0.5", "score": 55.0, "choose": 55.0,
         ...        "difference": 37.5, "low": 25.1, "high": 49.9}
         >>> verdict([plain, one], {"neighbours": 400}).recommended
         'whitening^0.5'
@@ -75,11 +75,11 @@ def verdict(rows: Sequence[Mapping[str, Any]], pairs: Mapping[str, int]) -> Verd
     name, difference, low, high = (best[key] for key in ("vectors", "difference", "low", "high"))
     partner = " or ".join(PARTNERS[kind] for kind in pairs)
     found = (
-        f"{partner} is among the 10 nearest for {best['recall@10']:z.1f} % of the queries, "
-        f"and for {plain['recall@10']:z.1f} % with plain vectors"
+        f"{partner} is found with a score ({score_text(pairs)}) of {best['score']:z.1f}, and of "
+        f"{plain['score']:z.1f} with plain vectors"
     )
     interval = f"95 % interval {low:+z.1f} to {high:+z.1f} %, {sum(pairs.values()):,} pairs"
-    score = f"odds of the {score_text(pairs)} {difference:+z.1f} %, {interval}"
+    gain = f"odds {difference:+z.1f} %, {interval}"
     if accepted(difference, low):
         return Verdict(
             name,
@@ -88,7 +88,7 @@ def verdict(rows: Sequence[Mapping[str, Any]], pairs: Mapping[str, int]) -> Verd
             low,
             high,
             dict(pairs),
-            f"Use {label(name)}: {found} ({score}).",
+            f"Use {label(name)}: {found} ({gain}).",
         )
     change = "lowers" if high < 0 else "does not reliably raise"
     if low > 0:
