@@ -306,7 +306,7 @@ def test_a_folder_with_a_calibration_is_a_model(folder, tmp_path):
     expected = flow.forward(params, plain)[0]
     np.testing.assert_allclose(model.encode(SENTENCES), expected, atol=1e-4)
     assert model.fitted_on["data"] == "x" and model.prompts["query"] == "the cat "
-    with pytest.raises(FlowjaxError, match=r"got an encoder with a calibration; load it with flowjax.BertFlow.load"):
+    with pytest.raises(FlowjaxError, match="got an encoder with a calibration; load it with"):
         SentenceEncoder.from_pretrained(copy)
     assert SentenceEncoder.from_pretrained(copy, pooling="mean").dim == 32
 
