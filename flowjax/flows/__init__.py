@@ -2,14 +2,6 @@
 
 from flowjax.flows.base import conditional_normal, normal, student_t
 from flowjax.flows.build import bits_per_dim, build
-from flowjax.flows.closed_form import (
-    all_but_the_top,
-    center,
-    identity,
-    standardize,
-    whitening,
-    whitening_glow,
-)
 from flowjax.flows.couplings import neural_spline, realnvp
 from flowjax.flows.elementwise import elementwise_spline
 from flowjax.flows.glow import glow, glow_as_released
@@ -17,6 +9,9 @@ from flowjax.flows.learned_base import diagonal_normal, mixture, uniform
 from flowjax.flows.masked import iaf, maf
 from flowjax.flows.powers import at_power, latent_moments
 from flowjax.flows.recipe import RECIPES, make
+from flowjax.flows.removal import all_but_the_top, center
+from flowjax.flows.simple import identity, standardize
+from flowjax.flows.whitened import whitening, whitening_glow
 from flowjax.types import Base, describe
 
 __all__ = [
