@@ -111,7 +111,7 @@ def rich_table(
         measures: correlations in a cell, in this order.
         title: title of the table.
         width: width in characters; the width of the terminal if None. If the table is wider, each
-            measure of a cell gets its own line.
+            measure gets a row of its own.
 
     Example:
         >>> scores = {"pairs": 1379, "spearman": 47.286, "pearson": 45.0}
@@ -123,21 +123,59 @@ def rich_table(
     from rich.text import Text  # unlike a string, it is not parsed for markup
 
     header, rows, legend = _grid(results, subsets, measures)
+    tasks = [row[0] for row in rows]
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     room = get_terminal_size().columns if width is None else width
-    if sum(widths) + 2 * len(widths) > room:  # rich would truncate the numbers
-        rows = [[cell.replace(" / ", "\n") for cell in row] for row in rows]
+    names = len(_KEYS) - 1  # columns of text
+    if sum(widths) + 2 * len(widths) > room:
+        header, rows, tasks = _narrow(header, rows, measures)
+        legend, names = f"{legend} rho: Spearman, r: Pearson.", 1
+    else:  # the name of a task is printed once
+        repeated = [i > 0 and tasks[i - 1] == task for i, task in enumerate(tasks)]
+        rows = [
+            ["" if again else row[0], *row[1:]] for row, again in zip(rows, repeated, strict=True)
+        ]
     heading = None if title is None else Text(title)
     table = Table(title=heading, caption=Text(legend), box=box.SIMPLE_HEAD, pad_edge=False)
     table.collapse_padding = True
-    for position, name in enumerate(header):
-        table.add_column(Text(name), justify="left" if position < 3 else "right", no_wrap=True)
-    # A rule separates the tasks; the name of a task is printed once.
-    for task, group in groupby(rows, key=itemgetter(0)):
-        for i, row in enumerate(group):
-            table.add_row(*map(Text, ("" if i else task, *row[1:])))
-        table.add_section()
+    for position, (name, *column) in enumerate(zip(header, *rows, strict=True)):
+        if position < names:  # rich folds the names rather than the numbers
+            table.add_column(Text(name), overflow="fold")
+        else:
+            wide = max(map(len, column), default=0)
+            table.add_column(Text(name), justify="right", overflow="fold", min_width=wide)
+    for _, group in groupby(zip(tasks, rows, strict=True), key=itemgetter(0)):
+        for _, row in group:
+            table.add_row(*map(Text, row))
+        table.add_section()  # a rule separates the tasks
     return table
+
+
+def _narrow(
+    header: list[str], rows: list[list[str]], measures: Sequence[str]
+) -> tuple[list[str], list[list[str]], list[str]]:
+    """Returns a grid with one column of names and one labelled row per measure.
+
+    Args:
+        header: names of the columns of `_grid`.
+        rows: rows of `_grid`.
+        measures: measures in a cell, in their order.
+
+    Returns:
+        The header, the rows, and the task of each row.
+    """
+    found, tasks = [], []
+    for task, split, aggregation, pairs, *cells in rows:
+        words = [word for word in (task, split, aggregation) if word != SINGLE]
+        name = aggregation.replace("subset", " ") if "subset" in aggregation else " ".join(words)
+        parts = [cell.split(" / ") for cell in cells]
+        for i in range(max(map(len, parts))):
+            values = [part[i] if i < len(part) else "" for part in parts]
+            named = any(value[:1].isalpha() for value in values)  # such as AUC
+            label = "" if named else {"spearman": "rho", "pearson": "r"}.get(measures[i], "")
+            found.append([*((name, pairs) if i == 0 else ("", "")), label, *values])
+            tasks.append(task)
+    return ["result", "pairs", "", *header[len(_KEYS) :]], found, tasks
 
 
 def _leaves(scores: Mapping[str, Any], subsets: bool) -> list[tuple[str, Any]]:

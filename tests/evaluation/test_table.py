@@ -86,6 +86,24 @@ def test_rich_table_on_a_narrow_terminal_truncates_nothing(results):
     assert "standardize" in text
 
 
+def test_subsets_fit_into_80_columns():
+    """Every score is printed in full, and each row has the label of its measure."""
+    kinds = ("plain", "standardize", "whitening", "glow^0.7")
+    scores = {"pairs": 1234, "spearman": 62.34, "pearson": 51.25}
+    leaves = {"all": scores, "subsets": {"surprise.SMTeuroparl": scores, "MSRpar": scores}}
+    console = Console(width=80, record=True, file=io.StringIO())
+    results = {"sts12": {"test": dict.fromkeys(kinds, leaves)}}
+    console.print(rich_table(results, subsets=True, width=80))
+    lines = console.export_text().splitlines()
+    assert "…" not in "".join(lines)
+    rows = [line.split() for line in lines if "62.34" in line or "51.25" in line]
+    assert [row[-5:] for row in rows] == [
+        [label, *[value] * 4]
+        for _ in range(3)
+        for label, value in (("rho", "62.34"), ("r", "51.25"))
+    ]
+
+
 def test_average_needs_an_aggregation(results):
     assert average(results, aggregation="wmean") == {"plain": 31.0, "glow": 51.0}
     assert average(results, aggregation="all") == {"plain": 30.0, "glow": 50.0}
