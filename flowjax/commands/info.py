@@ -33,11 +33,7 @@ def run(args: Args) -> None:
     if args.json:
         print(json.dumps(facts, indent=2))
         return
-    selection = facts.get("run", {}).get("fitted_on", {}).get("selection", {})
-    for name, row in selection.get("table", {}).items():
-        selection["table"][name] = ", ".join(f"{key} {value:.2f}" for key, value in row.items())
-    for name, value in _flat(facts):
-        print(f"{name:<28} {value}")
+    print("\n".join(_lines(facts)))
 
 
 def environment() -> dict[str, Any]:
@@ -99,11 +95,15 @@ def random_pairs(folder: Path) -> dict[str, Any]:
     return {"cosine_threshold": thresholds, "cosine_threshold_sentences": null.sentences}
 
 
-def _flat(values: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    rows: list[tuple[str, Any]] = []
+def _lines(values: dict[str, Any], indent: str = "") -> list[str]:
+    """Returns the facts as lines, nested dicts indented; of a selection only its result."""
+    lines = []
     for name, value in values.items():
         if isinstance(value, dict):
-            rows += _flat(value, f"{prefix}{name}.")
+            if "table" in value:
+                value = {"name": value["name"], "advice": value["advice"], "table": "see --json"}
+            lines += [f"{indent}{name}:", *_lines(value, indent + "  ")] if value else []
         else:
-            rows.append((prefix + name, value))
-    return rows
+            text = f"{value:.5g}" if isinstance(value, float) else str(value)
+            lines.append(f"{indent}{name:<{28 - len(indent)}} {text}")
+    return lines
