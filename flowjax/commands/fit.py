@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import time
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,7 @@ def run(args: Args) -> None:
     from flowjax.fitting.advice import verdict
     from flowjax.parallel import processes
 
+    began = time.monotonic()
     config = FitConfig(args.encoder, args.data, args.flow, args.train)
     model = fit_run(config, args.out, overwrite=args.overwrite)
     if processes.is_first():
@@ -47,6 +49,8 @@ def run(args: Args) -> None:
         if "selection" in facts:
             print(facts["selection"]["advice"])
         print(verdict(model.vectors_name, facts))
+        print(f"{time.monotonic() - began:.0f} s")
+        print(f"next: flowjax encode {args.out} SENTENCES.txt --out vectors.npy")
 
 
 def fit_run(config: FitConfig, out: Path, *, overwrite: bool = False) -> Any:

@@ -232,6 +232,7 @@ def test_the_command_selects_by_default(sentences, tmp_path, capsys):
     loaded = flowjax.BertFlow.load(out)
     assert printed[0].startswith(f"fitted {loaded.vectors_name} on 800 sentences")
     assert printed[1] == loaded.fitted_on["selection"]["advice"]
+    assert printed[-1] == f"next: flowjax encode {out} SENTENCES.txt --out vectors.npy"
     assert main(["info", str(out)]) == 0
     assert loaded.fitted_on["selection"]["advice"] in capsys.readouterr().out
     assert main(["fit-array", str(out / "embeddings"), "--flow", "auto", "--quiet"]) == 2
