@@ -276,8 +276,8 @@ def describe(flow: Flow, params: Params = None) -> str:
             actnorm
             permutation(seed=0)
             additive_coupling(mlp(width=4, depth=2))
-          whitening of the latents, computed at the end of fit
-          base normal
+          whitening(power=0.5) of the latents, computed at the end of fit
+          base normal, scaled to the remaining variances
     """
     head = f"{flow.name}: dim {flow.dim}"
     if flow.latent_dim is not None and flow.latent_dim != flow.dim:

@@ -39,7 +39,7 @@ from flowjax.fitting.likelihood import measure
 from flowjax.fitting.options import batch_size_for
 from flowjax.fitting.passes import moments_of_rows
 from flowjax.parallel import processes
-from flowjax.parallel.devices import make_mesh
+from flowjax.parallel.devices import check_batch, make_mesh
 from flowjax.training.optimizers import default_optimizer
 from flowjax.types import Flow, FlowjaxError, Params, trainable_mask
 
@@ -193,6 +193,8 @@ def fit_selected(
         )
     pairs = pairs_of(held.sentences, seed) if held.distinct >= LEAST_SENTENCES else []
     if not pairs:
+        mesh = make_mesh(options.get("devices"))  # the same errors as in a fit
+        check_batch(options.get("batch_size") or mesh.size, mesh, options.get("accumulate", 1))
         return _plain(vectors, weights, held)
     plain = _vectors_of(pairs, encoder, vectors, held)
     rows = rest_of(vectors, held)
@@ -271,10 +273,12 @@ def _plain(vectors: np.ndarray, weights: Any, held: Held) -> Fitted:
     moments = moments_of_rows(source)
     flow, params = closed_form("identity", moments, gaussian=True)
     likelihood = measure(flow, params, source)
+    few = held.distinct < LEAST_SENTENCES
     text = (
         f"keep the plain vectors: a selection needs {LEAST_SENTENCES} different sentences and "
-        f"some of 8 words, got {held.distinct} different sentences; name a flow, such as "
-        "flow='whitening', to fit it anyway"
+        "some of 8 words, got "
+        + (f"{held.distinct} different sentences" if few else "too few of 8 words")
+        + "; name a flow, such as flow='whitening', to fit it anyway"
     )
     if processes.is_first():
         warnings.warn(f"flow: {text}", UserWarning, stacklevel=4)

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Args:
-    """Analyze the vectors of a run before and after the flow; write an HTML report.
+    """Analyze the vectors of a run before and after the flow; write a page.
 
-    With --array: the vectors of any model, without text; also for a run of flowjax fit-array.
+    With --array: the vectors of any model, without text; also for a run of
+    flowjax fit-array.
     """
 
     run: Positional[Path]

@@ -13,7 +13,7 @@ from flowjax.config.ranges import SEED, Range
 
 @dataclasses.dataclass(frozen=True)
 class Args:
-    """Draw plain vectors from a flow that was fitted by flowjax fit or flowjax fit-array."""
+    """Draw plain vectors from a flow fitted by flowjax fit or fit-array."""
 
     run: Positional[str]
     """Run or model folder."""

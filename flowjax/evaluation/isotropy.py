@@ -115,8 +115,8 @@ def isoscore_of_variances(variances: np.ndarray) -> float:
         variances: variances in any unit, not all 0, shape (d,), d at least 2.
 
     Example:
-        >>> isoscore_of_variances(np.ones(5)), isoscore_of_variances(np.eye(5)[0])
-        (1.0, 0.0)
+        >>> [round(isoscore_of_variances(v), 6) for v in (np.ones(5), np.eye(5)[0])]
+        [1.0, 0.0]
     """
     d = len(variances)
     unit = np.sqrt(d) * variances / np.linalg.norm(variances)

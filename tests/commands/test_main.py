@@ -208,7 +208,7 @@ def test_empty_and_long_sentences_are_counted(tmp_path, finished, capsys):
 def test_a_signal_saves_a_checkpoint(tmp_path, text, number, code):
     out = tmp_path / "run"
     argv = [sys.executable, "-m", "flowjax", "fit", "--data", str(text), "--out", str(out),
-            "--train.steps", "100000"]  # fmt: skip
+            "--flow", "glow", "--train.steps", "100000"]  # fmt: skip
     env = {**os.environ, "XLA_FLAGS": ""}
     process = subprocess.Popen(argv, stderr=subprocess.PIPE, text=True, env=env)
     metrics = out / "metrics.jsonl"
