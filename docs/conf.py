@@ -17,6 +17,7 @@ nb_execution_mode = "off"  # notebooks are executed before they are committed
 
 default_role = "code"  # docstrings mark code with single backquotes
 autodoc_default_options = {"members": True, "imported-members": True}
+autoclass_content = "both"  # the arguments are documented in __init__
 autodoc_member_order = "groupwise"
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
