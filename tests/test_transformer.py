@@ -33,8 +33,10 @@ def passes(estimator, expected=None):
     with warnings.catch_warnings():  # data of a few examples
         warnings.simplefilter("ignore", UserWarning)
         results = check_estimator(estimator, on_skip=None, expected_failed_checks=expected)
-    others = {found["check_name"] for found in results if found["status"] != "passed"}
-    assert len(results) > 40 and others <= {"check_array_api_input", *(expected or {})}, others
+    # scikit-learn skips the checks for which a package, such as pandas, is not installed.
+    others = {one["check_name"] for one in results if one["status"] not in ("passed", "skipped")}
+    passed = sum(one["status"] == "passed" for one in results)
+    assert passed > 40 and others <= {*(expected or {})}, others
 
 
 def test_it_passes_the_checks_of_scikit_learn():
