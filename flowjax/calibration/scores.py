@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -133,16 +134,18 @@ class SourceScores(ScoreScale):
         warn_of_other_source(self.scores, np.concatenate(log_prob))
         return found[0], found[1]
 
+    @abc.abstractmethod
     def _fitted(self) -> Params:
-        raise NotImplementedError
+        """Returns the params of the fitted flow."""
 
+    @abc.abstractmethod
     def transform(self, vectors: np.ndarray) -> np.ndarray:
         """Returns the calibrated vectors of plain vectors."""
-        raise NotImplementedError
 
     @property
+    @abc.abstractmethod
     def _arrays(self) -> ArrayCalls:
-        raise NotImplementedError
+        """Functions of the flow on arrays."""
 
 
 def source_distance(scores: Scores, log_prob: np.ndarray) -> tuple[float, float]:
