@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from flowjax.data.arrays import ArraySource
     from flowjax.encoder.embed import SentenceEncoder
     from flowjax.errors import FlowjaxError
-    from flowjax.fitting.fit import FitResult, fit
+    from flowjax.fitting.fit import fit
+    from flowjax.fitting.result import FitResult
     from flowjax.model import BertFlow
     from flowjax.saving.flow import load_flow, save_flow
     from flowjax.saving.params import load_params, save_params
@@ -32,7 +33,7 @@ _MODULE_OF = {
     "ArraySource": "flowjax.data.arrays",
     "BertFlow": "flowjax.model",
     "Bijector": "flowjax.types",
-    "FitResult": "flowjax.fitting.fit",
+    "FitResult": "flowjax.fitting.result",
     "Flow": "flowjax.types",
     "FlowTransformer": "flowjax.transformer",
     "FlowjaxError": "flowjax.errors",

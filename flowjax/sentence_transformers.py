@@ -11,6 +11,7 @@ packages only with `trust_remote_code=True`; `Calibration.dense` avoids this for
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -28,16 +29,16 @@ from flowjax.saving.folder import read_config
 from flowjax.types import Flow, Params
 
 try:
-    from torch.nn import Module as _Module
+    _Module: Any = importlib.import_module("torch.nn").Module
 except ImportError:  # `forward` is the only method that needs torch
-    _Module = object  # type: ignore[misc, assignment]
+    _Module = object
 
 _KEY = "sentence_embedding"
 # Largest relative deviation of an affine flow from its weights, in float32.
 _AFFINE = 1e-3
 
 
-class Calibration(_Module):  # type: ignore[misc, valid-type]
+class Calibration(_Module):  # type: ignore[misc]
     """Module of sentence-transformers that maps sentence vectors to calibrated vectors.
 
     JAX computes the flow, in float32; the result has the device and the dtype of the input. The

@@ -155,6 +155,7 @@ class FlowTransformer(*_BASES):  # type: ignore[misc]
                 validation=self.validation,
                 patience=self.patience,
                 measured=_trains(calls.flow),
+                show_progress_bar=False,
             )
         self.params_ = result.params
         self.likelihood_ = result.likelihood
@@ -248,11 +249,13 @@ class FlowTransformer(*_BASES):  # type: ignore[misc]
 
     def _checked(self, X: Any) -> np.ndarray:
         check_is_fitted(self, "params_")
-        return validate_data(self, X, dtype=_FLOATS, reset=False)
+        rows: np.ndarray = validate_data(self, X, dtype=_FLOATS, reset=False)
+        return rows
 
     def _call(self, name: str, X: np.ndarray) -> np.ndarray:
         with _precision(X.dtype):
-            return getattr(self._calls, name)(self.params_, check_rows(X, "X"), "X")
+            values: np.ndarray = getattr(self._calls, name)(self.params_, check_rows(X, "X"), "X")
+            return values
 
     def __getstate__(self) -> dict[str, Any]:
         """Returns the state without the compiled functions, which cannot be pickled.
@@ -299,7 +302,8 @@ def _trains(flow: Flow) -> bool:
 
 def _precision(dtype: Any) -> AbstractContextManager[Any]:
     """Returns a context manager in which JAX computes in float64 or in float32."""
-    return jax.enable_x64(dtype == np.float64)
+    context: AbstractContextManager[Any] = jax.enable_x64(dtype == np.float64)
+    return context
 
 
 def _seed(random_state: Any) -> int:

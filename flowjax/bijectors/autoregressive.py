@@ -68,7 +68,8 @@ def masked_autoregressive(
         check_order(order)
 
     def dim_of(params: Params) -> int:
-        return params[-1]["bias"].shape[-1] // part.outputs
+        width: int = params[-1]["bias"].shape[-1] // part.outputs
+        return width
 
     def init(key: PRNGKey, x: Array, context: Array | None = None) -> Params:
         x = check_batch("x", x)

@@ -186,7 +186,9 @@ def _softplus(low: np.ndarray) -> tuple[Function, Function]:
 def _next(limit: np.ndarray, towards: float, dtype: Any) -> np.ndarray:
     """Returns the numbers next to a limit; the smallest normal number next to 0."""
     step = np.nextafter(limit.astype(dtype), np.asarray(towards, dtype))
-    return np.where(limit == 0, np.sign(towards) * np.finfo(dtype).tiny, step).astype(dtype)
+    smallest = np.sign(towards) * np.finfo(dtype).tiny
+    steps: np.ndarray = np.where(limit == 0, smallest, step).astype(dtype)
+    return steps
 
 
 def _pair(

@@ -17,7 +17,8 @@ from flowjax.types import FROZEN, Array, Bijector, Params
 def as_float(x: Any) -> Array:
     """Returns `x` as an array of at least float32; converts bfloat16, float16 and integers."""
     x = jnp.asarray(x)
-    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    wide: Array = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    return wide
 
 
 def log_det_dtype() -> Any:
@@ -131,10 +132,10 @@ def check_batch(name: str, x: Any, least: int = 1) -> Array:
     shape = jnp.shape(x)
     valid = len(shape) == 2 and shape[0] >= 1 and shape[1] >= least
     check_that(valid, name, f"(n, dim) with n >= 1 and dim >= {least}", shape)
-    x = as_float(x)
-    if not isinstance(x, jax.core.Tracer):
-        check_finite(name, np.asarray(x))
-    return x
+    values = as_float(x)
+    if not isinstance(values, jax.core.Tracer):
+        check_finite(name, np.asarray(values))
+    return values
 
 
 def check_finite(name: str, x: np.ndarray) -> None:

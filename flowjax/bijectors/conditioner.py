@@ -109,7 +109,8 @@ class _MLP(nn.Module):
         for _ in range(self.depth):
             x = self.activation(_hidden(self.width, x.shape[-1])(x))
         if self.start == "spread":
-            return _hidden(self.out, x.shape[-1])(x)
+            y: Array = _hidden(self.out, x.shape[-1])(x)
+            return y
         return _dense(self.out, kernel_init=nn.initializers.zeros)(x)
 
 

@@ -67,7 +67,8 @@ def elementwise(transform: ScalarMap, *, conditioner: Conditioner | None = None)
             raise FlowjaxError(f"context: expected the width (or None) of init, got {got}")
         if context is None:
             check_dim("x", x, params["raw"].shape[-1])
-            return params["raw"]
+            raw: Array = params["raw"]
+            return raw
         outputs = transform.outputs * x.shape[-1]
         raw = apply_net(factory, outputs, params["net"], nothing(context, x.dtype), context)
         return raw.reshape(*raw.shape[:-1], transform.outputs, x.shape[-1])

@@ -177,4 +177,5 @@ def _fits(net: Net, params: Params, features: Array) -> bool:
     """Returns True if `init` returns parameters of these shapes for an input of this width."""
     wanted = jax.eval_shape(net.init, jax.random.key(0), features)
     shapes = [jax.tree.map(jnp.shape, tree) for tree in (wanted, params)]
-    return shapes[0] == shapes[1]
+    same: bool = shapes[0] == shapes[1]
+    return same

@@ -49,9 +49,10 @@ def _gather(x: Array, there: np.ndarray | Array, back: np.ndarray | Array) -> Ar
         return jnp.take_along_axis(x, indices, axis=-1, mode="promise_in_bounds")
 
     # jax.custom_vjp does not support forward mode; custom_linear_solve does.
-    return jax.lax.custom_linear_solve(
+    y: Array = jax.lax.custom_linear_solve(
         lambda y: pick(y, back), x, lambda _, b: pick(b, there), lambda _, b: pick(b, back)
     )
+    return y
 
 
 def _fixed(apply: Callable[[Array], Array], undo: Callable[[Array], Array], line: str) -> Bijector:

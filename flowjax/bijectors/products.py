@@ -84,7 +84,8 @@ def _linear(
         lambda _, pair: (pair[0], pair[1] + function(pair[0])),
         lambda _, pair: (pair[0] + transpose(pair[1]), pair[1]),
     )
-    return second + _zeros(first, out)
+    value: Array = second + _zeros(first, out)
+    return value
 
 
 def _zeros(t: Array, out: Array) -> Array:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from flowjax.bijectors.common import bounded
-from flowjax.errors import check_choice, check_number, check_that
+from flowjax.errors import FlowjaxError, check_choice, check_number
 from flowjax.types import Array
 
 # Function (raw parameters, x) -> (result, log-derivative or None for 0).
@@ -35,11 +35,12 @@ class ScalarMap(NamedTuple):
     inverse: Elementwise
 
 
-def check_transform(transform: Any) -> ScalarMap:
+def check_transform(transform: object) -> ScalarMap:
     """Returns `transform`; raises FlowjaxError if it is not a `ScalarMap`."""
-    valid = isinstance(transform, ScalarMap)
-    check_that(valid, "transform", "a ScalarMap, such as affine_map() or spline_map()", transform)
-    return transform
+    if isinstance(transform, ScalarMap):
+        return transform
+    expected = "a ScalarMap, such as affine_map() or spline_map()"
+    raise FlowjaxError(f"transform: expected {expected}, got {transform!r}")
 
 
 def _sigmoid(raw: Array) -> Array:

@@ -364,4 +364,6 @@ def _log_noise(p: Params) -> Array | float:
     if "log_noise" not in p:
         return 0.0
     dropped = p["matrix"].shape[0] - p["matrix"].shape[1]
-    return -0.5 * dropped * (jnp.log(2 * jnp.pi) + p["log_noise"].astype(log_det_dtype()))
+    log_noise: Array = p["log_noise"].astype(log_det_dtype())
+    log_density: Array = -0.5 * dropped * (jnp.log(2 * jnp.pi) + log_noise)
+    return log_density

@@ -34,10 +34,11 @@ from flowjax.data.arrays import ArraySource
 from flowjax.encoder.adapter import EncoderAdapter
 from flowjax.encoder.embed import SentenceEncoder
 from flowjax.errors import check_choice
-from flowjax.fitting.fit import FitResult, fit
+from flowjax.fitting.fit import fit
 from flowjax.fitting.likelihood import measure
 from flowjax.fitting.options import batch_size_for
 from flowjax.fitting.passes import moments_of_rows
+from flowjax.fitting.result import FitResult
 from flowjax.parallel import processes
 from flowjax.parallel.devices import check_batch, make_mesh
 from flowjax.training.optimizers import default_optimizer

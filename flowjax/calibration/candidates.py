@@ -49,7 +49,8 @@ class Candidate:
 
     def scaled(self, coordinates: np.ndarray) -> np.ndarray:
         """Returns the vectors of the candidate from its coordinates."""
-        return (coordinates - self.shift) * self.scale
+        latents: np.ndarray = (coordinates - self.shift) * self.scale
+        return latents
 
     @cached_property
     def _built(self) -> tuple[Flow, Params]:
@@ -106,7 +107,8 @@ def closed_form_candidates(moments: Moments, powers: Iterable[float]) -> list[Ca
     sd = 1 / np.linalg.norm(matrix, axis=0)
 
     def principal(x: np.ndarray) -> np.ndarray:
-        return (plain(x) - centre) @ matrix
+        coordinates: np.ndarray = (plain(x) - centre) @ matrix
+        return coordinates
 
     std = np.sqrt(np.diag(covariance(moments)))
     varying = varies(mean, std, np.float32)

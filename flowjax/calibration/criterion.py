@@ -157,7 +157,8 @@ def _weights(kinds: Iterable[str]) -> dict[str, float]:
 def _changes(percent: np.ndarray) -> np.ndarray:
     """Returns the log-odds of all values but the first, minus those of the first."""
     odds = _log_odds(percent)
-    return odds[1:] - odds[0]
+    gains: np.ndarray = odds[1:] - odds[0]
+    return gains
 
 
 def _log_odds(percent: np.ndarray) -> np.ndarray:

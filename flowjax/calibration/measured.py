@@ -84,7 +84,8 @@ def measured(candidates: Sequence[Candidate], inputs: Inputs, seed: int) -> Meas
 
 
 def _cosine(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    return np.einsum("nd,nd->n", unit(left), unit(right))
+    cosines: np.ndarray = np.einsum("nd,nd->n", unit(left), unit(right))
+    return cosines
 
 
 def _isotropy(random: np.ndarray, spectrum: np.ndarray) -> dict[str, float]:
@@ -99,7 +100,8 @@ def _isotropy(random: np.ndarray, spectrum: np.ndarray) -> dict[str, float]:
 def _spectrum(vectors: np.ndarray) -> np.ndarray:
     x = vectors - vectors.mean(axis=0, dtype=np.float64)
     values = np.maximum(np.linalg.eigvalsh(x.T @ x)[::-1], 0.0)  # faster than an SVD
-    return values / values.mean()
+    scaled: np.ndarray = values / values.mean()
+    return scaled
 
 
 def _gaussian(shape: tuple[int, ...], seed: int) -> dict[str, Any]:

@@ -180,7 +180,8 @@ class _Entropy:
         """
         moments = context_moments(jnp.asarray(u[self._parts.train]))
         _, log_prob = self._fit(self._params | {"context": moments}, u)
-        return (log_prob - self._marginal) / self._x.shape[1]
+        gain: float = (log_prob - self._marginal) / self._x.shape[1]
+        return gain
 
     def _fit(self, params: Params, u: np.ndarray) -> tuple[Params, float]:
         """Returns the fitted parameters and the mean log-density of the test rows, in nats."""

@@ -123,7 +123,9 @@ class SourceScores(ScoreScale):
 
     def _units(self, one: Any, other: Any, scale: str) -> tuple[np.ndarray, np.ndarray]:
         if scale != "percentile" or self.scores is None:
-            return super()._units(one, other, scale)  # type: ignore[misc]
+            units: tuple[np.ndarray, np.ndarray]
+            units = super()._units(one, other, scale)  # type: ignore[misc]
+            return units
         found, log_prob = [], [np.zeros(0)]
         for values in (texts_or_vectors(one), texts_or_vectors(other)):
             if isinstance(values, list):

@@ -75,8 +75,9 @@ def run(args: Args) -> None:
 
 
 def _encode(args: Args, share: tuple[int, int]) -> None:
+    from flowjax.data.manifest import OtherStore
     from flowjax.data.sentences import open_source
-    from flowjax.data.store import EmbeddingStore, OtherStore
+    from flowjax.data.store import EmbeddingStore
     from flowjax.data.vectors import write_vectors
     from flowjax.encoder.corpus import embed_in_store
     from flowjax.encoder.counts import EncodeReport, warn_unknown

@@ -87,7 +87,11 @@ def run(args: Args) -> None:
 
 
 def write_page(
-    args: Args, model: Any, results: Mapping[str, Any], tasks: list, plain: Mapping[str, Any]
+    args: Args,
+    model: Any,
+    results: Mapping[str, Any],
+    tasks: list[Any],
+    plain: Mapping[str, Any],
 ) -> Path:
     """Writes the HTML report and returns the path of its page."""
     from flowjax.commands.plot import curves, read_metrics
@@ -109,7 +113,7 @@ def write_page(
 
 def load_tasks(
     names: str, data_dir: Path | None, columns: str | None = None, delimiter: str | None = None
-) -> list:
+) -> list[Any]:
     """Reads the tasks of a comma-separated list of names and files.
 
     Args:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from flowjax.data.sentences import SentenceSource
-    from flowjax.fitting.fit import FitResult
+    from flowjax.fitting.result import FitResult
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +60,8 @@ def fit_run(config: FitConfig, out: Path, *, overwrite: bool = False) -> Any:
         FlowjaxError: A config, data or encoder that cannot be used.
         flowjax.training.Stopped: after a signal; the training state is saved.
     """
-    from flowjax.data.store import OtherStore, remove_store
+    from flowjax.data.manifest import OtherStore
+    from flowjax.data.store import remove_store
     from flowjax.model import BertFlow
     from flowjax.parallel import processes
 
@@ -87,7 +88,7 @@ def fit_run(config: FitConfig, out: Path, *, overwrite: bool = False) -> Any:
         steps = step_count(train, count)
     options = fit_options(train, steps, model.encoder.dim)
     with runs.open_run(out, config, command="fit", overwrite=overwrite):
-        with runs.recorded(out, "fitting", steps, runs.fit_note) as on_step:
+        with runs.recorded(out) as on_step:
             fit = partial(model.fit, source, name=name, out=out, on_step=on_step, **options)
             try:
                 result = fit(stop=stop_requested)
@@ -129,7 +130,7 @@ def step_count(train: TrainConfig, examples: int) -> int:
 
 def fit_options(train: TrainConfig, steps: int | None, dim: int) -> dict[str, Any]:
     """Returns the keyword arguments of `flowjax.fit` for vectors of dimension `dim`."""
-    from flowjax.fitting.fit import check_options
+    from flowjax.fitting.options import check_options
 
     options: dict[str, Any] = {
         "steps": steps,

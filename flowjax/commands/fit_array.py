@@ -49,7 +49,7 @@ def run(args: Args) -> None:
     options = fit_options(train, steps, source.dim)
     command = f"fit-array {args.data}"
     with runs.open_run(args.out, config, command=command, overwrite=args.overwrite):
-        with runs.recorded(args.out, "fitting", steps, runs.fit_note) as on_step:
+        with runs.recorded(args.out) as on_step:
             result = fit(
                 flow,
                 source,

@@ -34,6 +34,7 @@ def run(args: Args) -> None:
     """Runs the command."""
     from flowjax.parallel import processes
     from flowjax.pretraining.pretrain import pretrain
+    from flowjax.progress import track_steps
 
     if not args.text:
         raise FlowjaxError("--text: expected files to train on, got none")
@@ -41,10 +42,12 @@ def run(args: Args) -> None:
     steps = config.train.steps
     with (
         runs.open_run(args.out, config, command="pretrain", overwrite=args.overwrite),
-        runs.recorded(
-            args.out, "pretraining", steps, lambda row: f"loss {row['loss']:.3f}"
-        ) as log,
+        runs.recorded(args.out) as log,
+        track_steps(
+            "pretraining", steps, lambda row: f"loss {row['loss']:.3f}", on_step=log
+        ) as on_step,
     ):
-        report = pretrain(config, args.text, args.heldout, args.out, log=log, stop=stop_requested)
+        given = config, args.text, args.heldout, args.out
+        report = pretrain(*given, log=on_step, stop=stop_requested)
     if processes.is_first():
         print(json.dumps(report, indent=2))

@@ -63,7 +63,8 @@ def run(args: Args) -> None:
 
 def _transform(args: Args) -> None:
     from flowjax.data.blocks import RowBlocks
-    from flowjax.data.store import EmbeddingStore, OtherStore, remove_store
+    from flowjax.data.manifest import OtherStore
+    from flowjax.data.store import EmbeddingStore, remove_store
     from flowjax.data.vectors import write_vectors
     from flowjax.encoder.digest import hash_arrays, hash_text
     from flowjax.encoder.sentence_model import unit

@@ -264,29 +264,29 @@ def check_rows(rows: Any, name: str = "data", *, labels: bool = False) -> np.nda
         flowjax.errors.FlowjaxError: data: expected finite numbers, got nan at row 0, column 1
     """
     check_mask(rows, name)
-    rows = rows if isinstance(rows, np.ndarray) else open_rows(rows, name)
-    if rows.ndim != 2 or 0 in rows.shape:
-        flat = labels and rows.ndim == 1
+    array: np.ndarray = rows if isinstance(rows, np.ndarray) else open_rows(rows, name)
+    if array.ndim != 2 or 0 in array.shape:
+        flat = labels and array.ndim == 1
         remedy = "; pass labels as one-hot vectors and numbers as a column, x[:, None]"
         raise FlowjaxError(
-            f"{name}: expected rows of shape (n, d), got {rows.shape}{remedy if flat else ''}"
+            f"{name}: expected rows of shape (n, d), got {array.shape}{remedy if flat else ''}"
         )
-    if rows.dtype.name != "bfloat16" and rows.dtype.kind not in "iuf":
-        raise FlowjaxError(f"{name}: expected real numbers, got dtype {rows.dtype}")
-    if rows.dtype.kind in "iu":
-        return rows
-    mine = _first_bad(rows, *bounds(len(rows), processes.shard()))
+    if array.dtype.name != "bfloat16" and array.dtype.kind not in "iuf":
+        raise FlowjaxError(f"{name}: expected real numbers, got dtype {array.dtype}")
+    if array.dtype.kind in "iu":
+        return array
+    mine = _first_bad(array, *bounds(len(array), processes.shard()))
     first = int(min(processes.gather_arrays(np.array(mine))))
-    if first < len(rows):
-        column = int(np.argmin(_finite(rows[first])))
-        value = rows[first, column]
-        dtype = np.dtype(float_dtype(rows.dtype)).name
+    if first < len(array):
+        column = int(np.argmin(_finite(array[first])))
+        value = array[first, column]
+        dtype = np.dtype(float_dtype(array.dtype)).name
         limit, place = (
             f" in {dtype}" if np.isfinite(value) else "",
             f"row {first}, column {column}",
         )
         raise FlowjaxError(f"{name}: expected finite numbers{limit}, got {value} at {place}")
-    return rows
+    return array
 
 
 def _first_bad(rows: np.ndarray, start: int, stop: int) -> int:
@@ -302,7 +302,8 @@ def _first_bad(rows: np.ndarray, start: int, stop: int) -> int:
 
 def _finite(numbers: np.ndarray) -> np.ndarray:
     with np.errstate(over="ignore"):  # float64 beyond float32 becomes infinite
-        return np.isfinite(_floats(numbers))
+        finite: np.ndarray = np.isfinite(_floats(numbers))
+        return finite
 
 
 def release(rows: np.ndarray) -> None:

@@ -133,7 +133,7 @@ def dequantize(
         )
     rng = np.random.default_rng(seed)
     chosen = discrete_columns(rows) if columns is None else np.atleast_1d(columns).tolist()
-    out: Any = rows.astype(np.float32 if rows.dtype == np.float32 else np.float64)
+    out: np.ndarray = rows.astype(np.float32 if rows.dtype == np.float32 else np.float64)
     steps = np.broadcast_to(np.nan if step is None else step, (len(chosen),))
     for column, width in zip(chosen, steps, strict=True):
         if not -rows.shape[1] <= column < rows.shape[1]:

@@ -89,7 +89,8 @@ def _choose(
     kind = arrow.types
 
     def number(t: Any) -> bool:
-        return kind.is_integer(t) or kind.is_floating(t)
+        real: bool = kind.is_integer(t) or kind.is_floating(t)
+        return real
 
     def vector(t: Any) -> bool:
         lists = kind.is_list(t) or kind.is_large_list(t) or kind.is_fixed_size_list(t)
@@ -163,6 +164,6 @@ def _on_disk(
             file.write(npy_header(*shape))
             for block in blocks:
                 file.write(float32_bytes(block))
-        rows = np.load(path, mmap_mode="r")
+        rows: np.ndarray = np.load(path, mmap_mode="r")
         weakref.finalize(rows, stack.pop_all().close)
         return rows

@@ -69,7 +69,8 @@ def batch_rows(step: int, batch_size: int, n: int, *, seed: int) -> np.ndarray:
         >>> sorted(np.concatenate(rows).tolist())
         [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
     """
-    return batches_rows(step, step + 1, batch_size, n, seed=seed)[0]
+    rows: np.ndarray = batches_rows(step, step + 1, batch_size, n, seed=seed)[0]
+    return rows
 
 
 def batches_rows(start: int, stop: int, batch_size: int, n: int, *, seed: int) -> np.ndarray:
@@ -99,4 +100,5 @@ def _mix(x: np.ndarray) -> np.ndarray:
     """Returns the finalizer of splitmix64 (Steele, Lea and Flood 2014)."""
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
+    mixed: np.ndarray = x ^ (x >> np.uint64(31))
+    return mixed

@@ -135,7 +135,8 @@ class EmbeddingStore:
     @property
     def hash(self) -> str:
         """Hash of the stored sentences in their order."""
-        return self._result()["hash"]
+        text_hash: str = self._result()["hash"]
+        return text_hash
 
     @property
     def vectors(self) -> np.ndarray:
@@ -177,6 +178,17 @@ class EmbeddingStore:
             return  # the source was compared already by its hash in the manifest
         with locked(self.folder / f".lock-{share[0]}", self.folder):
             self._fill(sentences, embed, share, skip_empty)
+
+    def missing_rows(self, total: int, share: tuple[int, int] = (0, 1)) -> int:
+        """Returns the number of rows that `fill` writes.
+
+        Args:
+            total: number of rows of the source.
+            share: see `fill`.
+        """
+        done = read_journals(self.folder).blocks
+        firsts = range(share[0] * self.block, total, share[1] * self.block)
+        return sum(min(self.block, total - i) for i in firsts if i // self.block not in done)
 
     def _fill(
         self,
@@ -268,7 +280,8 @@ class EmbeddingStore:
                 f"{self.folder}: expected a complete store, got {progress}; repeat the command "
                 "that began it"
             )
-        return self.manifest["result"]
+        result: dict[str, Any] = self.manifest["result"]
+        return result
 
     def _other_source(self, how: str) -> OtherStore:
         return OtherStore(

@@ -42,7 +42,8 @@ def check_weights(weights: Any, size: int, name: str = "weights") -> np.ndarray:
     largest = array.max()
     check_that(largest > 0, name, "at least one positive number", "only zeros")
     array /= largest  # the sum cannot overflow
-    return array / array.mean()
+    scaled: np.ndarray = array / array.mean()
+    return scaled
 
 
 def check_mask(values: Any, name: str) -> None:

@@ -54,7 +54,8 @@ class Embeddings(nn.Module):
         if c.type_vocab_size:
             x += table(c.type_vocab_size, "token_type_embeddings")(types)
         x = LayerNorm(epsilon=c.layer_norm_eps, dtype=self.dtype, name="LayerNorm")(x)
-        return nn.Dropout(c.hidden_dropout_prob)(x, deterministic=not train)
+        dropped: Array = nn.Dropout(c.hidden_dropout_prob)(x, deterministic=not train)
+        return dropped
 
 
 def distance_buckets(buckets: int, farthest: int = 128) -> np.ndarray:
@@ -124,7 +125,8 @@ class Layer(nn.Module):
             return LayerNorm(epsilon=c.layer_norm_eps, dtype=self.dtype, name=name)
 
         def drop(x: Array, rate: float) -> Array:
-            return nn.Dropout(rate)(x, deterministic=not train)
+            dropped: Array = nn.Dropout(rate)(x, deterministic=not train)
+            return dropped
 
         def split_heads(x: Array) -> Array:
             return jnp.swapaxes(x.reshape(*x.shape[:-1], heads, width), 1, 2)
@@ -141,7 +143,8 @@ class Layer(nn.Module):
         x = norm("attention_LayerNorm")(x + mixed)
         y = ACTIVATIONS[c.hidden_act](dense(c.intermediate_size, "intermediate")(x))
         y = drop(dense(c.hidden_size, "output")(y), c.hidden_dropout_prob)
-        return norm("output_LayerNorm")(x + y)
+        normed: Array = norm("output_LayerNorm")(x + y)
+        return normed
 
 
 class Bert(nn.Module):

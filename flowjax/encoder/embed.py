@@ -100,7 +100,7 @@ class SentenceEncoder(SentenceModel):
         self.special_tokens, self.normalize, self.dtype = special_tokens, normalize, dtype
         self.report = EncodeReport()
         self.dense: tuple[Projection, ...] = ()
-        self._origin: tuple[Location | None, tuple[Any, ...]] = (None, ())
+        self._origin: tuple[Location | None, tuple[Any, ...], Any] = (None, (), None)
         self._unknown = unknown_id(tokenizer)
         self._digest: tuple[Any, str] = (None, "")
         self._embedder = Embedder(params, config, pooling, special_tokens, dtype)
@@ -148,11 +148,10 @@ class SentenceEncoder(SentenceModel):
         kept = ("pooling", "max_length", "normalize", "special_tokens")
         settings = {key: getattr(parts.settings, key) for key in kept}
         encoder = cls(parts.params, parts.config, parts.tokenizer, **settings | options)
-        loaded = (encoder.params, encoder.tokenizer, encoder.name)
-        encoder._origin = (parts.location, loaded)
         encoder.prompts.update(parts.settings.prompts)
         encoder.default_prompt_name = parts.settings.default_prompt
         encoder.dense = parts.settings.dense
+        encoder._origin = (parts.location, *encoder._loaded())
         return encoder
 
     def _parts(self) -> Parts:
@@ -170,9 +169,15 @@ class SentenceEncoder(SentenceModel):
     @property
     def location(self) -> Location | None:
         """Location of the files; None if the encoder was built from parts or changed since."""
-        found, loaded = self._origin
-        now = (self.params, self.tokenizer, self.name)
-        return found if all(a is b for a, b in zip(loaded, now, strict=False)) else None
+        found, loaded, prompts = self._origin
+        now, prompts_now = self._loaded()
+        same = all(a is b for a, b in zip(loaded, now, strict=False)) and prompts == prompts_now
+        return found if same else None
+
+    def _loaded(self) -> tuple[tuple[Any, ...], Any]:
+        """Returns the objects and the prompts that `from_pretrained` takes from files."""
+        objects = (self.params, self.tokenizer, self.name, self.dense)
+        return objects, (dict(self.prompts), self.default_prompt_name)
 
     @property
     def max_length(self) -> int:
@@ -184,7 +189,7 @@ class SentenceEncoder(SentenceModel):
         self._max_length = check_integer("max_length", value, 3, self.config.max_length)
 
     @property
-    def max_seq_length(self) -> int:  # type: ignore[override]
+    def max_seq_length(self) -> int:
         """`max_length` under the name of sentence-transformers."""
         return self.max_length
 

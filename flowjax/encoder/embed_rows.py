@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from functools import partial
 from typing import Any
 
@@ -28,6 +29,7 @@ def embed_rows(
     ids: Array,
     mask: Array,
     positions: Array,
+    dropout: Array | None = None,
 ) -> Array:
     """Returns the vectors of the sentences in packed rows.
 
@@ -39,13 +41,17 @@ def embed_rows(
         ids: token ids, shape `(rows, length)`; see `batching.Batch`.
         mask: sentence numbers within each row, shape `(rows, length)`.
         positions: token positions within each sentence, shape `(rows, length)`.
+        dropout: JAX key of the dropout of a training step; None means no dropout.
 
     Returns:
         Vectors, shape `(rows, slots(length), dim)`, float32; zeros for a missing sentence.
     """
     # The pooler is applied after the pooling, because a packed row has several first tokens.
     layers = tuple(-1 if i == "pooler" else i for i in layers_of(pooling))
-    states: Any = model.apply({"params": params}, ids, mask, positions=positions, layers=layers)
+    training: Any = {} if dropout is None else {"train": True, "rngs": {"dropout": dropout}}
+    states: Any = model.apply(
+        {"params": params}, ids, mask, positions=positions, layers=layers, **training
+    )
     count = slots(ids.shape[-1])
     vectors = pool_packed(states, mask, pooling, slots=count, special_tokens=special_tokens)
     if pooling == "pooler":
@@ -82,6 +88,12 @@ class Embedder:
         self._placed: Any = None
         model = Bert(config, jnp.dtype(dtype), with_pooler="pooler" in params)
         self._embed = jax.jit(partial(embed_rows, model, pooling, special_tokens))
+
+    def with_params(self, params: Any) -> Embedder:
+        """Returns the same compiled computation for other parameters of the same shapes."""
+        other = copy(self)
+        other.options, other._placed = (params, *self.options[1:]), None
+        return other
 
     def vectors(
         self, tokens: Tokens, batch_size: int, max_length: int, advance: Callable[[int], Any]

@@ -43,4 +43,5 @@ def quantize(vectors: np.ndarray, precision: str) -> np.ndarray:
     low = vectors.min(0)
     step = (vectors.max(0) - low) / 255
     levels = np.clip(np.floor((vectors - low) / np.where(step == 0, 1, step)), 0, 255)
-    return (levels if precision == "uint8" else levels - 128).astype(precision)
+    quantized: np.ndarray = (levels if precision == "uint8" else levels - 128).astype(precision)
+    return quantized

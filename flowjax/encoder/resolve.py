@@ -126,7 +126,7 @@ class _Hub:
         from huggingface_hub import try_to_load_from_cache
 
         # transformers supports the cache, access tokens, mirrors and the offline mode.
-        from transformers.utils import cached_file
+        from transformers.utils.hub import cached_file
 
         revision = self.commit or self.revision
         found = try_to_load_from_cache(self.name, file, revision=revision)

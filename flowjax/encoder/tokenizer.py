@@ -133,8 +133,9 @@ def train_wordpiece(lines: Iterable[str], vocab_size: int) -> Tokenizer:
 
     trainer = BertWordPieceTokenizer(lowercase=True)
     trainer.train_from_iterator(lines, vocab_size, limit_alphabet=400, show_progress=False)
-    tokenizer = trainer._tokenizer
-    last, first = ((token, tokenizer.token_to_id(token)) for token in ("[SEP]", "[CLS]"))
+    tokenizer: Tokenizer = trainer._tokenizer
+    ids = tokenizer.get_vocab()
+    last, first = ((token, ids[token]) for token in ("[SEP]", "[CLS]"))
     tokenizer.post_processor = BertProcessing(last, first)
     return tokenizer
 

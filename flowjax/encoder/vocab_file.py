@@ -145,10 +145,10 @@ def _added_tokens(folder: Path, options: dict[str, Any]) -> dict[int, Any]:
 
 
 def _id(value: Any, name: str) -> int:
-    value = typed(value, int, name)
-    if not 0 <= value < 1 << 31:
-        raise FlowjaxError(f"{name}: expected an id of 0 to {(1 << 31) - 1}, got {value}")
-    return value
+    index: int = typed(value, int, name)
+    if not 0 <= index < 1 << 31:
+        raise FlowjaxError(f"{name}: expected an id of 0 to {(1 << 31) - 1}, got {index}")
+    return index
 
 
 def _content(value: Any, name: str) -> str:

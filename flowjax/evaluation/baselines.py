@@ -77,7 +77,8 @@ def null_top_singular_vectors(vectors: np.ndarray, k: int, *, center: bool = Fal
 
     def transform(v: np.ndarray) -> np.ndarray:
         v = _like(v, x) - mean
-        return v - (v @ top) @ top.T
+        rest: np.ndarray = v - (v @ top) @ top.T
+        return rest
 
     return transform
 

@@ -69,7 +69,8 @@ def cosine(vectors1: np.ndarray, vectors2: np.ndarray) -> np.ndarray:
     a, b = _scaled("vectors1", a), _scaled("vectors2", b)
     # In IEEE arithmetic sqrt(x * x) == x, so equal rows give exactly 1.0.
     norms = np.sqrt(_dot(a, a) * _dot(b, b))
-    return np.clip(_dot(a, b) / norms, -1.0, 1.0)
+    cosines: np.ndarray = np.clip(_dot(a, b) / norms, -1.0, 1.0)
+    return cosines
 
 
 def average_ranks(values: np.ndarray) -> np.ndarray:
@@ -87,7 +88,8 @@ def average_ranks(values: np.ndarray) -> np.ndarray:
     """
     from scipy.stats import rankdata  # importing scipy.stats takes more than a second
 
-    return rankdata(values)
+    ranks: np.ndarray = rankdata(values)
+    return ranks
 
 
 def pearson(x: np.ndarray, y: np.ndarray, names: tuple[str, str] = ("x", "y")) -> float:
@@ -133,7 +135,8 @@ def spearman(x: np.ndarray, y: np.ndarray, names: tuple[str, str] = ("x", "y")) 
 
 
 def _dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    return np.einsum("nd,nd->n", a, b)
+    products: np.ndarray = np.einsum("nd,nd->n", a, b)
+    return products
 
 
 def _scaled(name: str, matrix: np.ndarray) -> np.ndarray:
@@ -143,7 +146,8 @@ def _scaled(name: str, matrix: np.ndarray) -> np.ndarray:
     """
     largest = np.abs(matrix).max(axis=1, keepdims=True)
     refuse_rows(name, largest[:, 0] == 0.0, "rows of non-zero length, got zeros")
-    return np.ldexp(matrix, -np.frexp(largest)[1])
+    scaled: np.ndarray = np.ldexp(matrix, -np.frexp(largest)[1])
+    return scaled
 
 
 def _sample(values: np.ndarray, name: str) -> np.ndarray:

@@ -214,7 +214,8 @@ def _rows(vectors: np.ndarray) -> np.ndarray:
 def _unit(x: np.ndarray) -> np.ndarray:
     norms = np.linalg.norm(x, axis=1, keepdims=True)
     refuse_rows("vectors", norms[:, 0] == 0.0, "rows of non-zero length, got zeros")
-    return x / norms
+    units: np.ndarray = x / norms
+    return units
 
 
 def _variances(x: np.ndarray) -> np.ndarray:
@@ -228,4 +229,5 @@ def _variances(x: np.ndarray) -> np.ndarray:
 
 def _log_sum_exp(columns: np.ndarray) -> np.ndarray:
     top = columns.max(axis=0)
-    return top + np.log(np.exp(columns - top).sum(axis=0))
+    sums: np.ndarray = top + np.log(np.exp(columns - top).sum(axis=0))
+    return sums

@@ -147,7 +147,8 @@ class Null(NamedTuple):
         high = (1 - self.levels[-1]) * _survival(_excess(c[above], last), *self.upper)
         model[below], model[above] = (1 - low, high) if upper else (low, 1 - high)
         even = 0.5 * (1 - c if upper else 1 + c)
-        return ((1 - weight) * model + weight * even).reshape(given.shape)
+        mixed: np.ndarray = ((1 - weight) * model + weight * even).reshape(given.shape)
+        return mixed
 
 
 def null_of(
@@ -258,7 +259,8 @@ def isotropic_false_positive_rate(dim: float, cosines: np.ndarray) -> np.ndarray
     from scipy.special import betainc  # importing scipy takes time
 
     half = 0.5 * (check_number("dim", dim, above=1) - 1)
-    return betainc(half, half, 0.5 - 0.5 * np.clip(cosines, -1, 1))
+    tail: np.ndarray = betainc(half, half, 0.5 - 0.5 * np.clip(cosines, -1, 1))
+    return tail
 
 
 def isotropic_threshold(dim: float, false_positive_rate: float) -> float:
@@ -303,13 +305,15 @@ def isotropy_distance(null: Null, dim: float) -> dict[str, float]:
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / np.maximum(norms, np.finfo(float).tiny)
+    units: np.ndarray = vectors / np.maximum(norms, np.finfo(float).tiny)
+    return units
 
 
 def _excess(cosines: np.ndarray, joint: float) -> np.ndarray:
     """Returns the distance of cosines from a joint, on the scale of `arctanh`."""
     with np.errstate(divide="ignore"):
-        return np.arctanh(np.minimum(cosines, 1)) - np.arctanh(min(joint, 1 - 1e-12))
+        gaps: np.ndarray = np.arctanh(np.minimum(cosines, 1)) - np.arctanh(min(joint, 1 - 1e-12))
+        return gaps
 
 
 def _survival(excess: np.ndarray, scale: float, shape: float) -> np.ndarray:

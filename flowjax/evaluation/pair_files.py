@@ -74,7 +74,7 @@ def load_pairs(
 
 def _check_columns(columns: Sequence[str | int]) -> None:
     positions = [isinstance(c, int) for c in columns]
-    mixed = any(positions) and (not all(positions) or min(columns) < 1)  # type: ignore[type-var, operator]
+    mixed = any(positions) and any(not isinstance(c, int) or c < 1 for c in columns)
     if len(columns) != 3 or len(set(columns)) < 3 or mixed:
         raise FlowjaxError(
             "columns: expected three names, or three positions from 1, of the score and the two "

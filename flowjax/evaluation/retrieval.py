@@ -165,7 +165,8 @@ def random_cosines(vectors: np.ndarray, count: int, seed: int = 0) -> np.ndarray
     second = (first + rng.integers(1, n, count)) % n
     blocks = (slice(i, i + 16 * _BLOCK) for i in range(0, count, 16 * _BLOCK))
     found = [np.einsum("nd,nd->n", x[first[block]], x[second[block]]) for block in blocks]
-    return np.clip(np.concatenate(found), -1.0, 1.0)
+    cosines: np.ndarray = np.clip(np.concatenate(found), -1.0, 1.0)
+    return cosines
 
 
 def _blocks(
@@ -202,4 +203,6 @@ def _unit(name: str, vectors: np.ndarray) -> np.ndarray:
     x = check_vectors(name, vectors)
     largest = np.abs(x).max(axis=1, keepdims=True)
     x = np.ldexp(x, -np.frexp(largest)[1])
-    return x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), np.finfo(float).tiny)
+    norms = np.linalg.norm(x, axis=1, keepdims=True)
+    units: np.ndarray = x / np.maximum(norms, np.finfo(float).tiny)
+    return units

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -64,7 +65,7 @@ def score_pairs(vectors1: np.ndarray, vectors2: np.ndarray, gold: np.ndarray) ->
 
 def evaluate_task(
     task: PairTask, encode: Encode, *, splits: Iterable[str] | None = None
-) -> dict[str, dict]:
+) -> dict[str, dict[str, Any]]:
     """Encodes each distinct sentence of a task once and returns the scores of every split.
 
     Args:
@@ -95,7 +96,7 @@ def evaluate_vectors(
     vectors: np.ndarray,
     *,
     splits: Iterable[str] | None = None,
-) -> dict[str, dict]:
+) -> dict[str, dict[str, Any]]:
     """Returns the scores of every split, given the vectors of the sentences.
 
     Args:
@@ -165,7 +166,9 @@ class Lookup:
         return cosine(self[pairs.sentences1], self[pairs.sentences2])
 
 
-def _grouped(similarities: Mapping[str, np.ndarray], subsets: Mapping[str, Pairs]) -> dict:
+def _grouped(
+    similarities: Mapping[str, np.ndarray], subsets: Mapping[str, Pairs]
+) -> dict[str, Any]:
     each = {}
     for name, pairs in subsets.items():
         try:

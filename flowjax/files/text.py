@@ -71,7 +71,8 @@ def open_binary(path: str | Path) -> IO[bytes]:
             for `.zst`.
     """
     try:
-        return OPENERS.get(Path(path).suffix.lower(), open)(path, "rb")
+        opened: IO[bytes] = OPENERS.get(Path(path).suffix.lower(), open)(path, "rb")
+        return opened
     except OSError as error:
         got = error.strerror or str(error)
         raise FlowjaxError(f"{path}: expected a readable file, got: {got}") from None

@@ -27,6 +27,7 @@ from flowjax.fitting.start import given_params, random_key
 from flowjax.fitting.validation import Record
 from flowjax.parallel import devices as machines
 from flowjax.parallel import processes
+from flowjax.progress import track_steps
 from flowjax.training.checkpoint import saved_steps
 from flowjax.training.identity import arrays_digest, source_identity
 from flowjax.types import Flow, FlowjaxError, Params, PRNGKey, trainable_mask
@@ -60,6 +61,7 @@ def fit(
     resume: bool = True,
     measured: bool = True,
     on_step: Callable[[dict[str, float]], bool | None] | None = None,
+    show_progress_bar: bool | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> FitResult:
     """Fits a flow by maximum likelihood.
@@ -119,6 +121,8 @@ def fit(
         measured: False skips the measurement of `FitResult.likelihood` and the warning that
             depends on it.
         on_step: function called with each dict of metrics; the run ends if it returns True.
+        show_progress_bar: True shows a progress bar; None shows the bar after two seconds, on a
+            terminal and in Jupyter only.
         stop: function called after each dispatch; if it returns True, the state is saved and
             `training.Stopped` is raised.
 
@@ -192,7 +196,7 @@ def fit(
         held_nll=None if held is None else finished_nll(validated, source, held),
         every=validate_every or max(1, steps // 20),
         patience=patience,
-        on_step=on_step,
+        on_step=None,
         is_nll=loss is None,
     )
     optimizer = training.freeze(optimizer, params)
@@ -201,6 +205,9 @@ def fit(
     with (
         _last_params(record, finish),
         _open(checkpoint_dir, trained, run, keep, resume) as checkpoints,
+        track_steps(
+            "fitting", steps, _note, show_progress_bar=show_progress_bar, on_step=on_step
+        ) as record.on_step,
     ):
         if checkpoints and (found := checkpoints.restore(record.saved(state))):
             state = record.restored(found[1])
@@ -235,6 +242,11 @@ def fit(
     ):  # fewer examples are warned about above
         _warn(advice.about_likelihood(flow.name, likelihood))
     return FitResult(params, record.metrics, int(last.step), likelihood)
+
+
+def _note(row: dict[str, float]) -> str:
+    """Returns the text after the progress bar."""
+    return f"{row['bits_per_dim']:.4f} bits/dim" if "bits_per_dim" in row else f"{row['loss']:.4f}"
 
 
 def _warn(text: str | None) -> None:

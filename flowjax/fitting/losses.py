@@ -36,7 +36,9 @@ def nll_loss(flow: Flow) -> training.Loss:
         (2.8379, -2.8379)
     """
 
-    def loss(params: Params, resident: Any, batch: Any, key: Array) -> tuple[Array, dict]:
+    def loss(
+        params: Params, resident: Any, batch: Any, key: Array
+    ) -> tuple[Array, dict[str, Any]]:
         rows = rows_of_batch(resident, batch)
         weight = rows.get("weight")
         if flow.base is None:  # a hand-written flow
@@ -73,7 +75,7 @@ def user_loss(flow: Flow, loss: UserLoss) -> training.Loss:
     """
     name = getattr(loss, "__name__", "loss")
 
-    def of(params: Params, resident: Any, batch: Any, key: Array) -> tuple[Array, dict]:
+    def of(params: Params, resident: Any, batch: Any, key: Array) -> tuple[Array, dict[str, Any]]:
         rows = rows_of_batch(resident, batch)
         given = {"context": rows.get("context"), "weights": rows.get("weight")}
         extra = {argument: value for argument, value in given.items() if value is not None}

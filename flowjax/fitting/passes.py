@@ -244,7 +244,9 @@ def _first_rows(source: ArraySource, stride: int) -> np.ndarray:
         return np.arange(0, source.size, stride)
     steps = np.cumsum(source.weights)
     places = np.arange(stride / 2, source.size, stride) * (steps[-1] / source.size)
-    return np.minimum(np.searchsorted(steps, places), np.flatnonzero(source.weights)[-1])
+    last = np.flatnonzero(source.weights)[-1]
+    rows: np.ndarray = np.minimum(np.searchsorted(steps, places), last)
+    return rows
 
 
 def _share(source: ArraySource) -> Iterator[dict[str, np.ndarray]]:

@@ -31,12 +31,12 @@ def random_key(key: Any) -> PRNGKey:
     expected = "a JAX random key or an integer from -2**63 to 2**63 - 1"
     if isinstance(key, (jax.Array, np.ndarray)) and key.ndim:
         try:
-            key = jnp.asarray(key)
-            jax.random.bits(key)
+            given = jnp.asarray(key)
+            jax.random.bits(given)
         except (TypeError, ValueError):
             got = f"an array of {key.dtype} of shape {key.shape}"
             raise FlowjaxError(f"key: expected {expected}, got {got}") from None
-        return key
+        return given
     if isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key):
         return key
     try:

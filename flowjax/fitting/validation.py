@@ -98,7 +98,7 @@ class Record:
         self.best: Any = no_best(params) if held_nll is not None else None
         self._flow, self._held_nll, self._batch_size = flow, held_nll, batch_size
         self._steps, self._log_every = steps, max(1, steps // 100)
-        self._patience, self._on_step = patience, on_step
+        self._patience, self.on_step = patience, on_step
         self._is_nll = is_nll
         self._since: list[dict[str, float]] = []
 
@@ -116,9 +116,9 @@ class Record:
         """Returns the content of a checkpoint for a training state."""
         return state if self.best is None else Validated(*state, self.best)
 
-    def restored(self, saved: Any) -> TrainState:
+    def restored(self, saved: TrainState | Validated) -> TrainState:
         """Restores the best validation from a checkpoint, and returns the training state."""
-        if self.best is None:
+        if isinstance(saved, TrainState):
             return saved
         self.best = saved.best
         return TrainState(saved.step, saved.params, saved.opt_state)
@@ -142,7 +142,7 @@ class Record:
                 row |= {"validation_nll_nats": held, "validation_bits_per_dim": bits}
                 enough |= self.ended
             self.metrics.append(row)
-            enough |= bool(self._on_step(row)) if self._on_step else False
+            enough |= bool(self.on_step(row)) if self.on_step else False
         if enough and "validation_nll_nats" not in self.metrics[-1]:
             self.validate(devices.to_host(state.params))  # the last parameters may be the best
         return enough

@@ -52,4 +52,5 @@ def in_blocks(
 
     each = context is not None and context.ndim == 2
     done = jax.lax.map(call, (cut(x), cut(context)) if each and context is not None else (cut(x),))
-    return jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:])[:n], done)
+    rows: tuple[Array, Array] = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:])[:n], done)
+    return rows

@@ -118,7 +118,8 @@ def build(
     def given(params: Params, context: Any, x: Any) -> Array | None:
         check_params(params)
         unused(context)
-        return standardized_context(params, check_context(context, x))
+        scaled: Array | None = standardized_context(params, check_context(context, x))
+        return scaled
 
     def forward_rows(params: Params, x: Array, context: Array | None) -> tuple[Array, Array]:
         z, log_det = bijector.forward(params["bijector"], x, context)
@@ -275,15 +276,15 @@ def check_context(context: Any, x: Any) -> Array | None:
     """
     if context is None:
         return None
-    context = jnp.asarray(context)
+    vectors = jnp.asarray(context)
     leading = x.shape[:-1]
-    suffix = leading[len(leading) - (context.ndim - 1) :] if context.ndim <= x.ndim else None
-    if context.ndim < 1 or context.shape[:-1] != suffix:
+    suffix = leading[len(leading) - (vectors.ndim - 1) :] if vectors.ndim <= x.ndim else None
+    if vectors.ndim < 1 or vectors.shape[:-1] != suffix:
         rows = "".join(f"{size}, " for size in leading)
         raise FlowjaxError(
-            f"context: expected shape ({rows}width) or (width,), got {context.shape}"
+            f"context: expected shape ({rows}width) or (width,), got {vectors.shape}"
         )
-    return context
+    return vectors
 
 
 def check_params(params: Any) -> None:

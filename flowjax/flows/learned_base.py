@@ -42,7 +42,8 @@ def diagonal_normal() -> Base:
         context: Array | None = None,
     ) -> Array:
         noise = jax.random.normal(key, shape, dtype)
-        return params["mean"] + jnp.exp(bounded(params["log_scale"])) * noise
+        samples: Array = params["mean"] + jnp.exp(bounded(params["log_scale"])) * noise
+        return samples
 
     return Base(init, log_prob, sample, "base diagonal_normal")
 
@@ -95,7 +96,8 @@ def mixture(components: int = 8) -> Base:
         chosen = jax.random.categorical(first, params["logits"], shape=shape[:-1])
         scale = jnp.exp(bounded(params["log_scale"]))[chosen]
         noise = jax.random.normal(second, shape, dtype)
-        return (params["mean"][chosen] + scale * noise).astype(dtype)
+        samples: Array = (params["mean"][chosen] + scale * noise).astype(dtype)
+        return samples
 
     return Base(init, log_prob, sample, f"base mixture(components={components})")
 

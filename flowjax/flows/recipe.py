@@ -52,7 +52,8 @@ def recipe(function: Callable[P, Flow]) -> Callable[P, Flow]:
         flow = call(*dim, *args[1:], **kwargs)
         kwargs.pop("dim", None)
         defaults = {key: option.default for key, option in known.items()}
-        return flow._replace(recipe=Recipe(name, defaults | kwargs))
+        named: Flow = flow._replace(recipe=Recipe(name, defaults | kwargs))
+        return named
 
     RECIPES[name] = recorded
     return recorded

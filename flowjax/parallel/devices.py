@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any, Literal, Protocol
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
@@ -57,12 +58,17 @@ def make_mesh(devices: Sequence[jax.Device] | int | None = None) -> Mesh:
         raise FlowjaxError(
             f"devices: expected at least one device of every process, got none of {sorted(idle)}"
         )
+    return mesh_of(chosen)
+
+
+def mesh_of(chosen: Sequence[Any]) -> Mesh:
+    """Returns the mesh over devices, which may be those of a topology that is not present."""
     return Mesh(np.array(chosen), (AXIS,))
 
 
 def local_mesh() -> Mesh:
     """Returns a mesh over the devices of this process."""
-    return Mesh(np.array(jax.local_devices()), (AXIS,))
+    return mesh_of(jax.local_devices())
 
 
 def check_batch(batch_size: int, mesh: Mesh, accumulate: int = 1) -> None:
@@ -92,10 +98,25 @@ def shard_rows(tree: Any, mesh: Mesh, axis: int = 0) -> Any:
     return _place(tree, NamedSharding(mesh, PartitionSpec(*[None] * axis, AXIS)))
 
 
+def abstract(tree: Any, mesh: Mesh, axis: int | None = None) -> Any:
+    """Returns the shapes and dtypes of arrays on a mesh, for `jax.jit(...).lower`.
+
+    Args:
+        tree: pytree of arrays or `jax.ShapeDtypeStruct`.
+        mesh: the mesh; its devices need not be present.
+        axis: axis along which the arrays are sharded; None means that they are replicated.
+    """
+    spec = PartitionSpec() if axis is None else PartitionSpec(*[None] * axis, AXIS)
+    sharding = NamedSharding(mesh, spec)
+    return jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(jnp.shape(x), jnp.result_type(x), sharding=sharding), tree
+    )
+
+
 def _place(tree: Any, sharding: NamedSharding) -> Any:
     if jax.process_count() == 1:
         return jax.device_put(tree, sharding)
-    make = jax.make_array_from_process_local_data
+    make: Any = jax.make_array_from_process_local_data
     return jax.tree.map(lambda x: make(sharding, np.asarray(x)), tree)
 
 
@@ -103,6 +124,25 @@ def mean(tree: Any) -> Any:
     """Returns the mean over all devices, inside of a mapped step."""
     # XLA would copy the tree for a mean over one device.
     return tree if jax.lax.axis_size(AXIS) == 1 else jax.lax.pmean(tree, AXIS)
+
+
+def index() -> jax.Array:
+    """Returns the index of the device on the mesh, inside of a mapped step."""
+    return jax.lax.axis_index(AXIS)
+
+
+def all_rows(x: jax.Array) -> jax.Array:
+    """Returns the rows of all devices in the order of the devices, inside of a mapped step.
+
+    The gradient of a row is the sum of its gradients on all devices.
+
+    Args:
+        x: rows of this device, shape `(rows, ...)`.
+
+    Returns:
+        Array of shape `(devices * rows, ...)`.
+    """
+    return x if jax.lax.axis_size(AXIS) == 1 else jax.lax.all_gather(x, AXIS, tiled=True)
 
 
 def to_host(tree: Any) -> Any:
@@ -133,7 +173,7 @@ def compile_together(call: Step, *args: Any) -> Step:
     """
     if not several():
         return call
-    compiled = together()(call.lower(*args).compile())  # type: ignore[attr-defined]
+    compiled: Step = together()(call.lower(*args).compile())  # type: ignore[attr-defined]
     gather([0])
     return compiled
 
@@ -175,6 +215,8 @@ def _pmapped(step: Step, mesh: Mesh) -> Step:
         return x.reshape(x.shape[0], size, x.shape[1] // size, *x.shape[2:])
 
     def run(state: Any, resident: Any, batch: Any) -> tuple[Any, Any]:
-        return replicate(mapped(state, resident, jax.tree.map(split, batch)), mesh)
+        done = mapped(state, resident, jax.tree.map(split, batch))
+        placed: tuple[Any, Any] = replicate(done, mesh)
+        return placed
 
     return run

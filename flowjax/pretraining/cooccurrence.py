@@ -88,4 +88,5 @@ def ppmi_embeddings(
     table = table / np.maximum(norms, 1e-6) * std * np.sqrt(dim)
     empty = (frequency == 0) | (np.arange(len(frequency)) < special)
     table[empty] = rng.normal(0, std, (int(empty.sum()), dim))
-    return table.astype(np.float32)
+    vectors: np.ndarray = table.astype(np.float32)
+    return vectors

@@ -84,7 +84,8 @@ def pack_text(
     first, last = (_special_id(tokenizer, token) for token in ("[CLS]", "[SEP]"))
     record_file = out.with_name(out.name + ".json")
     if out.exists() and _read_record(record_file) == record:
-        return np.load(out, mmap_mode="r")
+        found: np.ndarray = np.load(out, mmap_mode="r")
+        return found
     dtype = np.uint16 if tokenizer.get_vocab_size() <= 1 << 16 else np.uint32
     parts = [ids for path in files for ids in _ids(path, tokenizer, last, dtype)]
     tokens = np.concatenate(parts) if parts else np.empty(0, dtype)
@@ -103,7 +104,8 @@ def pack_text(
     np.save(partial, packed)
     os.replace(partial, out)  # an interrupted run leaves no incomplete `out`
     record_file.write_text(json.dumps(record), "utf-8")
-    return np.load(out, mmap_mode="r")
+    found: np.ndarray = np.load(out, mmap_mode="r")
+    return found
 
 
 def _special_id(tokenizer: Tokenizer, token: str) -> int:

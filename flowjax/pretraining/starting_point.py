@@ -83,4 +83,5 @@ def start_from(
 def _rotation(angles: np.ndarray) -> np.ndarray:
     """Returns the block-diagonal matrix of 2 x 2 rotations by `angles`."""
     cos, sin = np.cos(angles), np.sin(angles)
-    return block_diag(*np.moveaxis(np.array([[cos, -sin], [sin, cos]]), -1, 0))
+    rotation: np.ndarray = block_diag(*np.moveaxis(np.array([[cos, -sin], [sin, cos]]), -1, 0))
+    return rotation

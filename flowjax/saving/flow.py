@@ -206,7 +206,9 @@ def digest(flow: Flow, layers: Iterable[str] | None = None) -> str:
 def _json_options(options: Mapping[str, Any] | None) -> dict[str, Any] | None:
     """Returns options as JSON values; None if an option is not serializable, e.g. a function."""
     try:
-        return json.loads(json.dumps(options, default=lambda number: number.item()))
+        text = json.dumps(options, default=lambda number: number.item())
+        values: dict[str, Any] | None = json.loads(text)
+        return values
     except (TypeError, AttributeError, ValueError):
         return None
 

@@ -69,7 +69,8 @@ def lenient(optimizer: optax.GradientTransformation) -> optax.GradientTransforma
 
     def update(grads: Any, state: Any, params: Any = None, **extra: Any) -> tuple[Any, Any]:
         extra = {name: value for name, value in extra.items() if name in named}
-        return inner.update(grads, state, params, **extra)
+        updated: tuple[Any, Any] = inner.update(grads, state, params, **extra)
+        return updated
 
     return optax.GradientTransformationExtraArgs(inner.init, update)
 

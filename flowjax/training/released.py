@@ -56,7 +56,7 @@ def scale_by_uncorrected_adam(
         steps = jax.tree.map(lambda m, v: m / (jnp.sqrt(v) + eps), mu, nu)
         return steps, UncorrectedMoments(mu, nu)
 
-    return optax.GradientTransformation(init, update)  # type: ignore[arg-type]
+    return optax.GradientTransformation(init, update)
 
 
 def adam_uncorrected(

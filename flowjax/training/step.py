@@ -71,7 +71,8 @@ def init_state(params: Any, optimizer: optax.GradientTransformation) -> TrainSta
         0
     """
     state = TrainState(jnp.zeros((), jnp.int32), params, adapted(optimizer).init(params))
-    return jax.tree.map(lambda x: jnp.array(x, copy=True), state)
+    copied: TrainState = jax.tree.map(lambda x: jnp.array(x, copy=True), state)
+    return copied
 
 
 def make_step(
@@ -157,7 +158,8 @@ def make_step(
         def value_fn(params: Any) -> Array:
             # The gradient of the inner mean, over equal params, is the mean of the gradients.
             value, _ = part_means(loss, devices.mean(params), resident, batch, key)
-            return devices.mean(value)
+            mean: Array = devices.mean(value)
+            return mean
 
         def updated(state: TrainState, grads: Any) -> TrainState:
             extra = extra_arguments(value, grads, norm, value_fn)

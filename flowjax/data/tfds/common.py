@@ -15,7 +15,7 @@ from flowjax.errors import FlowjaxError
 from flowjax.files.text import find_files
 
 
-class InputOrderBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
+class InputOrderBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg, misc]
     """Builder that keeps the examples in file order and prefers a manual folder to a download."""
 
     MANUAL_DOWNLOAD_INSTRUCTIONS = "Optional: the files that flowjax.evaluation.load_task reads."

@@ -17,6 +17,7 @@ import numpy as np
 from flowjax.encoder.weights.formats import little_endian
 from flowjax.errors import FlowjaxError
 
+_Unpickler: Any = vars(pickle)["_Unpickler"]  # not in the type stubs
 _MOST_DIMENSIONS = 16
 _DTYPES = {
     "FloatStorage": "float32",
@@ -85,7 +86,7 @@ _KNOWN: dict[tuple[str, str], Any] = {
 }
 
 
-class Unpickler(pickle._Unpickler):  # type: ignore[name-defined, misc]
+class Unpickler(_Unpickler):  # type: ignore[misc]
     """Unpickler of tensor descriptions; raises `FlowjaxError` for all other content.
 
     The class derives from the Python implementation, because the C implementation allocates
@@ -166,7 +167,7 @@ _OPERATIONS = b"".join(
         pickle.GLOBAL + pickle.STACK_GLOBAL + pickle.REDUCE + pickle.BINPERSID,
     )
 )
-_known = pickle._Unpickler.dispatch  # type: ignore[attr-defined]
+_known = _Unpickler.dispatch
 Unpickler.dispatch = {
     **{code: _known[code] if code in _OPERATIONS else _refuse(code) for code in range(256)},
     pickle.SETITEM[0]: _set_item,
