@@ -29,6 +29,7 @@ from flowjax.flows.recipe import options_of
 from flowjax.parallel.forks import check_process
 from flowjax.saving.flow import describe_flow
 from flowjax.saving.model import SavedModel, load_model, save_model
+from flowjax.saving.program import DEFAULT_PLATFORMS, export_program
 from flowjax.types import Flow, FlowjaxError, Params, Recipe
 
 CLIP_NORM = 1.0
@@ -95,8 +96,6 @@ class BertFlow(SourceScores, SentenceModel):
             )
         given = not isinstance(encoder, (str, Path)) or pooling != "auto"
         self._pools = not given and has_default_pooling(self.encoder)
-        self.prompts.update(self.encoder.prompts)
-        self.default_prompt_name = self.encoder.default_prompt_name
         self.is_auto = flow == AUTO if isinstance(flow, str) else False
         if isinstance(flow, str):
             name = recipe_named(flow, flow_options)
@@ -144,7 +143,21 @@ class BertFlow(SourceScores, SentenceModel):
         return self.flow.latent_dim or self.flow.dim
 
     @property
-    def max_seq_length(self) -> int:  # type: ignore[override]
+    def prompts(self) -> dict[str, str]:
+        """Prefixes of sentences, by name; the dict of the encoder, which `save` writes."""
+        return self.encoder.prompts
+
+    @property
+    def default_prompt_name(self) -> str | None:
+        """Key in `prompts` of the prompt that the encoder adds to every sentence, or None."""
+        return self.encoder.default_prompt_name
+
+    @default_prompt_name.setter
+    def default_prompt_name(self, name: str | None) -> None:
+        self.encoder.default_prompt_name = name
+
+    @property
+    def max_seq_length(self) -> int:
         """Maximum number of tokens per sentence."""
         return self.encoder.max_seq_length
 
@@ -235,7 +248,8 @@ class BertFlow(SourceScores, SentenceModel):
             select: True selects among plain vectors, closed forms and the flow of the model
                 without labels; False fits the flow of the model; None means True if the flow is
                 "auto".
-            show_progress_bar: True shows a progress bar; None shows the bar on a terminal only.
+            show_progress_bar: True shows progress bars; None shows them after two seconds, on a
+                terminal and in Jupyter only.
             **options: keyword arguments of `flowjax.fit`.
 
         Returns:
@@ -268,6 +282,7 @@ class BertFlow(SourceScores, SentenceModel):
             learning_rate=learning_rate,
             weight_decay=weight_decay,
             clip_norm=clip_norm,
+            show_progress_bar=show_progress_bar,
             **options,
         )
         if sampled is None:
@@ -348,6 +363,41 @@ class BertFlow(SourceScores, SentenceModel):
         if self.scores is not None:
             saved = saved._replace(scores=self.scores.arrays())
         return save_model(folder, saved, overwrite=overwrite)
+
+    def export(
+        self,
+        folder: str | Path,
+        *,
+        platforms: str | Sequence[str] = DEFAULT_PLATFORMS,
+        overwrite: bool = False,
+    ) -> Path:
+        """Writes encoder, pooling and flow as one program that runs without flowjax.
+
+        The program is StableHLO of `jax.export`, for any number of sentences and any length up to
+        `max_seq_length`. The folder also has the tokenizer, the weights, and a `README.md` with an
+        example of twenty lines. The vectors equal those of `encode` up to rounding.
+
+        Args:
+            folder: path of a new folder.
+            platforms: one or several of cpu, cuda, rocm and tpu.
+            overwrite: True replaces a folder of an earlier export.
+
+        Returns:
+            The path of the folder.
+
+        Raises:
+            FlowjaxError: The model is not fitted, a platform is unknown, the folder exists and
+                `overwrite` is False, or the encoder is of another package.
+        """
+        return export_program(
+            folder,
+            self.encoder,
+            self.flow,
+            self._fitted(),
+            platforms,
+            prompt=self.default_prompt,
+            overwrite=overwrite,
+        )
 
     @classmethod
     def load(

@@ -28,6 +28,7 @@ COMMANDS = {
     "fit-array": "fit a flow on any (n, d) array",
     "transform": "map the rows of any array through a fitted flow",
     "plot": "draw the training curves of a run",
+    "export": "write a fitted model as a program that runs without flowjax",
     "rank": "rank encoders by their vectors of sentences, without labels",
     "pretrain": "pretrain a small BERT on text",
     "info": "print versions, devices, and the training data of a run",
@@ -109,7 +110,9 @@ def _reason(error: OSError) -> str:
 
 
 def _report(prog: str, message: str, code: int = 2) -> int:
-    print(f"{prog}: {' '.join(message.split())}", file=sys.stderr)
+    from flowjax.commands import terminal
+
+    terminal.message(f"{prog}: {' '.join(message.split())}")
     return code
 
 

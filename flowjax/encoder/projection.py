@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,11 +14,8 @@ from flowjax.errors import FlowjaxError, check_choice
 from flowjax.files.json import field, read_object
 
 _MODULES = "torch.nn.modules."
-# Activations by the name of their class in PyTorch.
-_ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-    f"{_MODULES}linear.Identity": lambda x: x,
-    f"{_MODULES}activation.Tanh": np.tanh,
-}
+# Activations by the name of their class in PyTorch: the names of functions of NumPy and JAX.
+_ACTIVATIONS = {f"{_MODULES}linear.Identity": "asarray", f"{_MODULES}activation.Tanh": "tanh"}
 
 
 class Projection(NamedTuple):
@@ -76,8 +73,13 @@ def write_dense(layer: Projection, folder: Path) -> None:
     (folder / "model.safetensors").write_bytes(save(tensors, metadata={"format": "pt"}))
 
 
-def apply_dense(layers: Sequence[Projection], vectors: np.ndarray) -> np.ndarray:
+def apply_dense(layers: Sequence[Projection], vectors: Any, numpy: Any = np) -> Any:
     """Returns the outputs of `Dense` modules, shape (n, outputs of the last one), float32.
+
+    Args:
+        layers: linear layers, in order.
+        vectors: pooled vectors, shape (n, inputs of the first one), float32.
+        numpy: `numpy`, or `jax.numpy` for arrays of JAX.
 
     Example:
         >>> identity = "torch.nn.modules.linear.Identity"
@@ -86,5 +88,6 @@ def apply_dense(layers: Sequence[Projection], vectors: np.ndarray) -> np.ndarray
         [[3.0], [3.0], [3.0]]
     """
     for layer in layers:
-        vectors = _ACTIVATIONS[layer.activation](vectors @ layer.weight.T + layer.bias)
-    return np.asarray(vectors, np.float32)
+        product = numpy.matmul(vectors, layer.weight.T)
+        vectors = getattr(numpy, _ACTIVATIONS[layer.activation])(product + layer.bias)
+    return numpy.asarray(vectors, np.float32)

@@ -107,6 +107,11 @@ def read_config(folder: str | Path) -> dict[str, Any] | None:
             f"flow with --encoder {file.parent}, or encode plain vectors with "
             f"flowjax encode {file.parent}"
         )
+    if isinstance(config.get("program"), dict):
+        raise FlowjaxError(
+            f"{folder}: expected a fitted flow or model, got an exported program; see its {CARD}, "
+            "or load the model that it was exported from"
+        )
     found = config.get("format")
     if found != FORMAT:
         newer = isinstance(found, int) and found > FORMAT

@@ -35,7 +35,7 @@ def save_params(params: Any, path: str | Path) -> None:
 
     tensors: dict[str, np.ndarray] = {}
     for place, leaf in jax.tree_util.tree_flatten_with_path(params)[0]:
-        name = _name(place)
+        name = leaf_name(place)
         if name in tensors:
             raise FlowjaxError(f"params: expected distinct leaf names, got {name!r} twice")
         tensors[name] = np.asarray(leaf, order="C")  # `ascontiguousarray` gives scalars shape (1,)
@@ -56,13 +56,13 @@ def load_params(path: str | Path, like: Any) -> Any:
     """
     tensors = load_arrays(path)
     leaves, structure = jax.tree_util.tree_flatten_with_path(like)
-    wanted = {_name(p): tuple(leaf.shape) for p, leaf in leaves}
+    wanted = {leaf_name(p): tuple(leaf.shape) for p, leaf in leaves}
     for name in sorted({*wanted, *tensors}):
         got = tuple(tensors[name].shape) if name in tensors else "no such tensor"
         expected = wanted.get(name, "no such tensor")
         if got != expected:
             raise FlowjaxError(f"{path}: tensor {name!r}: expected {expected}, got {got}")
-    return jax.tree_util.tree_unflatten(structure, [tensors[_name(p)] for p, _ in leaves])
+    return jax.tree_util.tree_unflatten(structure, [tensors[leaf_name(p)] for p, _ in leaves])
 
 
 def load_arrays(path: str | Path) -> dict[str, np.ndarray]:
@@ -82,5 +82,6 @@ def load_arrays(path: str | Path) -> dict[str, np.ndarray]:
         raise FlowjaxError(f"{path}: expected a .safetensors file, got: {error}") from None
 
 
-def _name(path: tuple[Any, ...]) -> str:
+def leaf_name(path: tuple[Any, ...]) -> str:
+    """Returns the name of a leaf in the file, from its path in the pytree."""
     return jax.tree_util.keystr(path, simple=True, separator="/") or "value"
