@@ -72,8 +72,8 @@ def export_program(
     """Writes a folder with the program of a sentence model.
 
     The program maps token ids and a mask, int32, shape (n, length), to calibrated vectors,
-    float32, shape (n, dim). Both n and length are free. Programs of jax.export can be loaded by later
-    releases of JAX for at least six months.
+    float32, shape (n, dim). Both n and length are free. Later releases of JAX can load programs
+    of jax.export for at least six months.
 
     The folder contains `program.bin` (jax.export, StableHLO), `weights.safetensors`, the arguments
     of the program, `tokenizer.json`, which truncates and pads, `config.json`, and a `README.md`
