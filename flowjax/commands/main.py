@@ -31,11 +31,12 @@ COMMANDS = {
     "export": "write a fitted model as a program that runs without flowjax",
     "rank": "rank encoders by their vectors of sentences, without labels",
     "pretrain": "pretrain a small BERT on text",
+    "finetune": "fine-tune an encoder on pairs, or on plain sentences",
     "info": "print versions, devices, and the training data of a run",
 }
 
 # Commands that a cluster launcher can start as several processes of one job.
-DISTRIBUTED = {"fit", "fit-array", "pretrain"}
+DISTRIBUTED = {"fit", "fit-array", "pretrain", "finetune"}
 RESUMABLE = {*DISTRIBUTED, "encode", "transform"}
 
 

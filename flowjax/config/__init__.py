@@ -5,6 +5,13 @@ fields are the help texts of the flags.
 """
 
 from flowjax.config.files import NONE, read_config, write_config
+from flowjax.config.finetune import (
+    FinetuneConfig,
+    FinetuneData,
+    FinetuneEncoder,
+    FinetuneObjective,
+    FinetuneTrain,
+)
 from flowjax.config.fit import DataConfig, EncoderConfig, FitArrayConfig, FitConfig, TrainConfig
 from flowjax.config.flow import FlowConfig
 from flowjax.config.pretrain import PretrainConfig, PretrainData, PretrainModel, PretrainTrain
@@ -13,6 +20,11 @@ __all__ = [
     "NONE",
     "DataConfig",
     "EncoderConfig",
+    "FinetuneConfig",
+    "FinetuneData",
+    "FinetuneEncoder",
+    "FinetuneObjective",
+    "FinetuneTrain",
     "FitArrayConfig",
     "FitConfig",
     "FlowConfig",
