@@ -7,7 +7,7 @@ import optax
 import pytest
 
 import flowjax
-from flowjax import flows
+from flowjax import bijectors, flows
 from flowjax.bijectors.moments import moments_of
 from flowjax.data.arrays import ArraySource, open_rows
 from flowjax.fitting import passes
@@ -156,15 +156,15 @@ def test_rows_of_metrics_do_not_depend_on_the_speed(rows):
     assert [row["step"] for row in result.metrics] == list(range(2, 251, 2))
 
 
-def test_on_step_can_end_and_default_optimizer_decays():
-    x = np.random.default_rng(0).normal(size=(64, 4)).astype(np.float32)
+def test_on_step_can_end():
     seen = []
-    flowjax.fit(
-        small(), x, key=0, batch_size=8, steps=10_000, devices=1,
+    x = np.random.default_rng(0).normal(size=(64, 4)).astype(np.float32)
+    flow = flows.build(bijectors.actnorm(), 4)
+    result = flowjax.fit(
+        flow, x, key=0, batch_size=8, steps=10_000, devices=1, measured=False,
         on_step=lambda row: seen.append(row) or len(seen) == 3,
-        optimizer=default_optimizer(weight_decay=0.1),
     )  # fmt: skip
-    assert len(seen) >= 3
+    assert 3 <= len(seen) and result.steps < 10_000
 
 
 BAD = {

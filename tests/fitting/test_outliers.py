@@ -68,3 +68,25 @@ def test_ordinary_data_have_no_outliers(x):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert not robust_range(x).outside(x).any()
+
+
+@pytest.mark.parametrize("side", [-1, 1])
+def test_an_outlier_is_farther_than_100_robust_standard_deviations(side):
+    x = np.random.default_rng(0).normal(5, 2, size=(9000, 1))
+    low, centre, high = np.quantile(x, [0.25, 0.5, 0.75])
+    robust = (high - low) / 1.349
+    x[:2, 0] = centre + side * robust * np.array([98, 102])
+    assert robust_range(x).outside(x)[:, 0].tolist() == [False, True] + [False] * 8998
+
+
+@pytest.mark.parametrize(
+    ("columns", "fraction", "far"),
+    [(1, 0.09, True), (1, 0.11, False), (8, 0.055, True), (8, 0.08, False)],
+)
+def test_many_outliers_are_a_part_of_the_distribution(columns, fraction, far):
+    """More than 10 % of a column, or more than half of the examples in any column."""
+    x = np.random.default_rng(0).normal(size=(1000, columns))
+    count = round(1000 * fraction)
+    for column in range(columns):
+        x[column * count : (column + 1) * count, column] = 1e6
+    assert robust_range(x).outside(x).any() == far

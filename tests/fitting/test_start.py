@@ -117,6 +117,12 @@ def test_numbers_of_fit(name):
             fit(**others, **{name: value})
 
 
+def test_a_fit_validates_twenty_times_by_default():
+    rows = fit(steps=40, validation=X).metrics
+    validated = [row["step"] for row in rows if "validation_nll_nats" in row]
+    assert validated == list(range(2, 41, 2))
+
+
 def test_steps_and_epochs_together():
     with pytest.raises(FlowjaxError, match="expected either steps or epochs, got both"):
         fit(epochs=1)

@@ -68,6 +68,7 @@ CASES = [
     ("neural_spline", 3, {"depth": 1, "bound": 50.0}, 0),
     *(("realnvp", dim, {"depth": 2, "permutation": "random"}, 0) for dim in (2, 5)),
     ("realnvp", 7, {"depth": 2, "mask": "checkerboard"}, 0),
+    *(("realnvp", dim, {"depth": 2}, 0) for dim in (2, 5)),  # the halves alternate
 ]
 
 

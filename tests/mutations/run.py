@@ -1,11 +1,11 @@
 """Mutation run: changes one line of the package at a time and runs the tests that mirror it.
 
-    python tests/mutations/run.py numeric.toml [--only TEXT] [--jobs 1] [--seconds 300]
+    python tests/mutations/run.py numeric.toml [--only TEXT] [--jobs 1] [--seconds 400]
 
 A table of mutations is a TOML file in this folder:
 
     [mirror]  # tests of a file, fastest first; a mutation may name its own `tests` instead
-    "flowjax/bijectors/permutation.py" = ["tests/bijectors/test_gradients.py"]
+    "flowjax/bijectors/permutation.py" = ["tests/bijectors/test_parts.py"]
 
     [[mutation]]
     file = "flowjax/bijectors/permutation.py"
@@ -13,8 +13,9 @@ A table of mutations is a TOML file in this folder:
     new = "its replacement"
     equivalent = "reason; only for mutations that no test can see"
 
-The mutations are made in a temporary copy of the working tree. A mutation is killed if a test
-fails or if the tests exceed the limit of CPU time.
+The mutations are made in temporary copies of the working tree. A mutation is killed if a test
+fails or if the tests exceed the limit of CPU time. The tests run in forks of a process that has
+imported the libraries but not flowjax, with one cache of compiled programs.
 """
 
 from __future__ import annotations
@@ -22,31 +23,34 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
 import tempfile
 import tomllib
-from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any
 
-# The tests of a mutation mostly compile, so XLA skips its optimisations.
-XLA_FLAGS = (
-    "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0 "
-    "--xla_llvm_disable_expensive_passes=true"
-)
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
+ENVIRONMENT = {
+    # The tests mostly compile, so XLA skips its optimisations.
+    "XLA_FLAGS": "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0 "
+    "--xla_llvm_disable_expensive_passes=true",
+    "JAX_PLATFORMS": "cpu",
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+    "TRANSFORMERS_VERBOSITY": "error",
+}
+LIBRARIES = ("pytest", "hypothesis", "jax", "flax.linen", "optax.contrib", "orbax.checkpoint")
 
 
 def copy_of_tree(to: Path) -> Path:
     """Copies all files of the working tree that Git does not ignore."""
-    names = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard"],
-        cwd=ROOT, check=True, capture_output=True, text=True,
-    ).stdout  # fmt: skip
+    command = ["git", "ls-files", "-co", "--exclude-standard"]
+    names = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     for name in filter(lambda name: (ROOT / name).is_file(), names.splitlines()):
         (to / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, to / name)
@@ -68,59 +72,70 @@ def read(tables: list[Path]) -> list[dict[str, Any]]:
     return rows
 
 
-def judge(row: dict[str, Any], tree: Path, seconds: int) -> tuple[bool, str]:
-    """Returns whether the tests kill a mutation, and the first test that fails."""
+def start(row: dict[str, Any], tree: Path, seconds: int) -> int:
+    """Starts the tests of a mutation in a fork; returns its process id."""
     path = tree / row["file"]
-    before = path.read_text("utf-8")
-    path.write_text(before.replace(row["old"], row["new"]), "utf-8")
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-n", "0", "-p", "no:cacheprovider"]
-    env = {"XLA_FLAGS": XLA_FLAGS, **os.environ, "PYTHONPATH": str(tree)}
-    try:
-        done = subprocess.run(
-            ["bash", "-c", f'ulimit -t {seconds}; exec "$@"', "", *command, *row["tests"]],
-            cwd=tree, capture_output=True, text=True, env=env,
-        )  # fmt: skip
-    finally:
-        path.write_text(before, "utf-8")
-    if done.returncode < 0:
-        return True, f"the limit of {seconds} CPU seconds"
-    if done.returncode not in (0, 1, 2):
-        raise RuntimeError(done.stdout + done.stderr)
-    found = re.search(r"^(?:FAILED|ERROR) (\S+)", done.stdout, re.MULTILINE)
-    return done.returncode != 0, found[1] if found else ""
+    path.write_text(path.read_text("utf-8").replace(row["old"], row["new"]), "utf-8")
+    if child := os.fork():
+        return child
+    with (tree / "output.txt").open("w") as output:
+        os.dup2(output.fileno(), 1)
+        os.dup2(output.fileno(), 2)
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+    os.chdir(tree)
+    os.environ["PYTHONPATH"] = str(tree)
+    sys.path[:] = [str(tree), *(entry for entry in sys.path if Path(entry) not in (HERE, ROOT))]
+    command = ["-x", "-q", "-n", "0", "-p", "no:cacheprovider", *row["tests"]]
+    code = import_module("pytest").main(command)
+    sys.stdout.flush()
+    os._exit(code)
+
+
+def finish(row: dict[str, Any], tree: Path, status: int) -> bool:
+    """Restores the tree, and prints and returns whether the mutation was killed."""
+    shutil.copy(ROOT / row["file"], tree / row["file"])
+    output = (tree / "output.txt").read_text("utf-8", errors="replace")
+    code = os.waitstatus_to_exitcode(status)
+    if code > 2:
+        raise RuntimeError(output)
+    test = re.search(r"^(?:FAILED|ERROR) (\S+)", output, re.MULTILINE)
+    result = (
+        f"killed by {test[1] if test else 'the limit of CPU time'}" if code else "**survived**"
+    )
+    texts = (" ".join(row[key].split())[:70].replace("|", "\\|") for key in ("old", "new"))
+    change = " -> ".join(f"`{text}`" for text in texts)
+    print(f"| {row['file'].removeprefix('flowjax/')} | {change} | {result} |", flush=True)
+    return code != 0
 
 
 def main() -> int:
     """Prints a Markdown table of the mutations and the kill rate; returns 1 if any survives."""
     parser = argparse.ArgumentParser(description="Mutation run.")
     parser.add_argument("tables", nargs="*", help="files in tests/mutations; default: all")
-    parser.add_argument("--only", default="", help="text that the file or the new line contains")
+    parser.add_argument("--only", default="", help="regular expression for `file: new`")
     parser.add_argument("--jobs", type=int, default=1)
-    parser.add_argument("--seconds", type=int, default=400, help="CPU time limit")
+    parser.add_argument("--seconds", type=int, default=400, help="limit of CPU time")
     options = parser.parse_args()
     tables = [HERE / name for name in options.tables] or sorted(HERE.glob("*.toml"))
-    rows = [r for r in read(tables) if options.only in r["file"] or options.only in r["new"]]
+    rows = [r for r in read(tables) if re.search(options.only, f"{r['file']}: {r['new']}")]
     tested = [row for row in rows if "equivalent" not in row]
-    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(options.jobs) as pool:
-        trees: SimpleQueue[Path] = SimpleQueue()
-        for i in range(options.jobs):
-            trees.put(copy_of_tree(Path(folder, str(i))))
-
-        def one(row: dict[str, Any]) -> tuple[bool, str]:
-            tree = trees.get()
-            try:
-                return judge(row, tree, options.seconds)
-            finally:
-                trees.put(tree)
-
-        print("| file | mutation | result |\n|---|---|---|")
-        killed = 0
-        for row, (dead, test) in zip(tested, pool.map(one, tested), strict=True):
-            killed += dead
-            texts = (" ".join(row[key].split())[:70].replace("|", "\\|") for key in ("old", "new"))
-            change = " -> ".join(f"`{text}`" for text in texts)
-            result = f"killed by {test}" if dead else "**survived**"
-            print(f"| {row['file'].removeprefix('flowjax/')} | {change} | {result} |", flush=True)
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    killed, running, waiting = 0, {}, list(tested)
+    print("| file | mutation | result |\n|---|---|---|", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", f"{folder}/programs")
+        for library in LIBRARIES:
+            import_module(library)
+        trees = [copy_of_tree(Path(folder, str(i))) for i in range(options.jobs)]
+        while waiting or running:
+            while waiting and trees:
+                row, tree = waiting.pop(0), trees.pop()
+                running[start(row, tree, options.seconds)] = row, tree
+            child, status = os.wait()
+            row, tree = running.pop(child)
+            killed += finish(row, tree, status)
+            trees.append(tree)
     print(
         f"\n{killed} of {len(tested)} killed ({100 * killed / max(1, len(tested)):.0f} %), ",
         end="",
