@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -80,6 +81,11 @@ def test_the_example_gives_the_vectors_of_encode_without_flowjax(model, folder):
     np.testing.assert_allclose(run_example(folder), model.encode(SENTENCES), atol=1e-5)
     about = json.loads((folder / "config.json").read_text())["program"]
     assert about["platforms"] == ["cpu", "cuda", "tpu"] and about["dim"] == 16
+
+
+def test_the_documentation_has_the_same_example():
+    page = (Path(__file__).parents[2] / "docs" / "serving.md").read_text("utf-8")
+    assert EXAMPLE.format(folder="runs/program").strip() in page
 
 
 def in_process(folder):
