@@ -22,15 +22,9 @@ RAW_BOUND = 3.0
 UNIT_SLOPE = log(expm1(1 - MIN_SLOPE))  # softplus(UNIT_SLOPE) + MIN_SLOPE = 1
 
 
-def _edges(raw: Array, bound: float) -> tuple[Array, Array]:
-    """Returns the left edges and the sizes of bins from raw sizes, shape (..., bins, m) each."""
-    bins = raw.shape[-2]
-    size = MIN_WIDTH + (1 - MIN_WIDTH * bins) * jax.nn.softmax(raw, axis=-2)
-    right = jnp.cumsum(size, axis=-2)
-    # The last edge is set exactly and sizes are differences of edges, so that bins have no gaps.
-    right = jnp.concatenate([right[..., :-1, :], jnp.ones_like(right[..., -1:, :])], axis=-2)
-    left = jnp.concatenate([jnp.zeros_like(right[..., :1, :]), right[..., :-1, :]], axis=-2)
-    return (2 * left - 1) * bound, (right - left) * 2 * bound
+def _sizes(raw: Array) -> Array:
+    """Returns the sizes of bins, of which the sum is 1, from raw sizes, shape (..., bins, m)."""
+    return MIN_WIDTH + (1 - MIN_WIDTH * raw.shape[-2]) * jax.nn.softmax(raw, axis=-2)
 
 
 def rational_quadratic_spline(
@@ -74,51 +68,52 @@ def rational_quadratic_spline(
         >>> bool(abs(back - x)[0] < 1e-4), bool(abs(minus + log_slope)[0] < 1e-3)
         (True, True)
     """
-    inner = jax.nn.softplus(slopes) + MIN_SLOPE
-    end = jnp.ones_like(widths[..., :1, :] + inner[..., :1, :])
-    slope = jnp.concatenate([end, inner, end], axis=-2)
+    end = jnp.full_like(widths[..., :1, :] + slopes[..., :1, :], UNIT_SLOPE)
+    knots = jnp.concatenate([end, slopes, end], axis=-2)
     inside = (x > -bound) & (x < bound)
-    return _spline(x, widths, heights, slope, inside, bound, inverse)
+    return _spline(x, widths, heights, knots, inside, bound, inverse)
 
 
 def _spline(
     x: Array,
     widths: Array,
     heights: Array,
-    slope: Array,
+    slopes: Array,
     inside: Array,
     bound: float,
     inverse: bool,
 ) -> tuple[Array, Array]:
-    """Returns a spline with given derivatives at all knots; the identity for points not inside.
+    """Returns a spline with given raw derivatives at all knots; the identity if not `inside`.
 
     Args:
         x: points, shape (..., m).
         widths: raw bin widths, shape (..., bins, m).
         heights: raw bin heights, shape (..., bins, m).
-        slope: positive derivatives at the knots, shape (..., bins + 1, m).
+        slopes: raw derivatives at the knots, shape (..., bins + 1, m).
         inside: True for points in the interval, shape (..., m).
         bound: half width of the interval.
         inverse: True applies the inverse of the spline.
     """
-    x_left, width = _edges(widths, bound)
-    y_left, height = _edges(heights, bound)
-    at = jnp.where(inside, x, 0)[..., None, :]
-    left = y_left if inverse else x_left
-    # A mask and a sum select the bin of each point, because the gradient of a gather is a scatter.
-    passed = at >= left
-    following = jnp.concatenate([passed[..., 1:, :], jnp.zeros_like(passed[..., :1, :])], axis=-2)
-    here = passed & ~following
+    width, height = _sizes(widths), _sizes(heights)  # as fractions of the interval
+    at = jnp.where(inside, x, 0)
+    edges = jnp.cumsum((height if inverse else width)[..., :-1, :], axis=-2)
+    passed = (at / bound + 1)[..., None, :] / 2 >= edges
+    first = jnp.ones_like(passed[..., :1, :])
+    before = jnp.concatenate([passed, ~first], axis=-2)  # bins on the left of the point's bin
+    here = jnp.concatenate([first, passed], axis=-2) & ~before
 
-    def pick(values: Array) -> Array:
-        return jnp.where(here, values, 0).sum(axis=-2)
+    def pick(values: Array, bins: Array = here) -> Array:
+        # A mask and a sum instead of a gather, because the gradient of a gather is a scatter.
+        return jnp.where(bins, values, 0).sum(axis=-2)
 
-    x0, w, y0, h = pick(x_left), pick(width), pick(y_left), pick(height)
-    d0, d1 = pick(slope[..., :-1, :]), pick(slope[..., 1:, :])
+    x0, y0 = ((2 * pick(sizes, before) - 1) * bound for sizes in (width, height))
+    w, h = (2 * bound * pick(sizes) for sizes in (width, height))
+    d0 = jax.nn.softplus(pick(slopes[..., :-1, :])) + MIN_SLOPE
+    d1 = jax.nn.softplus(pick(slopes[..., 1:, :])) + MIN_SLOPE
     s = h / w
     bend = d0 + d1 - 2 * s
     if inverse:
-        rise = at[..., 0, :] - y0
+        rise = at - y0
         a = h * (s - d0) + rise * bend
         b = h * d0 - rise * bend
         c = -s * rise
@@ -130,7 +125,7 @@ def _spline(
         t = jnp.clip(2 * c / jnp.where(bottom == 0, -1, bottom), 0, 1)
         out = x0 + t * w
     else:
-        t = (at[..., 0, :] - x0) / w
+        t = (at - x0) / w
     mixed = t * (1 - t)
     below = s + bend * mixed
     if not inverse:
@@ -209,10 +204,9 @@ def circular_spline_map(bins: int = 8) -> ScalarMap:
     def spline(raw: Array, x: Array, inverse: bool) -> tuple[Array, Array]:
         bounded = RAW_BOUND * jnp.tanh(raw[..., :-1, :] / RAW_BOUND)
         widths, heights, slopes = jnp.split(bounded, 3, axis=-2)
-        slope = jax.nn.softplus(slopes + UNIT_SLOPE) + MIN_SLOPE
-        slope = jnp.concatenate([slope, slope[..., :1, :]], axis=-2)
+        slopes = jnp.concatenate([slopes, slopes[..., :1, :]], axis=-2) + UNIT_SLOPE
         inside = jnp.ones(x.shape, bool)
-        return _spline(x, widths, heights, slope, inside, pi, inverse)
+        return _spline(x, widths, heights, slopes, inside, pi, inverse)
 
     def forward(raw: Array, x: Array) -> tuple[Array, Array]:
         z, log_slope = spline(raw, wrap(x), False)
