@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flowjax.config import (
+    FinetuneConfig,
+    FinetuneTrain,
     FitArrayConfig,
     FitConfig,
     PretrainConfig,
@@ -21,7 +23,7 @@ from flowjax.config import (
 from flowjax.config.ranges import Choice, rules_of
 from flowjax.errors import FlowjaxError
 
-KINDS = [FitConfig, FitArrayConfig, PretrainConfig]
+KINDS = [FitConfig, FitArrayConfig, PretrainConfig, FinetuneConfig]
 VALUES = {
     str: st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=10),
     int: st.integers(-(2**63), 2**63 - 1),
@@ -60,8 +62,9 @@ def configs(kind):
 
 def consistent(kind, values):
     """Changes fields that do not agree with other fields."""
-    if kind is TrainConfig:
+    if kind in (TrainConfig, FinetuneTrain):
         values["epochs"] = None if values["steps"] is not None else values["epochs"]
+    if kind is TrainConfig:
         values["patience"] = values["patience"] if values["validation"] else None
     elif kind is PretrainTrain:
         values["steps"] += values["warmup_steps"] + values["decay_steps"]
@@ -157,13 +160,17 @@ TABLES = [path for path in SHIPPED if path.parent != CONFIGS]
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda p: str(p.relative_to(CONFIGS)))
 def test_shipped_configs_are_valid_and_name_their_command(path):
     text = path.read_text("utf-8")
-    kind = {"pretrain": PretrainConfig}.get(path.stem.rsplit("_", 1)[-1], FitConfig)
+    kinds = {"pretrain": PretrainConfig, "finetune": FinetuneConfig}
+    kind = kinds.get(path.stem.rsplit("_", 1)[-1], FitConfig)
     if path.stem.startswith("density"):
         kind = FitArrayConfig
     config = read_config(path, kind)
     place = path.relative_to(CONFIGS.parent).as_posix()
     assert text.startswith("#") and "flowjax " in text and f"--config {place}" in text
-    if kind is not PretrainConfig:
+    if kind is FinetuneConfig:
+        data = dataclasses.replace(config.data, dir="DATA")  # --data-dir
+        dataclasses.replace(config, data=data).resolved()
+    elif kind is not PretrainConfig:
         from flowjax import flows
 
         flows.make(config.flow.name, 64, **config.flow.options())
@@ -173,17 +180,17 @@ def test_shipped_configs_are_valid_and_name_their_command(path):
 def test_configs_of_tables_begin_with_their_command_and_note_if_it_was_run(path):
     lines = path.read_text("utf-8").splitlines()
     run = f"runs/{path.parent.name}_{path.stem}"
-    command = f"# flowjax fit --config configs/{path.parent.name}/{path.name} --data-dir DATA"
-    assert lines[0].startswith(f"{command} --out {run} && flowjax ")
+    name, end = ("finetune", "") if path.stem.endswith("finetune") else ("fit", " && flowjax ")
+    command = f"# flowjax {name} --config configs/{path.parent.name}/{path.name} --data-dir DATA"
+    assert lines[0].startswith(f"{command} --out {run}{end}")
     ours = path.stem.startswith("minibert")
-    assert any(
-        line.startswith("# Run here" if ours else "# Not run here: needs") for line in lines
-    )
+    notes = ("# Run here", "# Not run yet") if ours else ("# Not run here: needs",)
+    assert any(line.startswith(notes) for line in lines)
 
 
 def test_every_table_has_its_configs():
     assert len(SHIPPED) >= 4
-    for table, rows in (("table2", 4), ("table4", 3), ("table5", 7), ("table6", 2)):
+    for table, rows in (("table2", 4), ("table3", 6), ("table4", 3), ("table5", 7), ("table6", 2)):
         found = [path.stem for path in TABLES if path.parent.name == table]
         assert sum(stem.startswith("minibert_") for stem in found) == rows
         assert len(found) >= 2 * rows

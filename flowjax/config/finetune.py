@@ -94,7 +94,7 @@ class FinetuneData(Checked):
 
     train: Annotated[str, "--data"] = ""
     """Training data. For nli and mnr: labelled pairs or triplets in .jsonl, .json, .tsv, .csv,
-    .txt (SNLI, MultiNLI), .parquet, or SentEval's s1.* (with s2.* and labels.* beside it), as
+    .txt (SNLI, MultiNLI), .parquet, or SentEval's s1.* (with s2.* and labels.* in its folder), as
     paths separated by commas, patterns in quotes, a folder (its files with train in their names),
     or tfds:NAME. For simcse: sentences, as in flowjax fit."""
     columns: str = ""

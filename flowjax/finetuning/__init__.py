@@ -7,5 +7,12 @@
 - `packing.py`, `source.py`: batches of packed sentences of constant shape.
 - `pair_files.py`, `rows.py`, `examples.py`, `detokenize.py`: labelled pairs, triplets, sentences.
 - `selection.py`: measures on held-out sentences, and the best parameters of a run.
+- `preparation.py`, `record.py`: inputs of a run; its metrics and best parameters.
 - `export.py`: the encoder folder.
 """
+
+__all__: list[str] = []
+
+
+def __dir__() -> list[str]:
+    return __all__

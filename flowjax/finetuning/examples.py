@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,9 +43,9 @@ class Examples(NamedTuple):
     extra: dict[str, np.ndarray]
     left_out: dict[str, int]
 
-    def without(self, held: Sequence[int]) -> Examples:
+    def without(self, held: np.ndarray) -> Examples:
         """Returns the examples that contain none of the held-out texts."""
-        kept = ~np.isin(self.sentences, np.asarray(held, int)).any(axis=1)
+        kept = ~np.isin(self.sentences, held).any(axis=1)
         count = int((~kept).sum())
         left_out = self.left_out | ({"held out": count} if count else {})
         extra = {name: values[kept] for name, values in self.extra.items()}
@@ -83,8 +82,8 @@ def nli_examples(source: str, **options: Any) -> Examples:
 def mnr_examples(source: str, **options: Any) -> Examples:
     """Returns anchor, positive and hard negative of each example, and `has_negative`.
 
-    In labelled pairs, each entailment of a premise is a positive, and the contradictions of the
-    premise are its hard negatives in turn. Files with the columns anchor, positive and negative
+    In labelled pairs, each entailment of a premise is a positive. Its hard negative is one of the
+    contradictions of the premise. Files with the columns anchor, positive and negative
     are triplets; an empty negative, or no such column, means no hard negative.
 
     Args:

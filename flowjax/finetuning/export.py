@@ -21,7 +21,7 @@ def export(
     """Writes the encoder, its settings with `modules.json`, a report and a model card.
 
     Args:
-        folder: folder to write; an earlier one is replaced.
+        folder: path of the new folder; an earlier folder is replaced.
         parts: parts of the encoder at the start; the settings are those of the result.
         params: trained parameters; parameters that were not trained, such as an unused pooler, are
             those of `parts`.

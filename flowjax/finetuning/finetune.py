@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import math
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import jax
 import jax.numpy as jnp
-import numpy as np
 
 from flowjax import training
 from flowjax.config import FinetuneConfig
@@ -24,7 +21,7 @@ from flowjax.finetuning.mnr import mnr
 from flowjax.finetuning.nli import nli
 from flowjax.finetuning.objective import Objective, make_optimizer, training_loss
 from flowjax.finetuning.preparation import Inputs, batch_size_of, prepare
-from flowjax.finetuning.selection import METRICS, Best
+from flowjax.finetuning.record import Record
 from flowjax.finetuning.simcse import simcse
 from flowjax.finetuning.source import PackedExamples
 from flowjax.parallel import devices, processes
@@ -38,7 +35,7 @@ def finetune(
     config: FinetuneConfig,
     out: str | Path,
     *,
-    log: Callable[[dict[str, Any]], None] = lambda metrics: None,
+    log: Callable[[dict[str, float]], Any] = lambda metrics: None,
     stop: Callable[[], bool] = lambda: False,
     inputs: Inputs | None = None,
 ) -> dict[str, Any]:
@@ -89,7 +86,7 @@ def finetune(
         clip_norm=train.clip_norm,
     )
     state = training.init_state({"encoder": start, "head": objective.head}, optimizer)
-    record = _Record(config, inputs, start, log)
+    record = Record(config, inputs, start, log)
     began = time.time()
     with training.Checkpoints(
         out / "checkpoints", keep=2, run=_identity(config, inputs, source)
@@ -107,7 +104,9 @@ def finetune(
             batch_size=batch_size,
             seed=train.seed,
             mesh=mesh,
-            steps_per_call=_steps_per_call(source, batch_size // group),
+            steps_per_call=max(
+                1, min(256, _DISPATCH_BYTES * group // (source.nbytes * batch_size))
+            ),
             checkpoints=checkpoints,
             checkpoint_every=train.checkpoint_every,
             saved=record.saved,
@@ -164,86 +163,3 @@ def _identity(config: FinetuneConfig, inputs: Inputs, source: PackedExamples) ->
         "encoder": hash_arrays(inputs.parts.params),
         "objective": str(config.objective),
     }
-
-
-def _steps_per_call(source: PackedExamples, groups: int) -> int:
-    step = sum(x.nbytes for x in source.read(np.zeros(source.group, np.int64)).values()) * groups
-    return max(1, min(256, _DISPATCH_BYTES // step))
-
-
-class _Record:
-    """Metrics, measures and best parameters of a run."""
-
-    def __init__(self, config: FinetuneConfig, inputs: Inputs, start: Any, log: Any) -> None:
-        self._config, self._inputs, self._log = config, inputs, log
-        self._metric = METRICS.get(config.train.select or "last")
-        self.best: Best | None = Best.none(start) if self._metric else None
-        self._steps = inputs.steps
-        self.every = None
-        if inputs.measures.names:
-            self.every = config.train.validate_every or max(1, self._steps // 20)
-        self._start = start
-        self._last: dict[str, float] = {}
-
-    def start(self) -> None:
-        """Logs the measures of the encoder before the training."""
-        found = self._inputs.measures(self._start)
-        if found and processes.is_first():
-            text = ", ".join(f"{name} {value:.2f}" for name, value in found.items())
-            logger.info("before the training: %s", text)
-
-    def saved(self, state: training.TrainState) -> dict[str, Any]:
-        """Returns the content of a checkpoint."""
-        best = {} if self.best is None else {"best": self.best._asdict()}
-        return {"state": state._asdict(), **best}
-
-    def restored(self, saved: dict[str, Any]) -> training.TrainState:
-        """Restores the best parameters from a checkpoint, and returns the training state."""
-        if "best" in saved:
-            self.best = Best(**saved["best"])
-        return training.TrainState(**saved["state"])
-
-    def on_chunk(self, chunk: training.Chunk, state: training.TrainState) -> None:
-        """Logs the metrics of a dispatch, and measures at the configured steps."""
-        metrics, at = chunk.metrics, chunk.stop
-        examples = (at - chunk.start) * batch_size_of(self._config)
-        row = {
-            "step": at,
-            "loss": float(metrics["loss"].mean()),
-            "accuracy": float(metrics["accuracy"].mean()),
-            "grad_norm": float(metrics["grad_norm"].max()),
-            "learning_rate": float(metrics["learning_rate"][-1]),
-            "rows_per_s": examples / chunk.seconds,
-        }
-        if self.every and (at % self.every == 0 or at == self._steps):
-            params = devices.to_host(state.params["encoder"])
-            self._last = self._inputs.measures(params)
-            row |= {k: v for k, v in self._last.items() if math.isfinite(v)}
-            if self._metric and self.best is not None:
-                self.best = self.best.updated(self._last[self._metric], at, params)
-        if processes.is_first():
-            self._log(row)
-
-    def result(self, state: training.TrainState) -> tuple[Any, dict[str, Any]]:
-        """Returns the parameters of the selected step and the report."""
-        params, step = devices.to_host(state.params["encoder"]), self._steps
-        if self.best is not None and math.isfinite(self.best.value):
-            params, step = self.best.params, int(self.best.step)
-        before = self._inputs.measures(self._start)
-        after = self._inputs.measures(params)
-        config = self._config
-        report = {
-            "encoder": config.encoder.name,
-            "objective": config.objective.name,
-            "data": config.data.train,
-            **self._inputs.counts,
-            "steps": self._steps,
-            "batch_size": config.train.batch_size,
-            "learning_rate": config.train.learning_rate,
-            "seed": config.train.seed,
-            "selected_by": config.train.select,
-            "selected_step": step,
-            "before": {k: v for k, v in before.items() if math.isfinite(v)},
-            "after": {k: v for k, v in after.items() if math.isfinite(v)},
-        }
-        return jax.tree.map(np.asarray, params), report

@@ -67,7 +67,11 @@ def prepare(config: FinetuneConfig) -> Inputs:
         for start in range(0, len(examples.texts), CHUNK)
         for ids in encoder.tokenize(examples.texts[start : start + CHUNK])
     ]
-    counts = {"examples": count, "sentences": len(tokens), "truncated": encoder.report.cut}
+    counts: dict[str, Any] = {
+        "examples": count,
+        "sentences": len(tokens),
+        "truncated": encoder.report.cut,
+    }
     counts |= {"left_out": examples.left_out}
     logger.info(
         "%s: %d examples of %d distinct sentences, %d truncated to %d tokens",
@@ -92,16 +96,13 @@ def load_encoder(config: FinetuneConfig) -> tuple[SentenceEncoder, Parts]:
     check_integer("encoder.max_length", options.max_length, 3, parts.config.max_length)
     settings = parts.settings._replace(max_length=options.max_length, encoder="", lower_case=False)
     parts = parts._replace(settings=settings)
-    encoder = SentenceEncoder(
-        parts.params,
-        parts.config,
-        parts.tokenizer,
-        name=options.name,
-        pooling=pooling,
-        max_length=options.max_length,
-        dtype=options.dtype,
-    )
-    return encoder, parts
+    chosen: dict[str, Any] = {
+        "pooling": pooling,
+        "max_length": options.max_length,
+        "dtype": options.dtype,
+    }
+    model = (parts.params, parts.config, parts.tokenizer)
+    return SentenceEncoder(*model, name=options.name, **chosen), parts
 
 
 def read_examples(config: FinetuneConfig) -> Examples:

@@ -86,9 +86,10 @@ class PackedExamples:
             seed: integer seed of the shuffle.
         """
         self._table, self._sentences, self._extra = table, sentences, extra
-        self.size, self.views = sentences.shape
+        self.size, self.views = map(int, sentences.shape)
         self.group, self._length = group, row_length(max_length)
-        self.rows, tokens, groups = 1, 0, 0
+        self.rows = 1
+        tokens = groups = 0
         for start in range(0, steps, _STEPS):
             stop = min(start + _STEPS, steps)
             numbers = batches_rows(start, stop, batch_size, self.size, seed=seed)
@@ -100,7 +101,8 @@ class PackedExamples:
     def _grouped(self, numbers: np.ndarray) -> np.ndarray:
         """Returns the sentences of each group, all first views before the second ones."""
         found = self._sentences[numbers].reshape(-1, self.group, self.views)
-        return found.transpose(0, 2, 1).reshape(len(found), -1)
+        grouped: np.ndarray = found.transpose(0, 2, 1).reshape(len(found), -1)
+        return grouped
 
     def read(self, rows: np.ndarray) -> dict[str, np.ndarray]:
         """Returns the packed groups of the selected examples.
@@ -130,6 +132,11 @@ class PackedExamples:
         places = (found.row * slots(self._length) + found.slot).astype(np.int32).ravel()
         packed = {"ids": ids, "mask": mask, "positions": positions, "places": places}
         return packed | {name: values[rows] for name, values in self._extra.items()}
+
+    @property
+    def nbytes(self) -> int:
+        """Approximate size of a packed group in bytes."""
+        return 12 * self.rows * self._length + 8 * int(self.views * self.group)
 
     def digest(self) -> str:
         """Returns a hash of all examples, which does not depend on devices and groups."""
