@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Unpack, overload
 
 import jax
 import numpy as np
@@ -22,10 +22,16 @@ from flowjax.encoder.adapter import EncoderAdapter
 from flowjax.encoder.corpus import embed_source
 from flowjax.encoder.digest import hash_arrays, hash_text
 from flowjax.encoder.embed import SentenceEncoder
+from flowjax.encoder.encode_options import PretrainedOptions
+from flowjax.encoder.opened import open_encoder
 from flowjax.encoder.sentence_model import SentenceModel
+from flowjax.errors import check_names
+from flowjax.fitting.keywords import FitOptions, RunOptions, SentenceFitOptions
 from flowjax.fitting.result import FitResult
 from flowjax.flows.arrays import ArrayCalls
+from flowjax.flows.choices import FlowName
 from flowjax.flows.recipe import options_of
+from flowjax.literals import PoolingOrAuto
 from flowjax.parallel.forks import check_process
 from flowjax.saving.flow import describe_flow
 from flowjax.saving.model import SavedModel, load_model, save_model
@@ -48,13 +54,13 @@ class BertFlow(SourceScores, SentenceModel):
     def __init__(
         self,
         encoder: Any = "minibert",
-        pooling: str = "auto",
-        flow: str | Flow = "auto",
-        max_length: int | str = "auto",
+        pooling: PoolingOrAuto = "auto",
+        flow: FlowName | Flow = "auto",
+        max_length: int | Literal["auto"] = "auto",
         *,
         flow_options: Mapping[str, Any] | None = None,
         seed: int = 0,
-        **encoder_options: Any,
+        **encoder_options: Unpack[PretrainedOptions],
     ) -> None:
         """Loads the encoder and builds the flow, without fitting it.
 
@@ -80,20 +86,8 @@ class BertFlow(SourceScores, SentenceModel):
         Raises:
             FlowjaxError: A name or an option is unknown, or the files are inconsistent.
         """
-        self.encoder: SentenceEncoder | EncoderAdapter
-        if isinstance(encoder, (str, Path)):
-            self.encoder = SentenceEncoder.from_pretrained(
-                encoder, pooling=pooling, max_length=max_length, **encoder_options
-            )
-        elif isinstance(encoder, (SentenceEncoder, EncoderAdapter)):
-            self.encoder = encoder
-        elif callable(getattr(encoder, "encode", None)):
-            self.encoder = EncoderAdapter(encoder)
-        else:
-            raise FlowjaxError(
-                "encoder: expected a name, a folder or an object with encode, got "
-                f"{type(encoder).__name__}"
-            )
+        check_names("BertFlow", encoder_options, PretrainedOptions.__annotations__)
+        self.encoder = open_encoder(encoder, pooling, max_length, **encoder_options)
         given = not isinstance(encoder, (str, Path)) or pooling != "auto"
         self._pools = not given and has_default_pooling(self.encoder)
         self.is_auto = flow == AUTO if isinstance(flow, str) else False
@@ -214,7 +208,8 @@ class BertFlow(SourceScores, SentenceModel):
         clip_norm: float | None = CLIP_NORM,
         select: bool | None = None,
         show_progress_bar: bool | None = None,
-        **options: Any,
+        context: Any = None,
+        **options: Unpack[RunOptions],
     ) -> FitResult:
         """Embeds sentences and fits the flow on their vectors; the encoder stays frozen.
 
@@ -250,7 +245,9 @@ class BertFlow(SourceScores, SentenceModel):
                 "auto".
             show_progress_bar: True shows progress bars; None shows them after two seconds, on a
                 terminal and in Jupyter only.
-            **options: keyword arguments of `flowjax.fit`.
+            context: conditioning vectors of the sentences, shape (n, width), for a conditional
+                flow; needs `select=False`.
+            **options: other keyword arguments of `flowjax.fit`.
 
         Returns:
             The `FitResult`. Its params are also stored in the model.
@@ -259,6 +256,7 @@ class BertFlow(SourceScores, SentenceModel):
             FlowjaxError: There are no sentences, a file cannot be read, or `optimizer` is given
                 together with `learning_rate`, `weight_decay` or `clip_norm`.
         """
+        check_names("fit", options, SentenceFitOptions.__annotations__)
         rates = learning_rate is not None or weight_decay is not None or clip_norm != CLIP_NORM
         if options.get("optimizer") is not None and rates:
             raise FlowjaxError(
@@ -274,7 +272,7 @@ class BertFlow(SourceScores, SentenceModel):
         vectors, facts = embed_source(
             self.encoder, sampled or source, folder, show_progress_bar=show_progress_bar
         )
-        options = sentence_options(
+        fit_options = sentence_options(
             out,
             steps=steps,
             epochs=epochs,
@@ -286,18 +284,23 @@ class BertFlow(SourceScores, SentenceModel):
             **options,
         )
         if sampled is None:
-            result = self.fit_vectors(vectors, **options)
+            result = self.fit_vectors(vectors, context=context, **fit_options)
         else:
             held = sampled.held()
             given = self.encoder, self._trained, vectors, held
-            result = self._keep(fit_selected(*given, seed=self.seed, **options))
-            self._score(rest_of(vectors, held), vectors[held.rows], **options)
+            fitted = fit_selected(*given, context=context, seed=self.seed, **fit_options)
+            result = self._keep(fitted)
+            self._score(rest_of(vectors, held), fit_options, vectors[held.rows])
         about = {"data": source.name if name is None else name}
         self.fitted_on = {**about, **facts, **self.fitted_on}
         return result
 
     def fit_vectors(
-        self, vectors: np.ndarray, *, context: np.ndarray | None = None, **options: Any
+        self,
+        vectors: np.ndarray,
+        *,
+        context: np.ndarray | None = None,
+        **options: Unpack[FitOptions],
     ) -> FitResult:
         """Fits the flow on vectors of the encoder; "auto" means glow, without a selection.
 
@@ -311,10 +314,11 @@ class BertFlow(SourceScores, SentenceModel):
             The `FitResult`. Its params are also stored in the model, and its likelihood in
             `fitted_on`.
         """
+        check_names("fit_vectors", options, FitOptions.__annotations__)
         given = self.encoder, self._trained, vectors
         result = self._keep(fit_rows(*given, context=context, seed=self.seed, **options))
         if context is None:
-            self._score(vectors, **options)
+            self._score(vectors, options)
         return result
 
     def embed(
@@ -340,7 +344,13 @@ class BertFlow(SourceScores, SentenceModel):
         """Returns the plain vectors of calibrated vectors, shape (n, dimension of the encoder)."""
         return self._arrays.inverse(self._fitted(), vectors)
 
-    def log_prob(self, sentences: str | Sequence[str]) -> np.ndarray:
+    @overload
+    def log_prob(self, sentences: str) -> np.floating[Any]: ...  # type: ignore[overload-overlap]
+
+    @overload
+    def log_prob(self, sentences: Sequence[str]) -> np.ndarray: ...
+
+    def log_prob(self, sentences: str | Sequence[str]) -> np.ndarray | np.floating[Any]:
         """Returns the log-density of the plain vector of each sentence, shape (n,), in nats."""
         texts = [sentences] if isinstance(sentences, str) else sentences
         scores = self._arrays.log_prob(self._fitted(), self.encoder.encode(texts))
@@ -435,7 +445,9 @@ class BertFlow(SourceScores, SentenceModel):
         self.scores = None
         return fitted.result
 
-    def _score(self, vectors: Any, held: np.ndarray | None = None, **options: Any) -> None:
+    def _score(
+        self, vectors: Any, options: Mapping[str, Any], held: np.ndarray | None = None
+    ) -> None:
         """Computes the null distribution after a fit; `measured=False` skips it."""
         if options.get("measured", True):
             self.scores = scores_of_fit(

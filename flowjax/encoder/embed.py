@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from operator import length_hint
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 import jax
 import numpy as np
@@ -17,13 +17,15 @@ from flowjax.encoder.counts import EncodeReport as EncodeReport
 from flowjax.encoder.counts import warn_unknown
 from flowjax.encoder.digest import hash_arrays, hash_text
 from flowjax.encoder.embed_rows import Embedder
+from flowjax.encoder.encode_options import EncoderOptions
 from flowjax.encoder.modules import LENGTH, POOLING, Settings
 from flowjax.encoder.pretrained import Parts, load_parts, save_parts
 from flowjax.encoder.projection import Projection, apply_dense
 from flowjax.encoder.resolve import Location
 from flowjax.encoder.sentence_model import SentenceModel, unit
 from flowjax.encoder.tokenizer import encode_texts, unknown_id
-from flowjax.errors import FlowjaxError, check_integer
+from flowjax.errors import FlowjaxError, check_integer, check_names
+from flowjax.literals import Dtype, Pooling, PoolingOrAuto
 from flowjax.parallel.forks import check_process, mark_process
 from flowjax.progress import track
 
@@ -54,12 +56,12 @@ class SentenceEncoder(SentenceModel):
         tokenizer: Tokenizer | None = None,
         *,
         name: str = "",
-        pooling: str = POOLING,
+        pooling: Pooling = POOLING,
         max_length: int = LENGTH,
         batch_size: int = 64,
         special_tokens: bool = True,
         normalize: bool = False,
-        dtype: str = "float32",
+        dtype: Dtype = "float32",
     ) -> None:
         """Creates an encoder from its parts; `from_pretrained` loads them by name.
 
@@ -110,10 +112,10 @@ class SentenceEncoder(SentenceModel):
         cls,
         name: str | Path,
         *,
-        pooling: str = "auto",
-        max_length: int | str = "auto",
+        pooling: PoolingOrAuto = "auto",
+        max_length: int | Literal["auto"] = "auto",
         revision: str | None = None,
-        **options: Any,
+        **options: Unpack[EncoderOptions],
     ) -> SentenceEncoder:
         """Loads an encoder by name.
 
@@ -132,6 +134,7 @@ class SentenceEncoder(SentenceModel):
             FlowjaxError: The encoder is not found, its files are damaged or inconsistent, or its
                 `modules.json` names a module that flowjax does not support.
         """
+        check_names("SentenceEncoder", options, EncoderOptions.__annotations__)
         parts = load_parts(name, pooling, revision)
         settings = parts.settings
         if settings.calibration:
@@ -140,7 +143,7 @@ class SentenceEncoder(SentenceModel):
                 "flowjax.BertFlow.load, or give a pooling, such as mean, to use the encoder alone"
             )
         if max_length != "auto":
-            settings = settings._replace(max_length=max_length)  # type: ignore[arg-type]
+            settings = settings._replace(max_length=max_length)
         return cls._from_parts(parts._replace(settings=settings), name=str(name), **options)
 
     @classmethod

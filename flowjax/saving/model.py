@@ -176,6 +176,7 @@ def _load_encoder(
     }
     if "dense" in spec:  # a name of a pooling would drop the linear layers
         options["pooling"] = "auto"
+    options.setdefault("normalize", False)  # the folder of the encoder may have another value
     if FILES in spec:
         inside = inner_path(spec[FILES], f"{file}: {FILES}")
         encoder = SentenceEncoder.from_pretrained(folder / inside, **options)

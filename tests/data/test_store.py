@@ -256,7 +256,10 @@ def test_journals_of_earlier_versions_are_read(tmp_path):
 
 
 def test_order_of_flushes(tmp_path, monkeypatch):
-    """A block is on disk before its journal line, a file before its rename, then the folder."""
+    """A block is on disk before its journal line, a file before its rename, then the folder.
+
+    Each flush of a store's file is recorded with its content: the number of rows or of lines.
+    """
     events = []
     fsync, replace, link = os.fsync, os.replace, os.link
 
@@ -270,8 +273,17 @@ def test_order_of_flushes(tmp_path, monkeypatch):
 
         return do
 
+    def content(path):
+        raw = path.read_bytes()
+        if path.name == "vectors.npy":
+            started = raw.startswith(b"\x93NUMPY")
+            return "header" if started else (len(raw) - HEADER_BYTES) // (4 * DIM)
+        return [json.loads(line)["rows"] for line in raw.splitlines() if line]
+
     def noted_fsync(descriptor):
-        events.append(("fsync", name(os.readlink(f"/proc/self/fd/{descriptor}"))))
+        path = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+        own = path.name in ("vectors.npy", "journal-0.jsonl")
+        events.append(("fsync", name(path), *([content(path)] if own else [])))
         fsync(descriptor)
 
     monkeypatch.setattr(os, "fsync", noted_fsync)
@@ -279,11 +291,12 @@ def test_order_of_flushes(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "link", noted("link", link))
     open_store(tmp_path, "h").fill(sentences(100), embed)
     folder = ("fsync", tmp_path.name)
-    flushed, line = ("fsync", "vectors.npy"), ("fsync", "journal-0.jsonl")
+    vectors, journal = ("fsync", "vectors.npy"), ("fsync", "journal-0.jsonl")
     partial = ("fsync", "partial")
     assert events == [
         *(partial, ("link", "partial", "manifest.json"), folder, folder),
-        *(flushed, line, flushed, line, line, flushed),
+        *((*vectors, 64), (*journal, [64]), (*vectors, 100), (*journal, [64, 36])),
+        *((*journal, [64, 36, 100]), (*vectors, "header")),
         *(partial, ("replace", "partial", "manifest.json"), folder),
     ]
     assert sorted(p.name for p in tmp_path.iterdir()) == [

@@ -89,3 +89,33 @@ def test_entries_lists_links_to_folders_and_nested_files(tmp_path):
     (tmp_path / "a" / "b" / "file").touch()
     (tmp_path / "link").symlink_to(tmp_path / "a")
     assert entries(tmp_path) == ["a/b/file", "link"]
+
+
+def test_contents_are_flushed_before_the_move_and_the_folder_after(tmp_path, monkeypatch):
+    events, fsync, move = [], os.fsync, os.replace
+
+    def name(path):
+        return "new" if str(path).endswith(".partial") else os.path.basename(path)
+
+    def noted_fsync(descriptor):
+        path = os.readlink(f"/proc/self/fd/{descriptor}")
+        size = os.fstat(descriptor).st_size if os.path.isfile(path) else None
+        events.append(("fsync", name(path), size))
+        fsync(descriptor)
+
+    def noted_replace(source, target):
+        events.append(("move", name(source), name(target)))
+        move(source, target)
+
+    monkeypatch.setattr(os, "fsync", noted_fsync)
+    monkeypatch.setattr(os, "replace", noted_replace)
+    after = ("fsync", tmp_path.name, None)
+    with replacing(tmp_path / "file") as new:
+        new.write_text("four")
+    assert events == [("fsync", "new", 4), ("move", "new", "file"), after]
+    events.clear()
+    with replacing_folder(tmp_path / "folder") as new:
+        (new / "b").mkdir()
+        for path in ("a", "b/c"):
+            (new / path).write_text(path)
+    assert events == [("fsync", "a", 1), ("fsync", "c", 3), ("move", "new", "folder"), after]
