@@ -1,15 +1,27 @@
-"""Eight host devices for every test, so that data-parallel code is run as such."""
+"""Eight host devices and one cache of compiled programs for all tests, and shared fixtures."""
 
+import atexit
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 # Before jax is imported; an outer setting wins.
 os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+# Workers and the processes that tests start share the compiled programs of this run. Many tests
+# build equal flows and encoders, which `jax.jit` alone would compile again.
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="flowjax-tests-")
+    atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 
 import hypothesis
 import pytest
+
+# Flags of a flow that compiles fast; the same flags in all tests share compiled programs.
+SMALL_GLOW = "--flow glow --flow.levels 1 --flow.depth 1 --flow.width 8".split()
 
 hypothesis.settings.register_profile("ci", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("ci")
@@ -17,14 +29,25 @@ hypothesis.settings.load_profile("ci")
 
 @pytest.fixture(autouse=True, scope="module")
 def bounded_memory():
-    """Deletes compiled programs after a module if the process is larger than 2 GiB."""
+    """Deletes compiled programs after a module if the process is larger than 1.2 GiB."""
     yield
     resident = Path("/proc/self/statm")
     if resident.exists():
         import jax
 
-        if int(resident.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") > 2 << 30:
+        if int(resident.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") > 1.2 * 2**30:
             jax.clear_caches()
+
+
+@pytest.fixture
+def quick_compile():
+    """Compiles without most optimizations, for tests whose time is that of the compiler."""
+    import jax
+
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
 
 
 @pytest.fixture(scope="session")
@@ -46,5 +69,5 @@ def tiny_run(tmp_path_factory):
     rows = [row for row in rows if len(row.split()) < 18]
     pairs.write_text("\n".join([head, *rows[:80]]) + "\n")
     argv = ["fit", "--data", str(text), "--out", str(folder / "run"), "--train.steps", "20"]
-    assert main([*argv, "--flow", "glow"]) == 0
+    assert main([*argv, *SMALL_GLOW]) == 0
     return folder / "run", text, pairs

@@ -1,4 +1,7 @@
-"""Functions that start the command in one or several new processes."""
+"""Functions that start the command in one or several new processes.
+
+Time limits end a test that hangs. They are generous, because other work may run on the machine.
+"""
 
 import os
 import socket
@@ -57,7 +60,7 @@ def start(folder, args, count=1, devices=1, pause=0.0):
     return processes
 
 
-def finish(processes, seconds=150):
+def finish(processes, seconds=600):
     """Waits for the processes and returns their exit codes."""
     try:
         return [process.wait(seconds) for process in processes]
@@ -73,7 +76,7 @@ def newest(run):
     return max(saved_steps(run / "checkpoints"), default=-1)
 
 
-def until(condition, processes=(), seconds=90):
+def until(condition, processes=(), seconds=400):
     """Waits for a condition; fails if a process ends before."""
     end = time.monotonic() + seconds
     while not condition():

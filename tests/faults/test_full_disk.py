@@ -1,5 +1,6 @@
 """A full disk raises a clear error, and the last checkpoint stays usable."""
 
+import json
 import os
 import resource
 import signal
@@ -57,17 +58,24 @@ def test_the_error_is_clear_and_the_last_checkpoint_stays(tmp_path, full, when):
     assert step == 1 and np.array_equal(read["w"], state(1)["w"])
 
 
-# Runs the commands of argv[2], separated by semicolons; files of the last one are limited to
-# argv[1] bytes.
+# Runs the cases of argv[1], each in a folder of its name. Files of the last command of a case are
+# limited in size. The cases share one process, because its start takes longer than a case.
 COMMAND = """
-import resource, shlex, signal, sys
+import json, os, resource, shlex, signal, sys
 from flowjax.commands.main import main
-*first, last = map(shlex.split, sys.argv[2].split(";"))
-assert all(main(argv) == 0 for argv in first)
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-print("full", file=sys.stderr)
-resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))
-sys.exit(main(last))
+cases, infinite, codes = json.loads(sys.argv[1]), resource.RLIM_INFINITY, {}
+for name, (size, commands, _) in cases.items():
+    os.chdir(name)
+    *first, last = map(shlex.split, commands.split(";"))
+    assert all(main(argv) == 0 for argv in first)
+    print(f"{name} is full", file=sys.stderr)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, infinite))
+    codes[name] = main(last)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (infinite, infinite))
+    print("end of the case", file=sys.stderr)
+    os.chdir("..")
+print(json.dumps(codes))
 """
 FIT = "fit-array x.npy --out r --flow realnvp --flow.depth 2 --flow.width 64 --train.steps 3"
 WHITEN = "fit-array x.npy --out r --flow whitening"
@@ -82,27 +90,39 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_a_command_reports_a_full_disk_in_one_line_with_the_path(tmp_path, name):
-    size, command, place = CASES[name]
-    np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(300, 90)))
-    (tmp_path / "t.txt").write_text("".join(f"Person {i} sees the river.\n" for i in range(40)))
+@pytest.fixture(scope="module")
+def commands(tmp_path_factory):
+    """Folder of the cases, the exit code of each case, and the standard error of all."""
+    folder = tmp_path_factory.mktemp("full")
+    for name in CASES:
+        (folder / name).mkdir()
+        np.save(folder / name / "x.npy", np.random.default_rng(0).normal(size=(300, 90)))
+        text = "".join(f"Person {i} sees the river.\n" for i in range(40))
+        (folder / name / "t.txt").write_text(text)
     done = subprocess.run(
-        [sys.executable, "-c", COMMAND, str(size), command],
-        cwd=tmp_path,
+        [sys.executable, "-c", COMMAND, json.dumps(CASES)],
+        cwd=folder,
         # A cache of its own: the limit also truncates the compiled programs.
         env=os.environ
         | {
             "XLA_FLAGS": "",
             "PYTHONPATH": str(ROOT),
-            "JAX_COMPILATION_CACHE_DIR": str(tmp_path / "r" / "xla"),
+            "JAX_COMPILATION_CACHE_DIR": str(folder / "xla"),
         },
         capture_output=True,
         text=True,
     )
-    lines = done.stderr.partition("full\n")[2].splitlines()
-    lines = [line for line in lines if "warning" not in line and " steps, " not in line]
-    assert done.returncode == 1 and len(lines) == 1, done.stderr
-    assert place in lines[0] and "File too large" in lines[0], lines
-    left = {file.name for file in tmp_path.iterdir()}
+    assert done.returncode == 0, done.stderr
+    return folder, json.loads(done.stdout.splitlines()[-1]), done.stderr
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_command_reports_a_full_disk_in_one_line_with_the_path(commands, name):
+    folder, codes, error = commands
+    part = error.partition(f"{name} is full\n")[2].partition("end of the case\n")[0]
+    lines = [line for line in part.splitlines() if "warning" not in line]
+    lines = [line for line in lines if " steps, " not in line]
+    assert codes[name] == 1 and len(lines) == 1, part
+    assert CASES[name][2] in lines[0] and "File too large" in lines[0], lines
+    left = {file.name for file in (folder / name).iterdir()}
     assert left <= {"x.npy", "t.txt", "r", ".v.npy.store"}, left
