@@ -19,10 +19,11 @@ PERIOD = 32  # number of permutations in the sequence of one seed
 
 
 def take_columns(x: Array, order: np.ndarray) -> Array:
-    """Returns `x[..., order]` for a permutation `order`; the gradient is a gather as well.
+    """Returns `x[..., order]` for a permutation `order`; the gradient is a permutation as well.
 
     The gradient of plain indexing is a scatter-add, which XLA runs slowly on a CPU. Forward and
-    reverse mode work, to any order of differentiation.
+    reverse mode work, to any order of differentiation. On a TPU, the permutation is a product with
+    a one-hot matrix at full precision, which gives the same numbers.
 
     Args:
         x: input, shape (..., dim).
@@ -42,11 +43,20 @@ def take_columns(x: Array, order: np.ndarray) -> Array:
 def _gather(x: Array, there: np.ndarray | Array, back: np.ndarray | Array) -> Array:
     """Returns `x[..., there]`; `back` is the inverse permutation of `there`."""
 
-    def pick(x: Array, columns: np.ndarray | Array) -> Array:
+    def index(x: Array, columns: np.ndarray | Array) -> Array:
         # One index per entry, because XLA stores `x[..., columns]` in column-major order, which is
         # slow (see benchmarks/flows.md).
         indices = jnp.broadcast_to(columns, x.shape)
         return jnp.take_along_axis(x, indices, axis=-1, mode="promise_in_bounds")
+
+    def product(x: Array, columns: np.ndarray | Array) -> Array:
+        # A TPU gathers entry by entry (see benchmarks/compiled.md). Each sum has one term, so that
+        # the results have the same bits. An infinite entry makes its whole row NaN.
+        one_hot = jnp.arange(x.shape[-1])[:, None] == columns
+        return jnp.matmul(x, one_hot.astype(x.dtype), precision="highest")
+
+    def pick(x: Array, columns: np.ndarray | Array) -> Array:
+        return jax.lax.platform_dependent(x, columns, tpu=product, default=index)
 
     # jax.custom_vjp does not support forward mode; custom_linear_solve does.
     y: Array = jax.lax.custom_linear_solve(

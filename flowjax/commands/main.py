@@ -32,6 +32,7 @@ COMMANDS = {
     "rank": "rank encoders by their vectors of sentences, without labels",
     "pretrain": "pretrain a small BERT on text",
     "finetune": "fine-tune an encoder on pairs, or on plain sentences",
+    "compile": "compile the programs of a run for chips that are not present",
     "info": "print versions, devices, and the training data of a run",
 }
 

@@ -18,7 +18,7 @@ from flowjax.data.arrays import ArraySource
 from flowjax.fitting import advice
 from flowjax.fitting.length import training_steps
 from flowjax.fitting.likelihood import finished_nll, measure
-from flowjax.fitting.losses import UserLoss, nll_loss, user_loss
+from flowjax.fitting.losses import UserLoss, nll_loss, rows_of_batch, user_loss
 from flowjax.fitting.options import batch_size_for, check_options
 from flowjax.fitting.passes import finish_params, init_params, trained_part
 from flowjax.fitting.result import FitResult
@@ -233,6 +233,7 @@ def fit(
             on_chunk=record.on_chunk,
             every=record.every,
             stop=stop,
+            assemble=rows_of_batch,
         )
     last = machines.to_host(state)
     params = finish(record.chosen(last.params))

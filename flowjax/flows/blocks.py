@@ -23,7 +23,8 @@ def in_blocks(
     """Returns `f(params, x, context)`, evaluated block by block if that is faster.
 
     Blocks are used on a CPU, inside of jit, if `x` has at least two blocks. Outside of jit, each
-    call would compile the loop again.
+    call would compile the loop again. A program that is compiled for another platform has no
+    blocks.
 
     Args:
         f: function `(params, x, context) -> (z, log_det)` that maps each example independently.
@@ -47,10 +48,13 @@ def in_blocks(
         padded = jnp.pad(a, ((0, blocks * size - n), (0, 0)), mode="edge")
         return padded.reshape(blocks, size, a.shape[1])
 
-    def call(block: Any) -> tuple[Array, Array]:
-        return f(params, block[0], block[1] if len(block) == 2 else context)
+    def blocked(params: Params, x: Array, context: Array | None) -> tuple[Array, Array]:
+        def call(block: Any) -> tuple[Array, Array]:
+            return f(params, block[0], block[1] if len(block) == 2 else context)
 
-    each = context is not None and context.ndim == 2
-    done = jax.lax.map(call, (cut(x), cut(context)) if each and context is not None else (cut(x),))
-    rows: tuple[Array, Array] = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:])[:n], done)
-    return rows
+        each = context is not None and context.ndim == 2
+        parts = (cut(x), cut(context)) if each and context is not None else (cut(x),)
+        done = jax.lax.map(call, parts)
+        return jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:])[:n], done)
+
+    return jax.lax.platform_dependent(params, x, context, cpu=blocked, default=f)

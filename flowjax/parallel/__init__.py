@@ -8,3 +8,7 @@ from flowjax.parallel.compiled import CompiledProgram, compile_for, largest_batc
 from flowjax.parallel.targets import Target, open_target
 
 __all__ = ["CompiledProgram", "Target", "compile_for", "largest_batch", "open_target"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -9,7 +9,7 @@ because each process creates its shard of every global array from the rows that 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -17,10 +17,10 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from flowjax.errors import FlowjaxError, check_integer
+from flowjax.literals import Mapping as Mapping
 from flowjax.parallel.processes import gather, several, together
 
 AXIS = "data"
-Mapping = Literal["shard_map", "pmap"]
 
 
 class Step(Protocol):

@@ -85,8 +85,14 @@ class Plan(NamedTuple):
         return max(1, min(self.length, int(DISPATCH_SECONDS * done / max(seconds, 1e-6))))
 
 
-def max_steps(source: ExampleSource, batch_size: int) -> int:
+def max_steps(source: ExampleSource, batch_size: int, *, assembled: bool = False) -> int:
     """Returns the largest number of steps of a dispatch, limited by the bytes of its batches.
+
+    Args:
+        source: training examples.
+        batch_size: number of examples of a global batch.
+        assembled: True if all batches of a dispatch are assembled from resident arrays before the
+            first step.
 
     Example:
         >>> from flowjax.data.arrays import ArraySource
@@ -96,9 +102,11 @@ def max_steps(source: ExampleSource, batch_size: int) -> int:
         >>> max_steps(ArraySource(rows, resident=False), 256)
         32
     """
-    if source.resident is not None or not source.size:
+    resident = jax.tree.leaves(source.resident)
+    if (resident and not assembled) or not source.size:
         return MAX_STEPS
     row = sum(x.nbytes for x in source.read(np.zeros(1, np.int64)).values())
+    row += sum(x.nbytes // source.size for x in resident)
     return max(MIN_STEPS, min(MAX_STEPS, DISPATCH_BYTES // max(1, row * batch_size)))
 
 

@@ -110,6 +110,7 @@ def train(
     every: int | None = None,
     stop: Callable[[], bool] = lambda: False,
     precision: Precision | None = None,
+    assemble: Callable[[Any, Any], Any] | None = None,
 ) -> TrainState:
     """Trains from `state.step` to `steps` and returns the last state.
 
@@ -136,6 +137,7 @@ def train(
         stop: function called after each dispatch; if it returns True, the state is saved and
             `Stopped` is raised.
         precision: precision of matrix products, see `make_step`.
+        assemble: see `make_step`; used on TPUs only, which select rows slowly inside of loops.
 
     Returns:
         The last state, replicated over the mesh.
@@ -160,9 +162,10 @@ def train(
     """
     mesh = mesh or devices.make_mesh()
     devices.check_batch(batch_size, mesh, accumulate)
-    step = make_step(loss, optimizer, seed=seed, accumulate=accumulate, precision=precision)
-    call = devices.data_parallel(step, mesh, mapping)
-    length = steps_per_call or max_steps(source, batch_size)
+    assemble = assemble if mesh.devices.flat[0].platform == "tpu" else None
+    options: Any = {"accumulate": accumulate, "precision": precision, "assemble": assemble}
+    call = devices.data_parallel(make_step(loss, optimizer, seed=seed, **options), mesh, mapping)
+    length = steps_per_call or max_steps(source, batch_size, assembled=assemble is not None)
     # The calls free the buffers of the state, which the caller and other leaves may share.
     state = devices.replicate(jax.tree.map(lambda x: jnp.array(x, copy=True), state), mesh)
     resident = devices.replicate(source.resident, mesh)

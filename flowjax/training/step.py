@@ -7,19 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from flowjax.errors import FlowjaxError
+from flowjax.literals import Precision as Precision
 from flowjax.parallel import devices
 from flowjax.training.adapted import adapted, extra_arguments
 from flowjax.training.optimizers import global_norm
+from flowjax.types import trainable_mask
 
 Array = jax.Array
-Precision = Literal["float32", "bfloat16", "tf32"]
 # Names in jax.default_matmul_precision, which `bijectors.products.policy_dot` reads.
 PRECISIONS = {"float32": "float32", "bfloat16": "bfloat16", "tf32": "tensorfloat32"}
 
@@ -82,6 +83,7 @@ def make_step(
     seed: int,
     accumulate: int = 1,
     precision: Precision | None = None,
+    assemble: Callable[[Any, Any], Any] | None = None,
 ) -> Callable[[TrainState, Any, Any], tuple[TrainState, dict[str, Array]]]:
     """Returns the step of one device, which runs many batches per call.
 
@@ -97,6 +99,9 @@ def make_step(
             `"float32"`, `"bfloat16"` (rounded factors, float32 sums) or `"tf32"` (float32 on
             devices without TF32). Log-determinants, sums and linear bijectors stay float32. None
             keeps the setting of JAX.
+        assemble: function `(resident, batches) -> batches` that is called once, before the loop
+            over the batches; the loss then gets None as the resident arrays. Default: the loss
+            selects the rows of each batch.
 
     Returns:
         `step(state, (resident, n), batches) -> (state, metrics)`, which runs the first `n` of
@@ -151,7 +156,7 @@ def make_step(
         key = jax.random.fold_in(jax.random.key(seed), state.step)
         with jax.default_matmul_precision(PRECISIONS[precision]) if precision else nullcontext():
             local = part_means(grad, state.params, resident, batch, key)
-        (value, aux), grads = devices.mean(local)
+        (value, aux), grads = _mean(local, state.params)
         norm = global_norm(grads)
         ok = jnp.isfinite(value) & jnp.isfinite(norm)
 
@@ -175,6 +180,8 @@ def make_step(
         state: TrainState, resident: tuple[Any, Array], batches: Any
     ) -> tuple[TrainState, dict[str, Array]]:
         data, n = resident
+        if assemble is not None and data is not None:
+            batches, data = assemble(data, batches), None
         length = jax.tree.leaves(batches)[0].shape[0]
 
         def body(carry: Any) -> Any:
@@ -191,6 +198,24 @@ def make_step(
         return state, {**log, "done": i - (~ok).astype(jnp.int32), "ran": i}
 
     return step
+
+
+def _mean(local: Any, params: Any) -> Any:
+    """Returns the mean of loss, metrics and gradients over all devices.
+
+    The gradients of frozen leaves are zeros, which are not sent.
+    """
+    values, grads = local
+    leaves, structure = jax.tree.flatten(grads)
+    trains = jax.tree.leaves(trainable_mask(params))
+    sent = [leaf for leaf, trained in zip(leaves, trains, strict=True) if trained]
+    values, sent = devices.mean((values, sent))
+    means = iter(sent)
+    whole = [
+        next(means) if trained else jnp.zeros_like(leaf)
+        for leaf, trained in zip(leaves, trains, strict=True)
+    ]
+    return values, jax.tree.unflatten(structure, whole)
 
 
 def _rate(opt_state: Any) -> dict[str, Array]:

@@ -1,0 +1,209 @@
+"""Programs of a run, for compilation without its data and without its devices."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from flowjax.config import FitConfig, PretrainConfig
+from flowjax.errors import FlowjaxError
+from flowjax.parallel import CompiledProgram, Target, compile_for, devices
+from flowjax.training.step import init_state, make_step
+
+if TYPE_CHECKING:
+    from flowjax.encoder.bert_config import BertConfig
+    from flowjax.types import Flow
+
+FIT, PRETRAIN = ("fit", "log_prob", "inverse", "sample", "encode"), ("pretrain",)
+STEPS = 8  # steps per call of a training program
+# Sizes of encoders that need not be downloaded to be compiled.
+_KNOWN = {
+    "bert-base-uncased": {},
+    "bert-large-uncased": {
+        "hidden_size": 1024,
+        "num_hidden_layers": 24,
+        "num_attention_heads": 16,
+        "intermediate_size": 4096,
+    },
+}
+
+
+class Program(NamedTuple):
+    """A program of a run.
+
+    Attributes:
+        name: name in `--what`.
+        batch: number of examples per chip of the config.
+        unit: unit of an example: examples, or rows of `length` tokens.
+        build: function from the number of examples per chip to the compiled program.
+    """
+
+    name: str
+    batch: int
+    unit: str
+    build: Callable[[int], CompiledProgram]
+
+
+def programs(
+    config: FitConfig | PretrainConfig,
+    target: Target,
+    names: tuple[str, ...],
+    *,
+    dim: int | None = None,
+    batch: int | None = None,
+) -> list[Program]:
+    """Returns the programs of a config for a target.
+
+    Args:
+        config: config of `fit`, `fit-array` or `pretrain`.
+        target: the chips.
+        names: names among `FIT` or `PRETRAIN`; empty means all.
+        dim: dimension of the vectors; None means that of the encoder.
+        batch: number of examples per chip; None means that of the config.
+
+    Raises:
+        FlowjaxError: A name is unknown, or the encoder cannot be found.
+    """
+    known = PRETRAIN if isinstance(config, PretrainConfig) else FIT
+    if unknown := [name for name in names if name not in known]:
+        raise FlowjaxError(
+            f"--what: expected names among {','.join(known)} for this config, got {unknown[0]!r}"
+        )
+    if isinstance(config, PretrainConfig):
+        size = batch or max(1, config.train.batch_size // target.size)
+        unit = f"rows of {config.data.length} tokens"
+        return [Program("pretrain", size, unit, partial(pretrain_program, config, target))]
+    chosen = [name for name in known if name in (names or known)]
+    per_chip = batch or max(1, config.train.batch_size // target.size)
+    per_chip = -(-per_chip // config.train.accumulate) * config.train.accumulate
+    found, flow = [], None
+    for name in chosen:
+        if name == "encode":
+            sizes, length = sizes_of(config), config.encoder.max_length or 64
+            rows = batch or max(1, config.encoder.batch_size // target.size)
+            call = partial(encode_program, sizes, config.encoder, length, target)
+            found.append(Program(name, rows, f"rows of {length} tokens", call))
+            continue
+        flow = flow or flow_of(config, dim or sizes_of(config).hidden_size)
+        build: Any = partial(fit_program, config, flow) if name == "fit" else None
+        build = build or partial(flow_program, name, flow)
+        found.append(Program(name, per_chip, "examples", partial(build, target)))
+    return found
+
+
+def sizes_of(config: FitConfig) -> BertConfig:
+    """Returns the sizes of the encoder of a config, without its weights where possible."""
+    from flowjax.encoder.bert_config import BertConfig
+    from flowjax.encoder.resolve import locate
+
+    name = config.encoder.name
+    if name in _KNOWN and not Path(name).is_dir():
+        return BertConfig(**_KNOWN[name])
+    return BertConfig.from_dict(json.loads((locate(name).folder / "config.json").read_text()))
+
+
+def flow_of(config: FitConfig, dim: int) -> Flow:
+    """Returns the flow of a config; `auto` trains `glow`."""
+    from flowjax import flows
+
+    name = "glow" if config.flow.name == "auto" else config.flow.name
+    return flows.make(name, dim, **config.flow.options())
+
+
+def _step_program(
+    target: Target,
+    loss: Any,
+    optimizer: Any,
+    params: Any,
+    batches: Any,
+    mapping: Any,
+    **options: Any,
+) -> CompiledProgram:
+    """Compiles `STEPS` training steps per call; `batches` has the shapes of all steps."""
+    state = jax.eval_shape(lambda p: init_state(p, optimizer), params)
+    step = make_step(loss, optimizer, seed=0, **options)
+    call = devices.data_parallel(step, target.mesh, mapping)
+    resident = (None, jax.ShapeDtypeStruct((), jnp.int32))
+    return compile_for(target, call, state, resident, batches, axes=(None, None, 1))
+
+
+def fit_program(config: FitConfig, flow: Flow, target: Target, batch: int) -> CompiledProgram:
+    """Compiles the training steps of a flow, with streamed examples."""
+    from flowjax import training
+    from flowjax.commands.fit import make_optimizer
+    from flowjax.fitting.losses import nll_loss
+    from flowjax.fitting.passes import trained_part
+
+    train, flow = config.train, trained_part(flow)
+    params = jax.eval_shape(flow.init, jax.random.key(0), _floats(256, flow.dim))
+    optimizer = make_optimizer(train, train.steps or 1000, flow.dim)
+    optimizer = training.freeze(optimizer, params)
+    rows = (STEPS, batch * target.size)
+    batches = {"rows": jax.ShapeDtypeStruct(rows, jnp.int32), "x": _floats(*rows, flow.dim)}
+    options = {"accumulate": train.accumulate, "precision": train.precision}
+    loss = nll_loss(flow)
+    return _step_program(target, loss, optimizer, params, batches, train.mapping, **options)
+
+
+def flow_program(name: str, flow: Flow, target: Target, batch: int) -> CompiledProgram:
+    """Compiles `log_prob` or `inverse` on all chips, or `sample` on one chip."""
+    params = jax.eval_shape(flow.init, jax.random.key(0), _floats(256, flow.dim))
+    if name == "sample":
+        one = target._replace(mesh=devices.mesh_of(list(target.mesh.devices.flat)[:1]))
+        key = jax.eval_shape(lambda: jax.random.key(0))
+        return compile_for(one, lambda p, k: flow.sample(p, k, batch), params, key)
+    dim = flow.dim if name == "log_prob" else flow.latent_dim or flow.dim
+    function = flow.log_prob if name == "log_prob" else flow.inverse
+    call = partial(_without_context, function)
+    return compile_for(target, call, params, _floats(batch * target.size, dim), axes=(None, 0))
+
+
+def _without_context(function: Any, params: Any, x: Any) -> Any:
+    return function(params, x)
+
+
+def encode_program(
+    sizes: BertConfig, encoder: Any, length: int, target: Target, batch: int
+) -> CompiledProgram:
+    """Compiles encoder and pooling for packed rows of `length` tokens."""
+    from flowjax.encoder.bert import Bert
+    from flowjax.encoder.embed_rows import embed_rows
+
+    pooling = "first_last" if encoder.pooling == "auto" else encoder.pooling
+    model = Bert(sizes, jnp.dtype(encoder.dtype), with_pooler=pooling == "pooler")
+    params: Any = jax.eval_shape(model.init, jax.random.key(0), _integers(1, 8))
+    call = partial(embed_rows, model, pooling, encoder.special_tokens)
+    rows = [_integers(batch * target.size, length)] * 3
+    return compile_for(target, call, params["params"], *rows, axes=(None, 0, 0, 0))
+
+
+def pretrain_program(config: PretrainConfig, target: Target, batch: int) -> CompiledProgram:
+    """Compiles the training steps of a masked language model."""
+    from flowjax.pretraining.masked_lm import MaskedLM, Masking
+    from flowjax.pretraining.objective import make_loss, make_optimizer
+    from flowjax.pretraining.preparation import bert_config
+
+    train = config.train
+    sizes = bert_config(config, config.model.vocab_size)
+    model = MaskedLM(sizes, dtype=jnp.dtype(train.dtype))
+    params = jax.eval_shape(model.init, jax.random.key(0), _integers(1, 8), _integers(1, 2))
+    loss = make_loss(model, Masking(train.mask_rate, 4, sizes.vocab_size))
+    batch = -(-batch // train.accumulate) * train.accumulate
+    rows = (STEPS, batch * target.size)
+    batches = {"rows": _integers(*rows), "ids": _integers(*rows, config.data.length)}
+    optimizer, options = make_optimizer(config), {"accumulate": train.accumulate}
+    return _step_program(target, loss, optimizer, params, batches, "shard_map", **options)
+
+
+def _floats(*shape: int) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(shape, jnp.float32)
+
+
+def _integers(*shape: int) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(shape, jnp.int32)
