@@ -10,6 +10,7 @@ import numpy as np
 
 from flowjax.config import FinetuneConfig
 from flowjax.encoder.embed import CHUNK, SentenceEncoder
+from flowjax.encoder.modules import Settings
 from flowjax.encoder.pretrained import Parts, load_parts
 from flowjax.errors import FlowjaxError, check_integer
 from flowjax.finetuning.examples import Examples, mnr_examples, nli_examples, simcse_examples
@@ -94,7 +95,8 @@ def load_encoder(config: FinetuneConfig) -> tuple[SentenceEncoder, Parts]:
     pooling = options.pooling or "mean"
     parts = load_parts(options.name, pooling, None)
     check_integer("encoder.max_length", options.max_length, 3, parts.config.max_length)
-    settings = parts.settings._replace(max_length=options.max_length, encoder="", lower_case=False)
+    # The saved tokenizer lower-cases by itself, and the training uses no prompts.
+    settings = Settings(pooling, options.max_length)
     parts = parts._replace(settings=settings)
     chosen: dict[str, Any] = {
         "pooling": pooling,

@@ -211,3 +211,18 @@ def test_a_tokenization_is_detected_and_can_be_set(tmp_path):
     source = write(tmp_path, "senteval")
     assert nli_examples(source).texts[0] == "A man plays."
     assert nli_examples(source, joined=False).texts[0] == "A man plays ."
+
+
+def test_a_prepared_tfds_data_set(tmp_path, monkeypatch):
+    pytest.importorskip("tensorflow_datasets")
+    from flowjax.data.tfds import prepare
+
+    (tmp_path / "files").mkdir()
+    write(tmp_path / "files", "senteval")
+    prepare("nli_sentences/snli", data_dir=tmp_path / "sets", manual_dir=tmp_path / "files")
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "sets"))
+    found = nli_examples("tfds:nli_sentences/snli")
+    assert found.texts[0] == "A man plays." and found.extra["label"].tolist() == [0, 2, 1]
+    assert found.left_out == {"without a label": 1}
+    with pytest.raises(FlowjaxError, match="expected a split among train, got 'dev'"):
+        nli_examples("tfds:nli_sentences/snli/dev")
