@@ -9,10 +9,10 @@ Public names are imported at their first use, so `import flowjax` imports no hea
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from flowjax._installation import problem
+from flowjax._lazy import lazy
 from flowjax._version import __version__
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from flowjax.transformer import FlowTransformer
     from flowjax.types import Bijector, Flow
 
-_MODULE_OF = {
+_MODULES = {
     "ArraySource": "flowjax.data.arrays",
     "BertFlow": "flowjax.model",
     "Bijector": "flowjax.types",
@@ -38,17 +38,20 @@ _MODULE_OF = {
     "FlowTransformer": "flowjax.transformer",
     "FlowjaxError": "flowjax.errors",
     "SentenceEncoder": "flowjax.encoder.embed",
+    "bijectors": "flowjax.bijectors",
     "check": "flowjax.calibration.check",
+    "compare": "flowjax.compare",
+    "evaluation": "flowjax.evaluation",
     "fit": "flowjax.fitting.fit",
+    "flows": "flowjax.flows",
     "load_flow": "flowjax.saving.flow",
     "load_params": "flowjax.saving.params",
+    "plots": "flowjax.plots",
     "save_flow": "flowjax.saving.flow",
     "save_params": "flowjax.saving.params",
+    "sentence_transformers": "flowjax.sentence_transformers",  # imports torch if installed
+    "training": "flowjax.training",
 }
-_MODULES = (
-    *("bijectors", "compare", "evaluation", "flows", "plots", "training"),
-    "sentence_transformers",  # imports torch if it is installed
-)
 
 __all__ = [
     "ArraySource",
@@ -79,18 +82,4 @@ if text := problem():
     raise ImportError(text)
 
 if not TYPE_CHECKING:  # type checkers would accept any name
-
-    def __getattr__(name: str) -> Any:
-        """Imports a public name when it is used for the first time."""
-        if name in _MODULE_OF:
-            value = getattr(importlib.import_module(_MODULE_OF[name]), name)
-        elif name in _MODULES:
-            value = importlib.import_module(f"flowjax.{name}")
-        else:
-            raise AttributeError(f"module 'flowjax' has no attribute {name!r}")
-        globals()[name] = value
-        return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+    __getattr__, __dir__ = lazy(__name__, _MODULES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 import operator
 from collections.abc import Iterable
@@ -25,6 +26,29 @@ def check_choice(name: str, value: object, choices: Iterable[object]) -> None:
     if value not in choices:
         known = ", ".join(map(str, choices))
         raise FlowjaxError(f"{name}: expected one of {known}, got {value!r}")
+
+
+def check_names(where: str, given: Iterable[str], known: Iterable[str]) -> None:
+    """Raises FlowjaxError if the name of a keyword argument is unknown.
+
+    Args:
+        where: name of the function in the error.
+        given: given names.
+        known: valid names, for example the keys of a `TypedDict`.
+
+    Example:
+        >>> check_names("fit", ["sed"], ["key", "seed"])
+        Traceback (most recent call last):
+            ...
+        flowjax.errors.FlowjaxError: fit: expected a known argument, such as seed, got 'sed'
+    """
+    known = list(known)
+    for name in given:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, 1)
+            expected = f"a known argument, such as {close[0]}" if close else ""
+            expected = expected or f"one of {', '.join(known)}"
+            raise FlowjaxError(f"{where}: expected {expected}, got {name!r}")
 
 
 def check_that(valid: bool, name: str, expected: str, got: object) -> None:

@@ -14,14 +14,16 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import jax
 import numpy as np
 
 from flowjax import flows
 from flowjax.errors import FlowjaxError
+from flowjax.fitting.keywords import SentenceFitOptions
 from flowjax.flows.arrays import ArrayCalls
+from flowjax.flows.choices import FlowName
 from flowjax.model import BertFlow
 from flowjax.parallel.forks import check_process, mark_process
 from flowjax.saving.flow import describe_flow, load_flow, save_flow
@@ -85,10 +87,10 @@ class Calibration(_Module):  # type: ignore[misc]
         model: Any,
         sentences: str | Path | Iterable[str],
         *,
-        flow: str | Flow | None = None,
+        flow: FlowName | Flow | None = None,
         flow_options: Mapping[str, Any] | None = None,
         seed: int = 0,
-        **options: Any,
+        **options: Unpack[SentenceFitOptions],
     ) -> Calibration:
         """Fits a calibration on the vectors of sentences, without labels.
 
@@ -128,7 +130,7 @@ class Calibration(_Module):  # type: ignore[misc]
         check_process()
         return self._calls.forward(self.params, np.asarray(vectors, np.float32), _KEY)
 
-    def forward(self, features: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+    def forward(self, features: dict[str, Any], **kwargs: object) -> dict[str, Any]:
         """Replaces the sentence vectors, a torch tensor of shape (n, dim), by calibrated ones."""
         import torch
 
@@ -145,7 +147,7 @@ class Calibration(_Module):  # type: ignore[misc]
         """Returns the dimension (older name in sentence-transformers)."""
         return self.get_embedding_dimension()
 
-    def save(self, output_path: str, *args: Any, **kwargs: Any) -> None:
+    def save(self, output_path: str, *args: object, **kwargs: object) -> None:
         """Writes the flow and its parameters to a folder; `flowjax.load_flow` reads it, too."""
         save_flow(output_path, self.flow, self.params, overwrite=True, fitted_on=self.fitted_on)
 
@@ -158,7 +160,7 @@ class Calibration(_Module):  # type: ignore[misc]
         cache_folder: str | None = None,
         revision: str | None = None,
         local_files_only: bool = False,
-        **kwargs: Any,
+        **kwargs: object,
     ) -> Calibration:
         """Loads the module from a folder or from a model on the Hugging Face hub.
 

@@ -15,6 +15,7 @@ from flowjax.data.arrays import check_rows
 from flowjax.errors import FlowjaxError, check_choice, check_integer, check_number
 from flowjax.fitting.fit import fit
 from flowjax.flows.arrays import ArrayCalls
+from flowjax.flows.choices import FlowName
 from flowjax.flows.recipe import options_of
 from flowjax.types import Flow, trainable_mask
 
@@ -74,7 +75,7 @@ class FlowTransformer(*_BASES):  # type: ignore[misc]
 
     def __init__(
         self,
-        flow: str | Flow = "whitening",
+        flow: FlowName | Flow = "whitening",
         *,
         power: float | None = 0.5,
         flow_options: Mapping[str, Any] | None = None,

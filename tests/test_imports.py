@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[1] / "flowjax"
 CORE = {"types", "parallel", "data", "training"}
 ALLOWED = {
     "types": set(),
+    "literals": set(),
     "progress": set(),
     "files": set(),
     "evaluation": {"files"},
@@ -23,7 +24,7 @@ ALLOWED = {
     "data": {"types", "parallel", "files", "evaluation"},
     "encoder": {"types", "parallel", "files", "data", "progress", "evaluation"},
     "training": {"types", "parallel", "files", "data"},
-    "fitting": {*CORE, "bijectors", "flows"},
+    "fitting": {*CORE, "bijectors", "flows", "progress"},
     "config": {"types", "flows"},
     "pretraining": {*CORE, "files", "encoder", "config"},
     "saving": {"types", "files", "bijectors", "flows", "encoder", "_version"},
@@ -40,10 +41,19 @@ ALLOWED = {
         "progress",
         "_version",
     },
+    "finetuning": {
+        *CORE,
+        "files",
+        "encoder",
+        "config",
+        "evaluation",
+        "calibration",
+        "_version",
+    },
     "model": {*CORE, "bijectors", "flows", "encoder", "fitting", "saving", "calibration"},
     "transformer": {"types", "data", "flows", "fitting"},
     "compare": {"types", "evaluation", "flows", "calibration", "model"},
-    "sentence_transformers": {"types", "parallel", "flows", "saving", "model"},
+    "sentence_transformers": {"types", "parallel", "flows", "fitting", "saving", "model"},
     "plots": {"types", "files", "evaluation"},
     "report": {"files", "evaluation", "plots", "_version"},
 }
@@ -69,7 +79,7 @@ def test_import_direction(name):
     files = list(package.rglob("*.py")) if package.is_dir() else [ROOT / f"{name}.py"]
     assert files and all(file.exists() for file in files)
     for file in files:
-        assert imports_of(file) - {name, "errors"} <= ALLOWED[name], file
+        assert imports_of(file) - {name, "errors", "literals", "_lazy"} <= ALLOWED[name], file
 
 
 def test_every_package_has_a_place_in_the_order():
@@ -84,6 +94,7 @@ def test_every_package_has_a_place_in_the_order():
         "__pycache__",
         "_version",
         "_installation",
+        "_lazy",
         "py",
         "assets",
         "commands",

@@ -78,3 +78,7 @@ __all__ = [
     "whitening",
     "whitening_from_moments",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

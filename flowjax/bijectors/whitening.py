@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import jax.numpy as jnp
 import numpy as np
@@ -28,13 +28,17 @@ from flowjax.bijectors.moments import (
 from flowjax.errors import check_integer, check_number, check_that
 from flowjax.types import FROZEN, Array, Bijector, Params, PRNGKey
 
+ShrinkageName = Literal["likelihood", "auto", "ledoit_wolf"]
+Shrinkage = float | ShrinkageName
+"""Weight of the spherical covariance, or the name of the rule that computes it."""
+
 
 class _Options(NamedTuple):
     """Options of `whitening`."""
 
     components: int | None = None
     power: float = 1.0
-    shrinkage: float | str = 0.0
+    shrinkage: Shrinkage = 0.0
     floor: float = 1e-6
 
     def check(self) -> _Options:
@@ -44,7 +48,7 @@ class _Options(NamedTuple):
             components = check_integer("components", components, least=1)
         power = check_number("power", power, 0, 1)
         if isinstance(shrinkage, str):
-            named = shrinkage in ("auto", "likelihood", "ledoit_wolf")
+            named = shrinkage in get_args(ShrinkageName)
             expected = "a number in [0, 1], 'auto', 'likelihood' or 'ledoit_wolf'"
             check_that(named, "shrinkage", expected, shrinkage)
         else:
@@ -53,7 +57,7 @@ class _Options(NamedTuple):
         return _Options(components, power, shrinkage, floor)
 
 
-def _shrinkage(xp: ModuleType, cov: Any, count: int, rows: Any, shrinkage: float | str) -> Any:
+def _shrinkage(xp: ModuleType, cov: Any, count: int, rows: Any, shrinkage: Shrinkage) -> Any:
     """Returns the weight, in [0, 1], of the spherical covariance in the shrunk covariance."""
     if not isinstance(shrinkage, str):
         return shrinkage
@@ -206,7 +210,7 @@ def whitening_from_moments(
     *,
     components: int | None = None,
     power: float = 1.0,
-    shrinkage: float | str = 0.0,
+    shrinkage: Shrinkage = 0.0,
     eigenvalue_floor: float = 1e-6,
 ) -> Params:
     """Returns the parameters of `whitening`, computed from streamed moments.
@@ -255,7 +259,7 @@ def whitening(
     *,
     components: int | None = None,
     power: float = 1.0,
-    shrinkage: float | str = 0.0,
+    shrinkage: Shrinkage = 0.0,
     eigenvalue_floor: float = 1e-6,
     moments: Moments | None = None,
 ) -> Bijector:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import jax
 import numpy as np
@@ -45,7 +45,8 @@ from flowjax.training.optimizers import default_optimizer
 from flowjax.types import Flow, FlowjaxError, Params, trainable_mask
 
 # Name of the flow that is selected, and the recipe that it trains.
-AUTO, AUTO_RECIPE = "auto", "glow"
+AUTO: Final = "auto"
+AUTO_RECIPE: Final = "glow"
 # Sentences per training step.
 BATCH_SIZE = 64
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, Final
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +19,7 @@ from flowjax.types import FROZEN, Flow, Params
 
 Transform = Callable[[np.ndarray], np.ndarray]
 # OAS shrinkage changes a whitening noticeably only if there are few examples.
-SHRINKAGE = "auto"
+SHRINKAGE: Final = "auto"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,7 +7,7 @@ import platform
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -25,10 +25,10 @@ from flowjax.data.documents import read_documents
 from flowjax.encoder.opened import open_encoder
 from flowjax.errors import FlowjaxError, check_choice, check_integer
 from flowjax.fitting.fit import fit
-from flowjax.fitting.length import training_steps
 from flowjax.fitting.passes import moments_of_rows
+from flowjax.flows.choices import FlowName
 from flowjax.flows.recipe import options_of
-from flowjax.progress import track
+from flowjax.literals import PoolingOrAuto
 from flowjax.types import Flow
 
 logger = logging.getLogger("flowjax")
@@ -51,10 +51,10 @@ def check(
     neighbours: bool = False,
     documents: Any = None,
     pairs: Sequence[Any] | None = None,
-    pooling: str = "auto",
-    max_length: int | str = "auto",
+    pooling: PoolingOrAuto = "auto",
+    max_length: int | Literal["auto"] = "auto",
     prompt: str = "",
-    flow: str | Flow = AUTO_RECIPE,
+    flow: FlowName | Flow = AUTO_RECIPE,
     steps: int | None = None,
     most: int = 5000,
     seed: int = 0,
@@ -168,20 +168,11 @@ def _fit(
     options = fit_options(
         None, batch_size=None, learning_rate=None, weight_decay=None, clip_norm=CLIP_NORM
     )
-    count = training_steps(source.size, options["batch_size"], steps=steps)
     logger.info("check: fitting %s on %d vectors", flow.name, source.size)
-    with track("fitting", count, unit="steps", show_progress_bar=bar) as advance:
-        done = 0
-
-        def on_step(row: dict[str, float]) -> None:
-            nonlocal done
-            advance(int(row["step"]) - done)
-            done = int(row["step"])
-
-        # The page has the held-out likelihoods, so they are not measured here.
-        result = fit(
-            flow, source, key=seed, steps=steps, measured=False, on_step=on_step, **options
-        )
+    # The page has the held-out likelihoods, so they are not measured here.
+    result = fit(
+        flow, source, key=seed, steps=steps, measured=False, show_progress_bar=bar, **options
+    )
     facts = {"steps": result.steps, "batch_size": options["batch_size"]}
     return Fitted(flow, result.params, moments_of_rows(source), result, facts)
 

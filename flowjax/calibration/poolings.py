@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 
@@ -24,6 +25,7 @@ from flowjax.calibration.select import LEAST_SENTENCES, pairs_of
 from flowjax.encoder.adapter import EncoderAdapter
 from flowjax.encoder.embed import SentenceEncoder
 from flowjax.encoder.modules import MODULES
+from flowjax.literals import Pooling
 from flowjax.parallel import processes
 
 # Poolings that compete with the first one, the default.
@@ -53,9 +55,9 @@ def pool(
     """
     if not isinstance(encoder, SentenceEncoder):
         return
-    encoder.pooling = POOLINGS[0]
+    encoder.pooling = cast(Pooling, POOLINGS[0])
     if sampled is not None and not sampled.is_stream:
-        encoder.pooling = choose_pooling(encoder, sampled, seed)
+        encoder.pooling = cast(Pooling, choose_pooling(encoder, sampled, seed))
 
 
 def choose_pooling(encoder: SentenceEncoder, sampled: SampledSource, seed: int) -> str:
@@ -83,7 +85,7 @@ def choose_pooling(encoder: SentenceEncoder, sampled: SampledSource, seed: int) 
     best = {}
     for pooling in POOLINGS:
         other = copy.copy(encoder)
-        other.pooling = pooling
+        other.pooling = cast(Pooling, pooling)
         vectors = dict(zip(texts, other.embed(texts), strict=True))
         best[pooling] = _best(rows, pairs, vectors)
     default = POOLINGS[0]

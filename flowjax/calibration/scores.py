@@ -14,12 +14,15 @@ import numpy as np
 from flowjax.bijectors.moments import Moments, moments_of
 from flowjax.bijectors.whitening import whitening_from_moments
 from flowjax.data.arrays import ArraySource
+from flowjax.encoder.adapter import EncoderAdapter
+from flowjax.encoder.embed import SentenceEncoder
 from flowjax.encoder.scale import MOST_SENTENCES, ScoreScale, distinct_sentences
 from flowjax.encoder.sentence_model import texts_or_vectors, unit
 from flowjax.errors import FlowjaxError
 from flowjax.evaluation.null import LEAST_SENTENCES, Null, null_of
 from flowjax.fitting.outliers import EXAMPLES, Range, robust_range
 from flowjax.flows.arrays import ArrayCalls
+from flowjax.literals import Scale
 from flowjax.types import FROZEN, Flow, Params, trainable_mask
 
 # With more vectors per dimension, the fitted vectors are as good as unseen ones.
@@ -72,7 +75,7 @@ class SourceScores(ScoreScale):
     strings is asked for as a percentile, their log-densities are compared with the stored ones.
     """
 
-    encoder: Any
+    encoder: SentenceEncoder | EncoderAdapter
     _log_prob: np.ndarray | None = None
 
     @property
@@ -121,7 +124,7 @@ class SourceScores(ScoreScale):
         self.scores = Scores(null, np.quantile(log_prob, LEVELS))
         return null
 
-    def _units(self, one: Any, other: Any, scale: str) -> tuple[np.ndarray, np.ndarray]:
+    def _units(self, one: Any, other: Any, scale: Scale) -> tuple[np.ndarray, np.ndarray]:
         if scale != "percentile" or self.scores is None:
             units: tuple[np.ndarray, np.ndarray]
             units = super()._units(one, other, scale)  # type: ignore[misc]

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import shlex
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, cast
 
 from flowjax.commands.flags import Positional
 from flowjax.commands.terminal import command_line
@@ -58,7 +58,9 @@ class Args:
     seed: Annotated[int, SEED] = 0
     """Seed of the sample, the division, the fit and the intervals."""
     out: Path | None = None
-    """Folder of an HTML page with figures: index.html, report.json, check.csv and PNG files."""
+    """Folder of an HTML page with figures: index.html, report.json, check.csv, and figures."""
+    format: Literal["png", "svg", "pdf"] = "png"
+    """Format of the figures; a page contains PNG if the format is pdf."""
     overwrite: bool = False
     """Replace an existing page."""
     json: bool = False
@@ -88,10 +90,10 @@ def run(args: Args) -> None:
         neighbours=args.neighbours,
         documents=args.documents or None,
         pairs=args.pairs or None,
-        pooling=args.pooling,
+        pooling=cast(Any, args.pooling),
         max_length=args.max_length or "auto",
         prompt=args.prompt,
-        flow=args.flow,
+        flow=cast(Any, args.flow),
         steps=args.steps,
         most=args.rows,
         seed=args.seed,
@@ -99,7 +101,7 @@ def run(args: Args) -> None:
     page = None
     if args.out is not None:
         command = command_line("check", args, positional="text")
-        page = found.save(args.out, overwrite=args.overwrite, command=command)
+        page = found.save(args.out, overwrite=args.overwrite, command=command, image=args.format)
     if args.json:
         print(json.dumps(found.to_dict(), indent=2, ensure_ascii=False))
         return

@@ -7,7 +7,7 @@ import textwrap
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from flowjax.commands.terminal import message
 from flowjax.config import DataConfig, EncoderConfig, FitConfig, FlowConfig, TrainConfig
@@ -33,6 +33,8 @@ class Args:
     """Passes over the sentences."""
     seed: Annotated[int, SEED] = 0
     """Seed of the division of the text, the initialisation and the batches."""
+    format: Literal["png", "svg", "pdf"] = "png"
+    """Format of the figures; a page contains PNG if the format is pdf."""
     overwrite: bool = False
     """Replace an existing demo."""
 
@@ -58,13 +60,15 @@ def run(args: Args) -> None:
     file = sentences_file()
     count = len(read_sentences(file)[0])
     message(f"1/2 checking on {count:,} sentences of news and textbooks, encoder minibert")
-    flow = AUTO_RECIPE if args.flow == "auto" else args.flow
+    flow: Any = AUTO_RECIPE if args.flow == "auto" else args.flow
     found = check(file, flow=flow, steps=step_count(train, count), seed=args.seed)
     print(found)
     print("\n".join(nearest_lines(found, file)), flush=True)
     message(f"2/2 fitting a model on all sentences, flow {args.flow}")
     model = fit_run(config, args.out, overwrite=args.overwrite)
-    page = found.save(args.out / "check", overwrite=True, command="flowjax demo")
+    page = found.save(
+        args.out / "check", overwrite=True, command="flowjax demo", image=args.format
+    )
     facts = model.fitted_on
     chosen = facts["selection"]["advice"] if "selection" in facts else model.vectors_name
     for name, value in (

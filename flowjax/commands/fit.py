@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import sys
 import time
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from flowjax.commands import runs
 from flowjax.commands.signals import stop_requested
+from flowjax.commands.terminal import message
 from flowjax.config import FitConfig, TrainConfig
 from flowjax.errors import FlowjaxError
 
@@ -47,8 +49,8 @@ def run(args: Args) -> None:
         facts = model.fitted_on
         print(f"fitted {model.vectors_name} on {facts['sentences']} sentences: {args.out}/model")
         if "selection" in facts:
-            print(facts["selection"]["advice"])
-        print(verdict(model.vectors_name, facts))
+            message(facts["selection"]["advice"], sys.stdout)
+        message(verdict(model.vectors_name, facts), sys.stdout)
         print(f"{time.monotonic() - began:.0f} s")
         print(f"next: flowjax encode {args.out} SENTENCES.txt --out vectors.npy")
 
@@ -74,7 +76,7 @@ def fit_run(config: FitConfig, out: Path, *, overwrite: bool = False) -> Any:
     train = config.train
     model = BertFlow(
         config.encoder.name,
-        flow=config.flow.name,
+        flow=cast(Any, config.flow.name),
         flow_options=config.flow.options(),
         seed=train.seed,
         **config.encoder.options(),

@@ -89,4 +89,4 @@ else:  # the options are declared once, in the signatures of the recipes
     FlowConfig = dataclasses.make_dataclass(
         "FlowConfig", _option_fields(), bases=(_FlowName,), frozen=True
     )
-    FlowConfig.__doc__ = _FlowName.__doc__
+    FlowConfig.__doc__, FlowConfig.__module__ = _FlowName.__doc__, __name__

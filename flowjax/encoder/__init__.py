@@ -15,3 +15,45 @@
 - `precision.py`: quantises vectors to 8-bit integers or bits.
 - `weights/`: reads and writes checkpoint files.
 """
+
+from typing import TYPE_CHECKING
+
+from flowjax._lazy import lazy
+
+if TYPE_CHECKING:
+    from flowjax.encoder.adapter import EncoderAdapter
+    from flowjax.encoder.bert import Bert
+    from flowjax.encoder.bert_config import BertConfig
+    from flowjax.encoder.counts import EncodeReport
+    from flowjax.encoder.embed import SentenceEncoder
+    from flowjax.encoder.opened import open_encoder
+    from flowjax.encoder.pooling import POOLINGS
+    from flowjax.encoder.sentence_model import SentenceModel
+    from flowjax.encoder.tokenizer import load_tokenizer
+
+_MODULES = {
+    "Bert": "flowjax.encoder.bert",
+    "BertConfig": "flowjax.encoder.bert_config",
+    "EncodeReport": "flowjax.encoder.counts",
+    "EncoderAdapter": "flowjax.encoder.adapter",
+    "POOLINGS": "flowjax.encoder.pooling",
+    "SentenceEncoder": "flowjax.encoder.embed",
+    "SentenceModel": "flowjax.encoder.sentence_model",
+    "load_tokenizer": "flowjax.encoder.tokenizer",
+    "open_encoder": "flowjax.encoder.opened",
+}
+
+__all__ = [
+    "Bert",
+    "BertConfig",
+    "EncodeReport",
+    "EncoderAdapter",
+    "POOLINGS",
+    "SentenceEncoder",
+    "SentenceModel",
+    "load_tokenizer",
+    "open_encoder",
+]
+
+if not TYPE_CHECKING:  # type checkers would accept any name
+    __getattr__, __dir__ = lazy(__name__, _MODULES)

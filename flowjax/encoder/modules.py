@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from flowjax.encoder.pooling import POOLINGS
 from flowjax.encoder.projection import Projection, read_dense, write_dense
@@ -24,7 +24,8 @@ LENGTHS = tuple(
     for family in ("bert", "roberta", "distilbert", "camembert", "xlm-roberta")
 )
 # Pooling and length of the paper (arXiv 2011.05864), for folders without settings.
-POOLING, LENGTH = "first_last", 64
+POOLING: Final = "first_last"
+LENGTH: Final = 64
 # Class of the module of `flowjax.sentence_transformers`.
 CALIBRATION = "Calibration"
 # Classes of the supported modules, each with a comma.

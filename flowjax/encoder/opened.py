@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Unpack
 
 from flowjax.encoder.adapter import EncoderAdapter
 from flowjax.encoder.embed import SentenceEncoder
+from flowjax.encoder.encode_options import PretrainedOptions
 from flowjax.errors import FlowjaxError
+from flowjax.literals import PoolingOrAuto
 
 
 def open_encoder(
     encoder: Any = "minibert",
-    pooling: str = "auto",
-    max_length: int | str = "auto",
-    **options: Any,
+    pooling: PoolingOrAuto = "auto",
+    max_length: int | Literal["auto"] = "auto",
+    **options: Unpack[PretrainedOptions],
 ) -> SentenceEncoder | EncoderAdapter:
     """Returns an encoder with the methods of `SentenceEncoder`.
 
@@ -26,7 +28,8 @@ def open_encoder(
         **options: other options of `SentenceEncoder.from_pretrained`.
 
     Raises:
-        FlowjaxError: The encoder does not exist or has no `encode`, or an option is unknown.
+        FlowjaxError: The encoder does not exist or has no `encode`, or an option is unknown or
+            given together with an object.
 
     Example:
         >>> open_encoder("minibert").dim
@@ -36,6 +39,8 @@ def open_encoder(
         return SentenceEncoder.from_pretrained(
             encoder, pooling=pooling, max_length=max_length, **options
         )
+    for name in options:
+        raise FlowjaxError(f"{name}: expected the name of an encoder, got an encoder with options")
     if isinstance(encoder, (SentenceEncoder, EncoderAdapter)):
         return encoder
     if callable(getattr(encoder, "encode", None)):

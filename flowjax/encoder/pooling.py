@@ -7,15 +7,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import jax
 import jax.numpy as jnp
 
 from flowjax.errors import check_choice
+from flowjax.literals import Pooling
 
 Array = jax.Array
 
-POOLINGS: dict[str, tuple[int | str, ...]] = {
+POOLINGS: dict[Pooling, tuple[int | str, ...]] = {
     "cls": (-1,),
     "pooler": ("pooler",),
     "mean": (-1,),
@@ -36,7 +38,7 @@ def layers_of(pooling: str) -> tuple[int | str, ...]:
         (1, -1)
     """
     check_choice("pooling", pooling, POOLINGS)
-    return POOLINGS[pooling]
+    return POOLINGS[cast(Pooling, pooling)]
 
 
 def pool_packed(

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 
 from flowjax.errors import FlowjaxError, check_choice
+from flowjax.literals import Quantization
 
-PRECISIONS = ("float32", "int8", "uint8", "binary", "ubinary")
+PRECISIONS = get_args(Quantization)
 
 
-def quantize(vectors: np.ndarray, precision: str) -> np.ndarray:
+def quantize(vectors: np.ndarray, precision: Quantization) -> np.ndarray:
     """Quantises vectors.
 
     Args:
         vectors: shape `(n, dim)`, float32.
-        precision: one of `PRECISIONS`. `int8` and `uint8` divide the range of each dimension of
-            `vectors` into 255 steps. `binary` and `ubinary` keep the signs, eight per byte.
+        precision: "float32", "int8", "uint8", "binary" or "ubinary". `int8` and `uint8` divide the
+            range of each dimension of `vectors` into 255 steps. `binary` and `ubinary` keep the
+            signs, eight per byte.
 
     Returns:
         Quantised vectors, shape `(n, dim)`, or `(n, ceil(dim / 8))` for the signs.

@@ -10,9 +10,8 @@ import numpy as np
 from flowjax.data.sentences import checked, open_source
 from flowjax.errors import FlowjaxError
 from flowjax.evaluation.null import Null, null_of
+from flowjax.literals import Scale
 
-SCALES = ("cosine", "percentile")
-"""Scales of similarities."""
 MOST_SENTENCES = 16_384
 """Largest number of sentences from which a null distribution is computed."""
 
@@ -90,7 +89,7 @@ class ScoreScale:
         self._null = null_of(vectors, seed=seed)
         return self._null
 
-    def _scaled(self, cosines: np.ndarray, scale: str) -> np.ndarray:
+    def _scaled(self, cosines: np.ndarray, scale: Scale) -> np.ndarray:
         return cosines if scale == "cosine" else self.null.percentile(cosines)
 
 

@@ -9,18 +9,28 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, Unpack, get_args, overload
 
 import numpy as np
 
 from flowjax.data.sentences import checked
+from flowjax.encoder.encode_options import (
+    AllOptions,
+    EncodeOptions,
+    InputOptions,
+    MtebOptions,
+    TextsOrVectors,
+    Vector,
+    Vectors,
+)
 from flowjax.encoder.precision import quantize
-from flowjax.encoder.scale import SCALES, ScoreScale
+from flowjax.encoder.scale import ScoreScale
 from flowjax.encoder.texts import texts_of
 from flowjax.errors import FlowjaxError, check_choice
+from flowjax.literals import Quantization, Scale
 
-# Arguments that mteb passes to every model; they do not change the vectors.
-_IGNORED = {"task_metadata", "hf_split", "hf_subset", "prompt_type", "task"}
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class EvaluationCard:
@@ -66,7 +76,8 @@ class SentenceModel(ScoreScale, abc.ABC):
     @property
     def prompts(self) -> dict[str, str]:
         """Prefixes of sentences, by name, a dict that can be changed."""
-        return self.__dict__.setdefault("_prompts", {})
+        prompts: dict[str, str] = self.__dict__.setdefault("_prompts", {})
+        return prompts
 
     @property
     def default_prompt_name(self) -> str | None:
@@ -87,7 +98,8 @@ class SentenceModel(ScoreScale, abc.ABC):
     @property
     def model_card_data(self) -> EvaluationCard:
         """Store of the metrics that evaluators of sentence-transformers report."""
-        return self.__dict__.setdefault("_card", EvaluationCard())
+        card: EvaluationCard = self.__dict__.setdefault("_card", EvaluationCard())
+        return card
 
     @property
     def mteb_model_meta(self) -> Any:
@@ -120,6 +132,27 @@ class SentenceModel(ScoreScale, abc.ABC):
     ) -> np.ndarray:
         """Returns the vectors of n strings, shape `(n, dim)`, float32."""
 
+    @overload
+    def encode(self, sentences: str, **options: Unpack[EncodeOptions]) -> Vector: ...
+
+    @overload
+    def encode(self, sentences: Iterable[Any], **options: Unpack[EncodeOptions]) -> Vectors: ...
+
+    @overload
+    def encode(
+        self,
+        sentences: str | Iterable[Any],
+        *,
+        convert_to_tensor: Literal[True],
+        convert_to_numpy: bool = ...,
+        **options: Unpack[EncodeOptions],
+    ) -> Tensor: ...
+
+    @overload
+    def encode(
+        self, sentences: str | Iterable[Any] | None = ..., **options: Unpack[AllOptions]
+    ) -> Any: ...
+
     def encode(
         self,
         sentences: str | Iterable[Any] | None = None,
@@ -127,14 +160,14 @@ class SentenceModel(ScoreScale, abc.ABC):
         prompt: str | None = None,
         batch_size: int | None = None,
         show_progress_bar: bool | None = None,
-        output_value: str | None = "sentence_embedding",
-        precision: str | None = "float32",
+        output_value: Literal["sentence_embedding"] | None = "sentence_embedding",
+        precision: Quantization | None = "float32",
         convert_to_numpy: bool = True,
         convert_to_tensor: bool = False,
         device: Any = None,
         normalize_embeddings: bool = False,
         truncate_dim: int | None = None,
-        **kwargs: Any,
+        **kwargs: Unpack[InputOptions],
     ) -> Any:
         """Embeds sentences, with the arguments of sentence-transformers.
 
@@ -166,7 +199,8 @@ class SentenceModel(ScoreScale, abc.ABC):
             FlowjaxError: An input is not a string, or an argument is unknown or out of range.
         """
         sentences = kwargs.pop("inputs", None) if sentences is None else sentences
-        if unknown := {k for k in kwargs if kwargs[k] is not None} - _IGNORED:
+        given = {name for name, value in kwargs.items() if value is not None}
+        if unknown := given - set(MtebOptions.__annotations__):
             raise FlowjaxError(
                 f"encode: expected known arguments, got the unknown {sorted(unknown)}"
             )
@@ -194,18 +228,84 @@ class SentenceModel(ScoreScale, abc.ABC):
             return tensor[0] if single else tensor if convert_to_tensor else list(tensor)
         return vectors[0] if single else vectors
 
-    def encode_query(self, sentences: Any = None, **options: Any) -> Any:
-        """Embeds queries: calls `encode` with the prompt `"query"` if it is defined."""
+    @overload
+    def encode_query(self, sentences: str, **options: Unpack[EncodeOptions]) -> Vector: ...
+
+    @overload
+    def encode_query(
+        self, sentences: Iterable[Any], **options: Unpack[EncodeOptions]
+    ) -> Vectors: ...
+
+    @overload
+    def encode_query(
+        self, sentences: str | Iterable[Any] | None = ..., **options: Unpack[AllOptions]
+    ) -> Any: ...
+
+    def encode_query(
+        self, sentences: str | Iterable[Any] | None = None, **options: Unpack[AllOptions]
+    ) -> Any:
+        """Embeds queries: calls `encode` with the prompt `"query"` if it is defined.
+
+        Args:
+            sentences: queries, see `encode`.
+            **options: other arguments of `encode`.
+
+        Returns:
+            The result of `encode`: vectors, shape `(n, dim)`, or `(dim,)` for a single string.
+
+        Raises:
+            FlowjaxError: See `encode`.
+        """
         return self._encode_as(("query",), sentences, options)
 
-    def encode_document(self, sentences: Any = None, **options: Any) -> Any:
+    @overload
+    def encode_document(self, sentences: str, **options: Unpack[EncodeOptions]) -> Vector: ...
+
+    @overload
+    def encode_document(
+        self, sentences: Iterable[Any], **options: Unpack[EncodeOptions]
+    ) -> Vectors: ...
+
+    @overload
+    def encode_document(
+        self, sentences: str | Iterable[Any] | None = ..., **options: Unpack[AllOptions]
+    ) -> Any: ...
+
+    def encode_document(
+        self, sentences: str | Iterable[Any] | None = None, **options: Unpack[AllOptions]
+    ) -> Any:
         """Embeds documents: calls `encode` with the first defined prompt of three.
 
         These are `"document"`, `"passage"` and `"corpus"`.
+
+        Args:
+            sentences: documents, see `encode`.
+            **options: other arguments of `encode`.
+
+        Returns:
+            The result of `encode`: vectors, shape `(n, dim)`, or `(dim,)` for a single string.
+
+        Raises:
+            FlowjaxError: See `encode`.
         """
         return self._encode_as(("document", "passage", "corpus"), sentences, options)
 
-    def similarity(self, embeddings1: Any, embeddings2: Any, *, scale: str = "cosine") -> Any:
+    @overload
+    def similarity(  # type: ignore[overload-overlap]
+        self, embeddings1: str, embeddings2: str, *, scale: Scale = ...
+    ) -> np.floating[Any]: ...
+
+    @overload
+    def similarity(
+        self, embeddings1: TextsOrVectors, embeddings2: TextsOrVectors, *, scale: Scale = ...
+    ) -> Vectors: ...
+
+    @overload
+    def similarity(
+        self, embeddings1: Tensor, embeddings2: Any, *, scale: Scale = ...
+    ) -> Tensor: ...
+
+    def similarity(self, embeddings1: Any, embeddings2: Any, *, scale: Scale = "cosine") -> Any:
         """Returns the similarities of all pairs.
 
         Args:
@@ -227,8 +327,18 @@ class SentenceModel(ScoreScale, abc.ABC):
             return scores[0, 0]
         return _like(scores, embeddings1)
 
+    @overload
     def similarity_pairwise(
-        self, embeddings1: Any, embeddings2: Any, *, scale: str = "cosine"
+        self, embeddings1: TextsOrVectors, embeddings2: TextsOrVectors, *, scale: Scale = ...
+    ) -> Vector: ...
+
+    @overload
+    def similarity_pairwise(
+        self, embeddings1: Tensor, embeddings2: Any, *, scale: Scale = ...
+    ) -> Tensor: ...
+
+    def similarity_pairwise(
+        self, embeddings1: Any, embeddings2: Any, *, scale: Scale = "cosine"
     ) -> Any:
         """Returns the similarities of corresponding embeddings, shape `(n,)`.
 
@@ -246,16 +356,16 @@ class SentenceModel(ScoreScale, abc.ABC):
             raise FlowjaxError(f"embeddings2: expected {len(left)} vectors, got {len(right)}")
         return _like(self._scaled((left * right).sum(1), scale), embeddings1)
 
-    def _encode_as(self, names: tuple[str, ...], sentences: Any, options: dict[str, Any]) -> Any:
+    def _encode_as(self, names: tuple[str, ...], sentences: Any, options: AllOptions) -> Any:
         if options.get("prompt") is None and options.get("prompt_name") is None:
             options["prompt_name"] = next((n for n in names if n in self.prompts), None)
             if options["prompt_name"] is None:
                 options["prompt"] = ""  # as in sentence-transformers: not the default prompt
         return self.encode(sentences, **options)
 
-    def _units(self, one: Any, other: Any, scale: str) -> tuple[np.ndarray, np.ndarray]:
+    def _units(self, one: Any, other: Any, scale: Scale) -> tuple[np.ndarray, np.ndarray]:
         """Returns the unit vectors of both sides of a similarity, shapes (n, dim), (m, dim)."""
-        check_choice("scale", scale, SCALES)
+        check_choice("scale", scale, get_args(Scale))
         if scale == "percentile":
             _ = self.null  # raises an error before sentences are embedded
         left, right = texts_or_vectors(one), texts_or_vectors(other)
@@ -272,17 +382,18 @@ def texts_or_vectors(values: Any) -> list[str] | np.ndarray:
     if isinstance(values, str):
         return [values]
     if not hasattr(values, "shape"):  # neither a NumPy array nor a tensor
-        values = list(values)
-        if not (values and hasattr(values[0], "shape")):
-            return values
-        values = np.stack([np.asarray(value) for value in values])
+        items = list(values)
+        if not (items and hasattr(items[0], "shape")):
+            return items
+        values = np.stack([np.asarray(item) for item in items])
     vectors = np.asarray(values, np.float32)
     return vectors[None] if vectors.ndim == 1 else vectors
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
     """Returns the vectors `(n, dim)` scaled to length 1; zero vectors stay zero."""
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    units: np.ndarray = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    return units
 
 
 def _like(scores: np.ndarray, values: Any) -> Any:

@@ -43,3 +43,7 @@ __all__ = [
     "whitening",
     "whitening_glow",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypedDict, get_args
 
 from flowjax.bijectors import (
+    Conditioner,
     additive_coupling,
     affine_coupling,
     linear_lu,
     permutation,
     spline_coupling,
 )
+from flowjax.bijectors.made import MaskedNet
 from flowjax.bijectors.permutation import exchange
 from flowjax.errors import FlowjaxError, check_choice
-from flowjax.types import Bijector
+from flowjax.types import Base, Bijector
 
 Coupling = Literal["additive", "affine", "spline"]
 Mixing = Literal["random", "reverse", "lu", "none"]
@@ -24,6 +26,65 @@ Mask = Literal["half", "checkerboard"]
 BaseName = Literal["normal", "student_t", "diagonal", "mixture", "conditional"]
 # Exponent of the standard deviations of the latents; "none" is None in a config file.
 Power = float | Literal["none"] | None
+
+FlowName = Literal[
+    "auto",
+    "all_but_the_top",
+    "center",
+    "elementwise_spline",
+    "glow",
+    "glow_as_released",
+    "iaf",
+    "identity",
+    "maf",
+    "neural_spline",
+    "realnvp",
+    "standardize",
+    "whitening",
+    "whitening_glow",
+]
+"""Name of a recipe, or "auto"."""
+Transform = Literal["affine", "spline"]
+"""Transformation of each coordinate in an autoregressive layer."""
+Reordering = Literal["reverse", "random", "lu"]
+"""Change of the order of the coordinates before an autoregressive layer."""
+
+
+class GlowOptions(TypedDict, total=False):
+    """Keyword arguments of `glow` that `whitening_glow` passes on."""
+
+    levels: int | None
+    depth: int
+    width: int
+    hidden_layers: int
+    coupling: Coupling
+    permutation: Mixing
+    mask: Mask
+    conditional_split: bool
+    conditioner: Conditioner | None
+    base: BaseName | Base
+    seed: int
+    unroll: int | None
+    checkpoint: bool
+
+
+class MafOptions(TypedDict, total=False):
+    """Keyword arguments of `maf`, which are also those of `iaf`."""
+
+    depth: int
+    width: int
+    hidden_layers: int
+    transform: Transform
+    bins: int
+    bound: float
+    permutation: Reordering
+    conditioner: MaskedNet | None
+    base: BaseName | Base
+    latent_power: Power
+    seed: int
+    unroll: int | None
+    checkpoint: bool
+
 
 COUPLINGS: dict[str, Callable[..., Bijector]] = {
     "additive": additive_coupling,

@@ -7,7 +7,7 @@ for every power, so the power is a free choice of coordinates for cosine similar
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import jax.numpy as jnp
 
@@ -22,7 +22,7 @@ from flowjax.flows.choices import Power
 from flowjax.types import FROZEN, Array, Base, Bijector, ClosedForm, Flow, Params, PRNGKey
 
 # benchmarks/latents.md compares the held-out likelihood of the shrinkages.
-SHRINKAGE = "likelihood"
+SHRINKAGE: Final = "likelihood"
 
 
 def through(bijector: Bijector, base: Base, line: str) -> Base:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Unpack
 
 from flowjax.bijectors import (
     actnorm,
@@ -21,13 +21,17 @@ from flowjax.bijectors import permutation as random_permutation
 from flowjax.bijectors.made import MaskedNet
 from flowjax.errors import check_choice
 from flowjax.flows.build import build, standardized
-from flowjax.flows.choices import BaseName, Power, log_scale_bound
+from flowjax.flows.choices import (
+    BaseName,
+    MafOptions,
+    Power,
+    Reordering,
+    Transform,
+    log_scale_bound,
+)
 from flowjax.flows.latents import with_latent_power
 from flowjax.flows.recipe import options_of, recipe
 from flowjax.types import Base, Bijector, Flow
-
-Transform = Literal["affine", "spline"]
-Reordering = Literal["reverse", "random", "lu"]
 
 
 def _flow(
@@ -156,7 +160,7 @@ def maf(
 
 
 @recipe
-def iaf(dim: int, **maf_options: Any) -> Flow:
+def iaf(dim: int, **maf_options: Unpack[MafOptions]) -> Flow:
     """Returns an inverse autoregressive flow: depth x [actnorm, reversal, inverse of a MAF layer].
 
     `sample` and `sample_and_log_prob` evaluate each network once, as variational inference needs.
@@ -185,4 +189,4 @@ def iaf(dim: int, **maf_options: Any) -> Flow:
         ((4, 3), (4,))
     """
     defaults = {name: option.default for name, option in options_of("maf").items()}
-    return _flow("iaf", dim, **defaults | maf_options)
+    return _flow("iaf", dim, **{**defaults, **maf_options})

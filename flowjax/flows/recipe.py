@@ -123,7 +123,7 @@ def options_of(name: str) -> dict[str, inspect.Parameter]:
     return options
 
 
-def make(name: str, dim: int, **options: Any) -> Flow:
+def make(name: str, dim: int, **options: object) -> Flow:
     """Returns the flow of a recipe, given its name and options, for example from a config file.
 
     Args:

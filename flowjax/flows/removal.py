@@ -9,7 +9,7 @@ from flowjax.bijectors import all_but_the_top as top_bijector
 from flowjax.bijectors import standardize as standardize_bijector
 from flowjax.bijectors import whitening as whitening_bijector
 from flowjax.bijectors.top import noise_of_top, without_top
-from flowjax.bijectors.whitening import freeze
+from flowjax.bijectors.whitening import Shrinkage, freeze
 from flowjax.errors import check_integer
 from flowjax.flows.choices import BaseName
 from flowjax.flows.gaussian import (
@@ -24,7 +24,7 @@ from flowjax.types import FROZEN, Base, Flow, Params
 def center(
     dim: int,
     *,
-    shrinkage: float | str = 0.0,
+    shrinkage: Shrinkage = 0.0,
     moments: Moments | None = None,
     base: BaseName | Base = "normal",
 ) -> Flow:
@@ -78,7 +78,7 @@ def all_but_the_top(
     dim: int,
     *,
     components: int | None = None,
-    shrinkage: float | str = 0.0,
+    shrinkage: Shrinkage = 0.0,
     moments: Moments | None = None,
     base: BaseName | Base = "normal",
 ) -> Flow:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Unpack
 
 from flowjax.bijectors import Moments, chain
 from flowjax.bijectors import whitening as whitening_bijector
+from flowjax.bijectors.whitening import Shrinkage
 from flowjax.errors import check_integer
 from flowjax.flows.build import build
-from flowjax.flows.choices import BaseName, Power
+from flowjax.flows.choices import BaseName, GlowOptions, Power
 from flowjax.flows.gaussian import (
     first_part,
     gaussian_flow,
@@ -26,7 +27,7 @@ def whitening(
     *,
     components: int | None = None,
     power: float = 1.0,
-    shrinkage: float | str = 0.0,
+    shrinkage: Shrinkage = 0.0,
     eigenvalue_floor: float = 1e-6,
     moments: Moments | None = None,
     base: BaseName | Base = "normal",
@@ -90,11 +91,11 @@ def whitening_glow(
     dim: int,
     *,
     components: int | None = None,
-    shrinkage: float | str = 0.0,
+    shrinkage: Shrinkage = 0.0,
     eigenvalue_floor: float = 1e-6,
     moments: Moments | None = None,
     latent_power: Power = None,
-    **glow_options: Any,
+    **glow_options: Unpack[GlowOptions],
 ) -> Flow:
     """Returns a whitening followed by Glow; the initial density is the density of the whitening.
 

@@ -9,3 +9,9 @@
 - `cooccurrence.py`: word embeddings from token co-occurrence counts.
 - `starting_point.py`: initial parameters from word embeddings and fixed attention offsets.
 """
+
+__all__: list[str] = []
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -84,8 +84,7 @@ def pack_text(
     first, last = (_special_id(tokenizer, token) for token in ("[CLS]", "[SEP]"))
     record_file = out.with_name(out.name + ".json")
     if out.exists() and _read_record(record_file) == record:
-        found: np.ndarray = np.load(out, mmap_mode="r")
-        return found
+        return _mapped(out)
     dtype = np.uint16 if tokenizer.get_vocab_size() <= 1 << 16 else np.uint32
     parts = [ids for path in files for ids in _ids(path, tokenizer, last, dtype)]
     tokens = np.concatenate(parts) if parts else np.empty(0, dtype)
@@ -104,8 +103,12 @@ def pack_text(
     np.save(partial, packed)
     os.replace(partial, out)  # an interrupted run leaves no incomplete `out`
     record_file.write_text(json.dumps(record), "utf-8")
-    found: np.ndarray = np.load(out, mmap_mode="r")
-    return found
+    return _mapped(out)
+
+
+def _mapped(path: Path) -> np.ndarray:
+    rows: np.ndarray = np.load(path, mmap_mode="r")
+    return rows
 
 
 def _special_id(tokenizer: Tokenizer, token: str) -> int:

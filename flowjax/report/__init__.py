@@ -21,3 +21,7 @@ __all__ = [
     "render",
     "write_report",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

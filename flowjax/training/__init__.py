@@ -35,3 +35,7 @@ __all__ = [
     "run_identity",
     "train",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

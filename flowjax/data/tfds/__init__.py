@@ -14,6 +14,8 @@ from typing import Any
 from flowjax.errors import FlowjaxError
 from flowjax.evaluation.registry import TASKS
 
+__all__ = ["BUILDERS", "builder", "prepare"]
+
 # Maps each builder name to the module whose `CLASSES` contains its class.
 BUILDERS = {spec.builder.partition("/")[0]: "pairs" for spec in TASKS.values() if spec.builder} | {
     "nli_sentences": "nli",
@@ -85,3 +87,7 @@ def prepare(
     config = tfds.download.DownloadConfig(manual_dir=manual_dir, try_download_gcs=False)
     made.download_and_prepare(download_config=config)
     return made
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -22,3 +22,7 @@ __all__ = [
     "saved_files",
     "to_params",
 ]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
