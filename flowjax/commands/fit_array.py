@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
+import time
 from pathlib import Path
 
 from flowjax.commands import runs
 from flowjax.commands.flags import Positional
 from flowjax.commands.signals import stop_requested
+from flowjax.commands.terminal import message
 from flowjax.config import FitArrayConfig
 
 
@@ -40,6 +43,7 @@ def run(args: Args) -> None:
     from flowjax.parallel import processes
     from flowjax.saving.flow import save_flow
 
+    began = time.monotonic()
     train, config = args.train, FitArrayConfig(args.flow, args.train)
     runs.check_run(args.out, config, command="fit-array", overwrite=args.overwrite)
     rows = open_rows(args.data, str(args.data), args.columns)
@@ -64,4 +68,6 @@ def run(args: Args) -> None:
             facts = {"data": str(args.data), "steps": result.steps, **result.likelihood}
             folder = save_flow(args.out / "model", flow, result.params, fitted_on=facts)
             print(f"fitted {args.flow.name} on {source.size} x {source.dim}: {folder}")
-            print(verdict(args.flow.name, result.likelihood))
+            message(verdict(args.flow.name, result.likelihood), sys.stdout)
+            print(f"{time.monotonic() - began:.0f} s")
+            print(f"next: flowjax transform {args.out} ROWS.npy --out calibrated.npy")

@@ -49,7 +49,11 @@ READERS: dict[type, tuple[str, Any]] = {
 
 
 class _Formatter(argparse.RawDescriptionHelpFormatter):
-    """Formatter that shows a list of values as `TEXT ...` instead of `[TEXT [TEXT ...]]`."""
+    """Formatter that breaks no words, and shows a list of values as `TEXT ...`."""
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        words = " ".join(text.split())
+        return textwrap.wrap(words, width, break_long_words=False, break_on_hyphens=False)
 
     def _format_args(self, action: argparse.Action, default_metavar: str) -> str:
         if action.nargs == "*":

@@ -102,8 +102,11 @@ def _lines(values: dict[str, Any], indent: str = "") -> list[str]:
         if isinstance(value, dict):
             if "table" in value:
                 value = {"name": value["name"], "advice": value["advice"], "table": "see --json"}
+            # `encoder` in the table of the encoder is its name.
+            value = {"name" if key == name else key: entry for key, entry in value.items()}
             lines += [f"{indent}{name}:", *_lines(value, indent + "  ")] if value else []
         else:
             text = f"{value:.5g}" if isinstance(value, float) else str(value)
+            text = "none" if value is None else text
             lines.append(f"{indent}{name:<{28 - len(indent)}} {text}")
     return lines

@@ -40,6 +40,16 @@ PRETRAIN_FILES = (
     *(f"model/{name}" for name in ENCODER_FILES),
     *(f"encoders/[0-9]*/{name}" for name in ENCODER_FILES),
 )
+# Files of the encoder that `finetune` writes.
+FINETUNE_FILES = tuple(
+    f"model/{name}"
+    for name in (
+        *("config.json", "model.safetensors", "tokenizer.json", "modules.json", "README.md"),
+        *("1_Pooling/config.json", "sentence_bert_config.json", "finetune.json"),
+        "config_sentence_transformers.json",
+    )
+)
+OTHER_FILES = {"pretrain": PRETRAIN_FILES, "finetune": FINETUNE_FILES}
 
 
 @contextmanager
@@ -124,7 +134,7 @@ def run_files(out: Path) -> tuple[set[str], set[str]]:
     """Returns the files below a run folder: those that flowjax wrote, and all others."""
     found = set(entries(out))
     saved = {f"model/{name}" for name in saved_files(out / "model") or ()}
-    patterns = RUN_FILES + (PRETRAIN_FILES if run_command(out) == "pretrain" else ())
+    patterns = RUN_FILES + OTHER_FILES.get(run_command(out) or "", ())
     own = {name for name in found if name in saved or any(fnmatch(name, p) for p in patterns)}
     return own, found - own
 
@@ -187,34 +197,25 @@ def check_same(found: Any, wanted: Any, out: Path) -> None:
 
 @contextmanager
 def recorded(
-    out: Path, label: str, steps: int | None, note: Callable[[dict[str, float]], str]
+    out: Path,
 ) -> Iterator[Callable[[dict[str, float]], None]]:
     """Context manager for a training loop, which a signal stops after its current step.
 
     Args:
         out: the run folder.
-        label: text of the progress bar.
-        steps: total number of steps, or None if it is unknown.
-        note: returns the text after the progress bar for a row of metrics.
 
     Yields:
-        `on_step(row)`, which appends a row of metrics to `metrics.jsonl` (on process 0) and
-        advances the progress bar.
+        `on_step(row)`, which appends a row of metrics to `metrics.jsonl` (on process 0).
     """
     from flowjax.parallel import processes
-    from flowjax.progress import track
 
     file = _open_lines(out / "metrics.jsonl") if processes.is_first() else None
-    seen = 0
-    with stopping_loop(), track(label, steps, unit="steps") as advance:
+    with stopping_loop():
 
         def on_step(row: dict[str, float]) -> None:
-            nonlocal seen
             if file:
                 with named(out / "metrics.jsonl"):  # a full disk
                     file.write(json.dumps(row).encode() + b"\n")
-            advance(int(row["step"]) - seen, note=note(row))
-            seen = int(row["step"])
 
         try:
             yield on_step
@@ -231,8 +232,3 @@ def _open_lines(path: Path) -> Any:
         if file.read(1) != b"\n":
             file.write(b"\n")
     return file
-
-
-def fit_note(row: dict[str, float]) -> str:
-    """Returns the text after the progress bar of a fit."""
-    return f"{row['bits_per_dim']:.4f} bits/dim {row['rows_per_s']:,.0f} rows/s"

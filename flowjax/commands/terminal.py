@@ -7,11 +7,13 @@ import json
 import logging
 import re
 import shlex
+import shutil
 import sys
+import textwrap
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TextIO
 
 # Flag of every command, and the level of the logger "flowjax".
 VERBOSITY = {"--quiet": logging.ERROR, "--verbose": logging.DEBUG}
@@ -42,9 +44,36 @@ def json_line(value: Any) -> str:
     return _LINE_ENDS.sub(lambda end: f"\\u{ord(end[0]):04x}", text)
 
 
-def message(text: str) -> None:
-    """Prints a line on standard error."""
-    print(text, file=sys.stderr, flush=True)
+def wrapped(text: str, stream: TextIO) -> str:
+    r"""Returns a text whose lines are broken between words if the stream is a terminal.
+
+    Example:
+        >>> import io
+        >>> wrapped("word " * 40, io.StringIO()).count("\n")
+        0
+    """
+    if not stream.isatty():
+        return text
+    width = shutil.get_terminal_size().columns
+    options: Any = {"break_long_words": False, "break_on_hyphens": False}
+    lines = [
+        textwrap.wrap(line, width, **options) if len(line) > width else [line]
+        for line in text.splitlines()
+    ]
+    return "\n".join(part for parts in lines for part in parts)
+
+
+def message(text: str, stream: TextIO | None = None) -> None:
+    """Prints a text, on standard error by default."""
+    stream = stream or sys.stderr
+    print(wrapped(text, stream), file=stream, flush=True)
+
+
+class _Formatter(logging.Formatter):
+    """Formatter of log messages, which are broken between words on a terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return wrapped(super().format(record), sys.stderr)
 
 
 def command_line(name: str, args: Any, positional: str = "run") -> str:
@@ -81,7 +110,9 @@ def reporting(prog: str, level: int) -> Iterator[None]:
         level: smallest level of the messages of the logger "flowjax". Warnings are printed if
             this level is at most WARNING.
     """
-    logging.basicConfig(format="flowjax: %(message)s", level=logging.WARNING, stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Formatter("flowjax: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     logger = logging.getLogger("flowjax")
     before = logger.level
     logger.setLevel(level)

@@ -41,7 +41,8 @@ class Range(NamedTuple):
     def __str__(self) -> str:
         words = ("at least", self.least), ("at most", self.most)
         limits = (*words, ("above", self.above), ("below", self.below))
-        return ", ".join(f"{word} {limit:g}" for word, limit in limits if not math.isinf(limit))
+        given = [(word, limit) for word, limit in limits if not math.isinf(limit)]
+        return ", ".join(f"{word} {limit:{',' if limit >= 1e6 else 'g'}}" for word, limit in given)
 
 
 class Choice(tuple[str, ...]):

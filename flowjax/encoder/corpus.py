@@ -15,7 +15,7 @@ import jax
 import numpy as np
 
 from flowjax.data.blocks import Blocks
-from flowjax.data.sentences import SentenceSource
+from flowjax.data.sentences import SentenceSource, checked
 from flowjax.data.store import EmbeddingStore
 from flowjax.encoder.adapter import EncoderAdapter
 from flowjax.encoder.counts import EncodeReport, warn_unknown
@@ -33,6 +33,7 @@ def embed_blocks(
     blocks: Iterable[list[str]],
     *,
     then: Then | None = None,
+    total: int | None = None,
     **options: Any,
 ) -> Iterator[tuple[np.ndarray, dict[str, int]]]:
     """Embeds blocks of `CHUNK` sentences (the last may be shorter).
@@ -41,6 +42,7 @@ def embed_blocks(
         encoder: frozen encoder.
         blocks: blocks of sentences, from a `Blocks`.
         then: function applied to the vectors of each block; None keeps the vectors.
+        total: number of sentences for the progress bar; None means unknown.
         **options: `batch_size` and `show_progress_bar` of `SentenceEncoder.encode_stream`.
 
     Yields:
@@ -49,7 +51,8 @@ def embed_blocks(
         and the numbers of `"tokens"` and `"unknown_tokens"`.
     """
     before = EncodeReport()
-    for vectors in encoder.encode_stream(chain.from_iterable(blocks), **options):
+    sentences = _Counted(chain.from_iterable(blocks), total)
+    for vectors in encoder.encode_stream(sentences, **options):
         now = encoder.report
         counts = {
             "empty_embedded": now.empty - before.empty,
@@ -76,7 +79,9 @@ def embed_in_memory(
     """
     blocks = Blocks(source, CHUNK, skip_empty=True)
     parts, total = [], Counter[str]()
-    for vectors, counts in embed_blocks(encoder, blocks, show_progress_bar=show_progress_bar):
+    count = None if show_progress_bar is False else _count(source, skip_empty=True)
+    shown = embed_blocks(encoder, blocks, total=count, show_progress_bar=show_progress_bar)
+    for vectors, counts in shown:
         parts.append(vectors)
         total.update(counts)
     facts = _facts(source, blocks.rows, blocks.empty, total, str(blocks.hash))
@@ -130,12 +135,13 @@ def embed_in_store(
     store = EmbeddingStore(
         folder, manifest, dim=dim or encoder.dim, block=CHUNK, notes={"source": source.name}
     )
-    store.fill(
-        source,
-        partial(embed_blocks, encoder, then=then, **options),
-        share=share or (jax.process_index(), jax.process_count()),
-        skip_empty=skip_empty,
-    )
+    share = share or (jax.process_index(), jax.process_count())
+    total = None
+    if options.get("show_progress_bar") is not False and not store.complete:
+        count = _count(source, skip_empty=skip_empty)
+        total = None if count is None else store.missing_rows(count, share)
+    embed = partial(embed_blocks, encoder, then=then, total=total, **options)
+    store.fill(source, embed, share=share, skip_empty=skip_empty)
     if not wait and not store.complete:
         return store, {}
     store.wait()
@@ -178,6 +184,26 @@ def embed_source(
         logger.warning("fit: truncated %d of %d sentences to %d tokens", cut, sentences, length)
     warn_unknown(facts["unknown_tokens"], facts["tokens"], encoder.name)
     return vectors, facts
+
+
+class _Counted:
+    """Iterable with a known or unknown number of items, for a progress bar."""
+
+    def __init__(self, items: Iterable[str], total: int | None) -> None:
+        self._items, self._total = items, total
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._items)
+
+    def __length_hint__(self) -> int:
+        return self._total or 0
+
+
+def _count(source: SentenceSource, *, skip_empty: bool) -> int | None:
+    """Returns the number of sentences of a source for a progress bar; None for a stream."""
+    if source.is_stream:
+        return None
+    return sum(1 for sentence in checked(source) if sentence.strip() or not skip_empty)
 
 
 def _facts(

@@ -31,7 +31,7 @@ def pretrain(
     heldout: Iterable[str | Path],
     out: str | Path,
     *,
-    log: Callable[[dict[str, Any]], None] = lambda metrics: None,
+    log: Callable[[dict[str, Any]], object] = lambda metrics: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any]:
     """Trains a masked language model and writes its encoder as a Hugging Face folder.
@@ -108,7 +108,7 @@ def _after_dispatch(
     chunk: training.Chunk,
     state: training.TrainState,
     out: Path,
-    log: Callable[[dict[str, Any]], None],
+    log: Callable[[dict[str, Any]], object],
 ) -> None:
     """Logs the metrics of a dispatch, and validates and exports at the configured intervals."""
     train, metrics = config.train, chunk.metrics

@@ -101,7 +101,7 @@ def test_progress_without_a_terminal_is_logged(monkeypatch, caplog):
     with caplog.at_level(logging.INFO, "flowjax"), progress.track("fitting", 9, unit="steps") as a:
         a(4, "3.2 bits/dim")
     assert caplog.messages[0].startswith("fitting: 4 of 9 steps, ")
-    assert caplog.messages[0].endswith(" steps/s 3.2 bits/dim")
+    assert caplog.messages[0].endswith(" left, 3.2 bits/dim")
     caplog.clear()
     monkeypatch.setattr(progress, "LOG_EVERY", 30.0)
     with caplog.at_level(logging.INFO, "flowjax"), progress.track("fitting", 9, unit="steps") as a:
