@@ -188,12 +188,15 @@ def label(name: str) -> str:
 def advice(found: Selection) -> str:
     """Returns one sentence with the choice and its advantage over plain vectors."""
     plain, best = (found.table[name]["score"] for name in (PLAIN, found.best))
-    interval = f"95 % interval {found.low:+.0f} to {found.high:+.0f} %"
-    numbers = f"{best:.1f} % against {plain:.1f} % for plain vectors"
-    gained = f"odds {found.difference:+.0f} % on pairs that did not select it, {interval}"
+    gained = (
+        f"{best:.1f} against {plain:.1f} % found; odds {found.difference:+.0f} % on pairs that "
+        f"did not select it, 95 % interval {found.low:+.0f} to {found.high:+.0f} %"
+    )
     if found.name != PLAIN:
-        return f"{label(found.name)}: related texts found {numbers} ({gained})"
+        return f"{label(found.name)}: finds related texts better than plain vectors do ({gained})"
     if found.best == PLAIN:
         return "keep the plain vectors: no transformation finds related texts better"
-    kept = f"keep the plain vectors: with {label(found.best)}"
-    return f"{kept}, related texts found {numbers} ({gained})"
+    return (
+        f"keep the plain vectors: {label(found.best)} does not find related texts reliably "
+        f"better ({gained})"
+    )

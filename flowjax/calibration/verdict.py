@@ -74,28 +74,20 @@ def verdict(rows: Sequence[Mapping[str, Any]], pairs: Mapping[str, int]) -> Verd
     best = max(rows[1:], key=lambda row: row["choose"])
     name, difference, low, high = (best[key] for key in ("vectors", "difference", "low", "high"))
     partner = " or ".join(PARTNERS[kind] for kind in pairs)
-    found = (
-        f"{partner} is found with a score ({score_text(pairs)}) of {best['score']:z.1f}, and of "
-        f"{plain['score']:z.1f} with plain vectors"
+    scores = f"{score_text(pairs)} {best['score']:z.1f} against {plain['score']:z.1f}"
+    numbers = (
+        f"{scores}; odds {difference:+z.1f} %, 95 % interval {low:+z.1f} to {high:+z.1f} %, "
+        f"{sum(pairs.values()):,} pairs"
     )
-    interval = f"95 % interval {low:+z.1f} to {high:+z.1f} %, {sum(pairs.values()):,} pairs"
-    gain = f"odds {difference:+z.1f} %, {interval}"
     if accepted(difference, low):
-        return Verdict(
-            name,
-            name,
-            difference,
-            low,
-            high,
-            dict(pairs),
-            f"Use {label(name)}: {found} ({gain}).",
-        )
-    change = "lowers" if high < 0 else "does not reliably raise"
+        text = f"Use {label(name)}: it finds {partner} better than plain vectors do ({numbers})."
+        return Verdict(name, name, difference, low, high, dict(pairs), text)
+    change = "worse than" if high < 0 else "not reliably better than"
     if low > 0:
-        change = f"raises by less than {LEAST_GAIN:.0f} %"
+        change = f"better by less than {LEAST_GAIN:.0f} % in the odds than"
     text = (
-        f"Keep the plain vectors: the best calibration, {label(name)}, {change} the odds of the "
-        f"{score_text(pairs)} ({difference:+z.1f} %, {interval})."
+        f"Keep the plain vectors: the best calibration, {label(name)}, finds {partner} {change} "
+        f"plain vectors do ({numbers})."
     )
     return Verdict(PLAIN, name, difference, low, high, dict(pairs), text)
 
