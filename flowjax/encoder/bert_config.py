@@ -6,17 +6,9 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import flax.linen as nn
-
+from flowjax.encoder.activations import ACTIVATIONS
 from flowjax.errors import check_choice, check_that
 from flowjax.files.json import field, typed
-
-ACTIVATIONS = {
-    "gelu": lambda x: nn.gelu(x, approximate=False),
-    "gelu_new": lambda x: nn.gelu(x, approximate=True),
-    "gelu_pytorch_tanh": lambda x: nn.gelu(x, approximate=True),
-    "relu": nn.relu,
-}
 
 
 class Family(NamedTuple):
