@@ -169,7 +169,7 @@ def track_steps(
 
 def _display(count: Count, requested: bool) -> Display:
     if _in_jupyter():
-        return _Jupyter(count)
+        return _Jupyter(count, requested)
     return _Terminal(count) if sys.stderr.isatty() else _Lines(count, requested)
 
 
@@ -231,10 +231,10 @@ class _Terminal:
 
 
 class _Jupyter:
-    """Bar of HTML below a cell, without widgets; the last line remains as text."""
+    """Bar of HTML below a cell, without widgets; if it was requested, its last line remains."""
 
-    def __init__(self, count: Count) -> None:
-        self._count, self._last = count, 0.0
+    def __init__(self, count: Count, requested: bool) -> None:
+        self._count, self._requested, self._last = count, requested, 0.0
         self._handle: Any = None
 
     def update(self, ended: bool = False) -> None:
@@ -245,7 +245,8 @@ class _Jupyter:
         self._last, count = time.monotonic(), self._count
         place = "" if count.total is None else f' value="{count.done}" max="{count.total}"'
         bar = "" if ended else f"<progress{place}></progress> "
-        bundle = {"text/plain": str(count), "text/html": f"{bar}{html.escape(str(count))}"}
+        text = "" if ended and not self._requested else str(count)
+        bundle = {"text/plain": text, "text/html": f"{bar}{html.escape(text)}"}
         if self._handle is None:
             self._handle = display(bundle, raw=True, display_id=True)
         else:

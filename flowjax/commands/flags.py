@@ -48,12 +48,17 @@ READERS: dict[type, tuple[str, Any]] = {
 }
 
 
-class _Formatter(argparse.RawDescriptionHelpFormatter):
+class _Formatter(argparse.HelpFormatter):
     """Formatter that breaks no words, and shows a list of values as `TEXT ...`."""
 
     def _split_lines(self, text: str, width: int) -> list[str]:
         words = " ".join(text.split())
         return textwrap.wrap(words, width, break_long_words=False, break_on_hyphens=False)
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        paragraphs = ([indent + line for line in self._split_lines(part, width - len(indent))]
+                      for part in text.split("\n\n"))  # fmt: skip
+        return "\n\n".join("\n".join(lines) for lines in paragraphs)
 
     def _format_args(self, action: argparse.Action, default_metavar: str) -> str:
         if action.nargs == "*":
