@@ -10,6 +10,7 @@ import numpy as np
 
 from flowjax.data.shuffle import batches_rows
 from flowjax.encoder.batching import slots
+from flowjax.errors import FlowjaxError
 from flowjax.finetuning.packing import pack, row_length
 
 # Batches whose rows are counted at a time.
@@ -114,10 +115,15 @@ class PackedExamples:
             `ids`, `mask`, `positions`: shape `(groups * self.rows, length)`, as in
             `batching.Batch`; `places`: index `row * slots + slot` of each sentence in its group,
             shape `(groups * views * group,)`; and the other arrays of the examples.
+
+        Raises:
+            FlowjaxError: The examples need more rows than any batch of the run.
         """
         numbers = self._grouped(rows)
         sizes = self._table.sizes[numbers]
         found = pack(sizes, self._length)
+        if (used := int(found.used.max())) > self.rows:
+            raise FlowjaxError(f"rows: expected a batch of the run, got {used} packed rows")
         shape = (len(numbers) * self.rows, self._length)
         flat, sentence = sizes.ravel(), numbers.ravel()
         first = np.arange(len(numbers))[:, None] * self.rows + found.row

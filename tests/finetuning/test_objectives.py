@@ -9,6 +9,7 @@ import optax
 import pytest
 from flax.traverse_util import flatten_dict
 
+from flowjax.data.shuffle import batches_rows
 from flowjax.encoder.bert import Bert, BertConfig
 from flowjax.encoder.weights import load_pretrained, names
 from flowjax.finetuning.encode import make_encode
@@ -177,3 +178,17 @@ def test_two_dropout_passes_differ_and_depend_on_the_key_only(golden, tiny):
     np.testing.assert_array_equal(a, jax.jit(encode)(params, batch, jax.random.key(0)))
     plain = jax.jit(lambda p, b: encode(p, b, None))(params, batch)
     np.testing.assert_allclose(plain[0], plain[1], atol=1e-5)
+
+
+def test_gradient_caching_needs_the_memory_of_one_part(golden, tiny):
+    params, config = tiny
+
+    def temporary(parts):
+        objective = make("mnr", config, golden, group=64 // parts, parts=parts)
+        source = examples("mnr", golden, group=64 // parts, batch_size=64, steps=1)
+        batch = source.read(batches_rows(0, 1, 64, source.size, seed=0)[0])
+        gradient = jax.grad(lambda p, b: objective.loss(p, b, None)[0])
+        compiled = jax.jit(gradient).lower({"encoder": params, "head": {}}, batch).compile()
+        return compiled.memory_analysis().temp_size_in_bytes
+
+    assert temporary(8) < 0.4 * temporary(1)
