@@ -54,7 +54,8 @@ print(f"plain {cosine(pair[:1], pair[1:])[0]:.2f}, flow {cosine(moved[:1], moved
 # %%
 rng = np.random.default_rng(0)
 first, second = rng.permutation(len(sentences))[:1400].reshape(2, -1)
-plots.cosine_histogram(cosine(plain[first], plain[second]), cosine(after[first], after[second]))
+cosines = {n: cosine(x[first], x[second]) for n, x in {"plain": plain, "flow": after}.items()}
+plots.pair_cosines(cosines, dim=plain.shape[1])
 
 # %% [markdown]
 # Four published numbers. Mean cosine: 0 is isotropic. IsoScore and isotropy score: 1 is.
@@ -66,11 +67,12 @@ for name in ("mean_cosine", "isotropy_score", "isoscore", "uniformity"):
     print(f"{name:<15} {reports['plain'][name]:7.3f} -> {reports['flow'][name]:7.3f}")
 
 # %% [markdown]
-# On the plane of the two largest principal components, the origin lies off the plain cloud's
-# middle; that is the cone, seen from the side.
+# The cone, seen from the side: the horizontal axis is the direction of the mean vector, the
+# vertical one the widest direction orthogonal to it. The origin lies outside of the plain cloud,
+# and inside of the calibrated one.
 
 # %%
-plots.projection_2d(plain, after)
+plots.cone({"plain": plain, "flow": after})
 
 # %%
-plots.spectrum(plain, after)
+plots.spectrum({"plain": plain, "flow": after})

@@ -59,7 +59,7 @@ sentences = read_sentences(file)[0]
 texts = [query, *sentences]
 plain = model.encoder.encode(texts)
 vectors = model.transform(plain)
-found = plots.nearest_neighbours(texts, plain, vectors, [0], k=5)[0]
+found = plots.nearest_neighbours(texts, {"plain": plain, "flow": vectors}, [0], k=5)[0]
 for name in ("plain", "flow"):
     print(name)
     for sentence, cosine in found[name]:

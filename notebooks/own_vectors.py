@@ -69,7 +69,7 @@ rng = np.random.default_rng(0)
 first, second = rng.integers(0, len(vectors), (2, 10_000))
 cosines = [cosine(x[first], x[second]) for x in (vectors, calibrated)]
 print(f"mean cosine of random pairs: plain {cosines[0].mean():.2f}, flow {cosines[1].mean():z.2f}")
-plots.cosine_histogram(*cosines, names=("plain", "flow"))
+plots.pair_cosines({"plain": cosines[0], "flow": cosines[1]}, dim=vectors.shape[1])
 
 # %% [markdown]
 # The transformer is also a density. A vector with a low log-density, in nats, differs from the

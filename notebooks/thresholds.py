@@ -84,9 +84,7 @@ for dropped in (0.1, 0.25, 0.5):
     print(f"{dropped:4.0%} of the words dropped: {found:6.1%} of {len(pairs.left)} found")
 
 # %%
-plots.cosine_histogram(
-    cosines, duplicates[0.25], names=("random pairs", "near-duplicates"), of="unseen sentences"
-)
+plots.pair_cosines({"unseen sentences": (cosines, duplicates[0.25])}, related="near-duplicates")
 
 # %% [markdown]
 # The same similarity as a percentile: the fraction of random pairs with a smaller cosine. The

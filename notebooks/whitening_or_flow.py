@@ -27,7 +27,7 @@ from flowjax import plots
 from flowjax.compare import compare
 from flowjax.data.sample import pairs_file, sentences_file
 from flowjax.data.sentences import read_sentences
-from flowjax.evaluation import Lookup, load_pairs, markdown_table
+from flowjax.evaluation import Lookup, load_pairs, markdown_table, random_cosines
 
 # %%
 encoder = flowjax.SentenceEncoder.from_pretrained("minibert", pooling="first_last")
@@ -71,5 +71,10 @@ print(f"{'Gaussian':<15} {train:9.1f} {held:9.1f}")
 sentences, pairs = task.sentences(unique=True), task.pairs("test")
 vectors = encoder.encode(sentences)
 clouds = (vectors, models["glow"].transform(vectors))
-cosines = [Lookup(sentences, x).cosines(pairs) for x in clouds]
-plots.similarity_scatter(pairs.gold, *cosines, names=("plain", "glow"))
+kinds = {name: Lookup(sentences, x) for name, x in zip(("plain", "glow"), clouds, strict=True)}
+similar = pairs.gold >= 0.8 * pairs.gold.max()
+cosines = {
+    name: (random_cosines(x.vectors, 10_000), x.cosines(pairs)[similar])
+    for name, x in kinds.items()
+}
+plots.pair_cosines(cosines, related="pairs with a high score", dim=vectors.shape[1])

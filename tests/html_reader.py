@@ -40,6 +40,6 @@ class Reader(HTMLParser):
         if self._open and self._open[-1] == "style":
             self.addresses += re.findall(r"url\(([^)]*)\)", data)
             assert "@import" not in data
-        elif self._open and self._open[-1] in ("td", "th"):
+        elif {"td", "th"} & {*self._open}:
             self._rows[-1][-1] += data
         self.text += data

@@ -61,7 +61,12 @@ class Check(NamedTuple):
         }
 
     def save(
-        self, folder: str | Path, *, overwrite: bool = False, command: str = "flowjax.check"
+        self,
+        folder: str | Path,
+        *,
+        overwrite: bool = False,
+        command: str = "flowjax.check",
+        image: str = "png",
     ) -> Path:
         """Writes an HTML page with figures, and the table as JSON and CSV.
 
@@ -69,6 +74,7 @@ class Check(NamedTuple):
             folder: folder of the page.
             overwrite: True replaces an existing report.
             command: command line that the page shows.
+            image: format of the figures: png, svg or pdf.
 
         Returns:
             The path of `index.html`.
@@ -87,7 +93,7 @@ class Check(NamedTuple):
             after=self.calibrated,
             command=command,
         )
-        return write_report(page, folder, overwrite=overwrite)
+        return write_report(page, folder, overwrite=overwrite, image=image)
 
     def __repr__(self) -> str:
         """Returns the recommendation in one line."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import textwrap
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from flowjax.commands.flags import Positional
 from flowjax.commands.terminal import command_line, message
@@ -28,7 +29,9 @@ class Args:
     run: Positional[Path]
     """Run or model folder."""
     out: Path = Path("report")
-    """Folder of the report: index.html, report.json, tables as CSV and figures as PNG."""
+    """Folder of the report: index.html, report.json, tables as CSV, and figures."""
+    format: Literal["png", "svg", "pdf"] = "png"
+    """Format of the figures; a page contains PNG if the format is pdf."""
     tasks: str = ""
     """Tasks, as in flowjax evaluate; the figures show the pairs of the first task. By default the
     tasks that the run was fitted on; without tasks, only the vectors of the run are analyzed."""
@@ -99,10 +102,10 @@ def run(args: Args) -> None:
             message(f"flowjax analyze: {task.name}: {note}")
     if tasks:
         message("2/3 encoding the sentences of the tasks")
-    encoded = task_vectors(model, tasks)
+    encoded = task_vectors(model, tasks, fitted_on=fitted_sentences(config))
     message(f"{steps}/{steps} computing metrics and drawing figures")
     page = analysis_page(
-        reported_model(model),
+        reported_model(model, config),
         vectors,
         encoded,
         ranked_words(encoder, vectors.sentences),
@@ -131,7 +134,7 @@ def _written(page: Page, args: Args) -> Path:
     """Writes a report, prints its main metrics, and returns the path of its page."""
     from flowjax.report import write_report
 
-    index = write_report(page, args.out, overwrite=args.overwrite)
+    index = write_report(page, args.out, overwrite=args.overwrite, image=args.format)
     show(page)
     return index
 
@@ -139,7 +142,8 @@ def _written(page: Page, args: Args) -> Path:
 def show(page: Page) -> None:
     """Prints the main metrics of a report."""
     for fact in page.facts:
-        print(f"{fact.label:<36} {fact.before:>8} -> {fact.after:>8}   ({fact.hint})")
+        values = ", ".join(f"{kind} {value}" for kind, value in fact.values)
+        print(textwrap.fill(f"{fact.label}: {values} ({fact.hint})", 80, subsequent_indent="    "))
 
 
 def fitted_config(run: Path) -> FitConfig | None:

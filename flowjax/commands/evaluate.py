@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from flowjax.commands.flags import Positional
 from flowjax.commands.outputs import check_output
@@ -46,6 +47,8 @@ class Args:
     """JSON file for the results."""
     report: Path | None = None
     """Folder for an HTML report with tables and figures."""
+    format: Literal["png", "svg", "pdf"] = "png"
+    """Format of the figures; a page contains PNG if the format is pdf."""
     subsets: bool = False
     """Print a row for each subset of STS12 to STS16 too."""
     overwrite: bool = False
@@ -78,7 +81,7 @@ def run(args: Args) -> None:
     # rich cuts tables to 80 columns if the output is not a terminal.
     console = Console() if Console().is_terminal else Console(width=160)
     console.print(rich_table(report, subsets=args.subsets, title=title))
-    print(verdict(report, model.vectors_name))
+    message(verdict(report, model.vectors_name), sys.stdout)
     if args.json is not None:
         with replacing(args.json) as new:
             new.write_text(json.dumps(report, indent=2) + "\n", "utf-8")
@@ -94,21 +97,24 @@ def write_page(
     plain: Mapping[str, Any],
 ) -> Path:
     """Writes the HTML report and returns the path of its page."""
-    from flowjax.commands.plot import curves, read_metrics
+    from flowjax.commands.analyze import fitted_config, fitted_sentences
+    from flowjax.commands.plot import read_metrics
     from flowjax.commands.report_inputs import reported_model, task_vectors
     from flowjax.report import write_report
     from flowjax.report.evaluation import evaluation_page
 
     metrics = Path(args.run) / "metrics.jsonl"
     rows = read_metrics(metrics.parent) if metrics.exists() else []
+    config = fitted_config(Path(args.run))
     page = evaluation_page(
-        reported_model(model),
+        reported_model(model, config),
         results,
-        task_vectors(model, tasks, plain),
+        task_vectors(model, tasks, plain, fitted_sentences(config)),
         command=command_line("evaluate", args),
-        curves=curves(rows) if rows else None,
+        metrics=rows,
     )
-    return write_report(page, args.report, overwrite=args.overwrite, flag="--report")  # type: ignore[arg-type]
+    options: dict[str, Any] = {"flag": "--report", "image": args.format}
+    return write_report(page, args.report, overwrite=args.overwrite, **options)  # type: ignore[arg-type]
 
 
 def load_tasks(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,17 +37,21 @@ def run(args: Args) -> None:
 
 
 def curves(rows: list[dict[str, Any]]) -> Any:
-    """Draws all metrics of the fit of a flow, or the losses of a pretraining in nats.
+    """Returns the figure of the metrics of the fit of a flow, or of the losses of a pretraining.
 
     Raises:
         FlowjaxError: No row has a loss.
     """
     from flowjax import plots
+    from flowjax.plots._style import drawn
+    from flowjax.plots.training import panels_of
 
     if any("bits_per_dim" in row for row in rows):
-        return plots.fit_curves(rows)
+        panels = len(panels_of(rows))
+        return drawn(partial(plots.fit_curves, rows), panels, size=(4.2, 3.4))
     keys = [name for name in ("loss", "heldout_loss") if any(name in row for row in rows)]
-    return plots.loss_curves(rows, keys=keys, unit="nats")
+    draw = partial(plots.loss_curves, rows, keys=keys, unit="nats")
+    return drawn(draw, size=(6.4, 3.9))
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
+import platform
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from flowjax._version import __version__
 from flowjax.compare import calibrations, describe
+from flowjax.config import FitConfig
 from flowjax.data.fingerprint import fingerprint
 from flowjax.data.sample import sentences_file
 from flowjax.data.sentences import read_sentences
@@ -24,8 +30,13 @@ from flowjax.report.inputs import RankedWords, ReportedModel, RunVectors, TaskVe
 MAX_SENTENCES = 2_000_000
 
 
-def reported_model(model: BertFlow) -> ReportedModel:
-    """Returns the names, the provenance and the calibrations of a fitted model."""
+def reported_model(model: BertFlow, config: FitConfig | None = None) -> ReportedModel:
+    """Returns the names, the provenance and the calibrations of a fitted model.
+
+    Args:
+        model: fitted model.
+        config: config of the run, or None for a model folder.
+    """
     encoder, fitted = model.encoder, model.fitted_on
     tokens = f"special tokens {'included' if encoder.special_tokens else 'excluded'}"
     options = "".join(f", {name} {value}" for name, value in model.flow_options.items())
@@ -36,12 +47,43 @@ def reported_model(model: BertFlow) -> ReportedModel:
     ]
     if "sentences" in fitted:  # absent after `fit_vectors`
         provenance.append(("Fitted on", f"{fitted['data']}: {fitted['sentences']:,} sentences"))
+    provenance += [("Fit", fit_text(fitted, config)), ("Seed", str(model.seed))]
     if "selection" in fitted:
         provenance.append(("Selection", fitted["selection"]["advice"]))
     if "nll_nats" in fitted:
         provenance.append(("Likelihood", verdict(model.flow_name, fitted)))
+    provenance.append(("Versions", versions()))
     names = (encoder.name, encoder.pooling, model.vectors_name)
     return ReportedModel(*names, calibrations(model), provenance, describe(model))
+
+
+def fit_text(fitted: Mapping[str, Any], config: FitConfig | None) -> str:
+    """Returns the steps, epochs, batch size and learning rate of a fit.
+
+    Example:
+        >>> fit_text({"steps": 0}, None)
+        'closed form'
+        >>> fit_text({"steps": 1000}, None)
+        '1,000 steps (a model folder does not have the learning rate)'
+    """
+    steps = fitted.get("steps")
+    if not steps:
+        return "closed form" if steps == 0 else "not recorded"
+    text = f"{steps:,} steps"
+    if config is None:
+        return f"{text} (a model folder does not have the learning rate)"
+    train = config.train
+    if "sentences" in fitted:
+        text += f" ({steps * train.batch_size / fitted['sentences']:.3g} epochs)"
+    return f"{text} of {train.batch_size} sentences, learning rate {train.learning_rate:g}"
+
+
+def versions() -> str:
+    """Returns the versions of flowjax and of the libraries that determine results."""
+    return (
+        f"flowjax {__version__}, jax {version('jax')}, numpy {version('numpy')}, "
+        f"Python {platform.python_version()}"
+    )
 
 
 def run_vectors(
@@ -69,11 +111,14 @@ def run_vectors(
         texts = [s for s in fitted_on if s.strip()]
         sentences = texts if fingerprint(texts) == found.hash else None
     description = f"{len(vectors):,} vectors that the flow was fitted on"
-    return RunVectors(vectors, sentences, description)
+    return RunVectors(vectors, sentences, description, seen=1.0)
 
 
 def task_vectors(
-    model: BertFlow, tasks: Iterable[PairTask], plain: Mapping[str, np.ndarray] | None = None
+    model: BertFlow,
+    tasks: Iterable[PairTask],
+    plain: Mapping[str, np.ndarray] | None = None,
+    fitted_on: Iterable[str] | None = None,
 ) -> list[TaskVectors]:
     """Returns the tasks with the plain vectors of their distinct sentences.
 
@@ -81,12 +126,17 @@ def task_vectors(
         model: fitted model.
         tasks: tasks with labelled pairs.
         plain: vectors by task that `compare` stored in `keep`; None encodes the sentences.
+        fitted_on: sentences of the fit, if available.
     """
     found = []
+    known = None if fitted_on is None else set(itertools.islice(fitted_on, MAX_SENTENCES + 1))
+    if known is not None and len(known) > MAX_SENTENCES:
+        known = None
     for task in tasks:
         sentences = task.sentences(unique=True)
         vectors = model.encoder.encode(sentences) if plain is None else plain[task.name]
-        found.append(TaskVectors(task, sentences, vectors))
+        seen = None if known is None else float(np.mean([s in known for s in sentences]))
+        found.append(TaskVectors(task, sentences, vectors, seen))
     return found
 
 

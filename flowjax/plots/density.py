@@ -9,11 +9,13 @@ import numpy as np
 
 from flowjax.errors import FlowjaxError
 from flowjax.evaluation.correlation import check_vectors
-from flowjax.plots._style import AFTER, BEFORE, INK, colour_bar, dress, new_figure
+from flowjax.plots import _style as style
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from matplotlib.axes import Axes
 
+# Maximum number of points that are drawn.
+_POINTS = 3000
 Limits = tuple[tuple[float, float], tuple[float, float]]
 
 
@@ -23,22 +25,25 @@ def density_2d(
     points: np.ndarray | None = None,
     limits: Limits | None = None,
     resolution: int = 200,
-    title: str | None = None,
-) -> Figure:
-    """Draws the density of a two-dimensional flow, with data points over it.
+    ax: Axes | None = None,
+) -> Axes:
+    """Draws the density of a two-dimensional flow over data points.
+
+    The colour of the density covers the points where the density is high. Points that remain
+    visible lie where the density is low.
 
     Args:
         log_prob: function from float32 points `(n, 2)` to log-densities `(n,)` in nats, such as
             `lambda x: flow.log_prob(params, x)`.
-        points: data points to draw, shape `(m, 2)`.
+        points: data points to draw, shape `(m, 2)`; of many points, a random sample is drawn.
         limits: `((x_low, x_high), (y_low, y_high))`. None means the range of the points with a
             margin, or -4 to 4 if there are no points.
         resolution: number of grid points along each axis.
-        title: title of the figure.
+        ax: Axes to draw on; None makes a figure.
 
     Returns:
-        The figure. The title of its panel contains the percentage of the probability mass within
-        the limits.
+        The Axes. If the limits cut off more than 5 % of the probability mass, a note in the Axes
+        states it.
 
     Raises:
         FlowjaxError: The points do not have shape `(m, 2)`, or `log_prob` returns NaN or another
@@ -46,9 +51,12 @@ def density_2d(
 
     Example:
         >>> gauss = lambda x: -0.5 * (x**2).sum(axis=1) - np.log(2 * np.pi)
-        >>> density_2d(gauss, resolution=50).axes[0].get_title()
-        '100.0 % of the probability mass shown'
+        >>> axes = density_2d(gauss, limits=((0, 4), (-4, 4)), resolution=99)
+        >>> axes.texts[0].get_text()
+        '50 % of the probability is outside'
     """
+    from matplotlib.colors import LinearSegmentedColormap
+
     points, limits = _plane(points, limits)
     x, y = (np.linspace(low, high, resolution) for low, high in limits)
     grid = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2).astype(np.float32)
@@ -58,16 +66,24 @@ def density_2d(
         raise FlowjaxError(f"log_prob: expected shape ({len(grid)},) without NaN, got {got}")
     density = np.exp(logs).reshape(resolution, resolution)
     mass = float(np.trapezoid(np.trapezoid(density, x, axis=1), y))
-    figure, (axes,) = new_figure(size=(5.2, 4.6), title=title)
-    drawn = axes.pcolormesh(x, y, density, cmap="cividis", shading="gouraud", rasterized=True)
+    (axes,) = style.axes_of(ax)
     if points is not None:
-        x, y = points.T
-        axes.scatter(x, y, s=4, color="white", alpha=0.35, linewidths=0, rasterized=True)
-    colour_bar(figure, drawn, axes, "density", shrink=0.85)
+        some = np.random.default_rng(0).permutation(len(points))[:_POINTS]
+        axes.scatter(
+            points[some, 0], points[some, 1], s=3, color=style.ink(), alpha=0.6, linewidths=0
+        )
+    shades = [(0.0, "#9ECAE100"), (0.12, "#9ECAE1D0"), (0.5, "#3182BD"), (1.0, "#08306B")]
+    colours = LinearSegmentedColormap.from_list("density", shades)
+    drawn = axes.pcolormesh(x, y, density, cmap=colours, shading="gouraud", rasterized=True)
+    axes.figure.colorbar(drawn, ax=axes, label="density", shrink=0.85, pad=0.02)
     axes.set_aspect("equal")
     axes.set(xlim=limits[0], ylim=limits[1])
-    dress(axes, f"{100 * mass:.1f} % of the probability mass shown", "x₁", "x₂", grid=False)
-    return figure
+    axes.grid(False)
+    if mass < 0.95:
+        text = f"{100 * (1 - mass):.0f} % of the probability is outside"
+        axes.text(0.5, 0.98, text, transform=axes.transAxes, ha="center", va="top")
+    style.label(axes, "", "x₁", "x₂")
+    return axes
 
 
 def warped_grid(
@@ -78,8 +94,8 @@ def warped_grid(
     lines: int = 21,
     resolution: int = 200,
     names: tuple[str, str] = ("data", "latent"),
-    title: str | None = None,
-) -> Figure:
+    ax: Any = None,
+) -> np.ndarray:
     """Draws a square grid and its image under a transformation, in two panels.
 
     Args:
@@ -92,17 +108,17 @@ def warped_grid(
         lines: number of grid lines in each direction.
         resolution: number of points on a grid line.
         names: titles of the two panels.
-        title: title of the figure.
+        ax: two Axes to draw on; None makes a figure.
 
     Returns:
-        The figure.
+        The Axes, shape (2,).
 
     Raises:
         FlowjaxError: The points do not have shape `(m, 2)`, or `forward` returns values that are
             not finite or another shape.
 
     Example:
-        >>> [axes.get_title() for axes in warped_grid(np.sinh, lines=3).axes]
+        >>> [axes.get_title() for axes in warped_grid(np.sinh, lines=3)]
         ['data', 'latent']
     """
     from matplotlib.collections import LineCollection
@@ -113,22 +129,25 @@ def warped_grid(
     vertical = np.stack(np.meshgrid(x, along_y, indexing="ij"), axis=-1)
     horizontal = np.stack(np.meshgrid(along_x, y), axis=-1)
     curves = np.concatenate([vertical, horizontal])
-    figure, axes = new_figure(1, 2, size=(4.6, 4.6), title=title)
     mapped = _apply(forward, curves.reshape(-1, 2)).reshape(curves.shape)
     images = None if points is None else _apply(forward, points)
+    panels = style.axes_of(ax, 2)
     drawn = ((curves, points), (mapped, images))
-    for panel, name, (grid, cloud) in zip(axes, names, drawn, strict=True):
-        for family, colour in ((grid[:lines], AFTER), (grid[lines:], BEFORE)):
-            look: dict[str, Any] = {"colors": colour, "linewidths": 0.9, "alpha": 0.55}
+    for panel, name, (grid, cloud) in zip(panels, names, drawn, strict=True):
+        families = ((grid[:lines], style.AFTER, "-"), (grid[lines:], style.BEFORE, "--"))
+        for family, colour, line in families:
+            look: dict[str, Any] = {"colors": colour, "linewidths": 0.9, "alpha": 0.6}
+            look["linestyles"] = line
             panel.add_collection(LineCollection(list(family), **look))
         panel.autoscale_view()
         if cloud is not None:
             panel.scatter(
-                cloud[:, 0], cloud[:, 1], s=8, color=INK, alpha=0.6, linewidths=0, zorder=3
+                cloud[:, 0], cloud[:, 1], s=8, color=style.ink(), alpha=0.6, linewidths=0, zorder=3
             )
         panel.set_aspect("equal", adjustable="datalim")
-        dress(panel, name, "first coordinate", "second coordinate", grid=False)
-    return figure
+        panel.grid(False)
+        style.label(panel, name, "first coordinate", "second coordinate")
+    return style.row_of_axes(panels)
 
 
 def _apply(forward: Callable[[np.ndarray], np.ndarray], x: np.ndarray) -> np.ndarray:

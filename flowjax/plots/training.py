@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flowjax.errors import FlowjaxError
-from flowjax.plots._style import CYCLE, dress, legend, new_figure
+from flowjax.plots import _style as style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 
 def loss_curves(
@@ -22,8 +21,8 @@ def loss_curves(
     keys: Sequence[str] | None = None,
     step: str = "step",
     unit: str = "",
-    title: str | None = None,
-) -> Figure:
+    ax: Axes | None = None,
+) -> Axes:
     """Draws losses against steps; curves of many values are drawn with their running mean.
 
     Args:
@@ -32,17 +31,17 @@ def loss_curves(
         keys: keys to draw; None means the keys that contain `loss`.
         step: key of the step number.
         unit: unit of the losses, for the label.
-        title: title of the figure.
+        ax: Axes to draw on; None makes a figure.
 
     Returns:
-        The figure. Values that are not finite are not drawn; the legend shows their number.
+        The Axes. Values that are not finite are not drawn; the legend shows their number.
 
     Raises:
         FlowjaxError: There are no rows, a key is missing, or a key has no finite value.
 
     Example:
         >>> rows = [{"step": i, "loss": 1.0 / (i + 1)} for i in range(5)]
-        >>> loss_curves(rows, unit="nats").axes[0].get_ylabel()
+        >>> loss_curves(rows, unit="nats").get_ylabel()
         'loss (nats)'
     """
     rows = list(rows)
@@ -51,11 +50,12 @@ def loss_curves(
     missing = [key for key in wanted if key not in there]
     if missing or not wanted:
         raise FlowjaxError(f"rows: expected {missing or 'a key that contains loss'}, got {there}")
-    figure, (axes,) = new_figure(size=(6.4, 3.9), title=title)
-    _draw(axes, rows, wanted, step)
-    dress(axes, "", step, f"loss ({unit})" if unit else "loss")
-    legend(axes)
-    return figure
+    curves = _curves(rows, wanted, step)
+    (axes,) = style.axes_of(ax)
+    _draw(axes, curves)
+    style.label(axes, "", step, f"loss ({unit})" if unit else "loss")
+    style.legend(axes)
+    return axes
 
 
 # Minimum number of values of a curve that is drawn with its running mean.
@@ -68,7 +68,6 @@ PANELS = {
     ),
     "nats per example": ("log_base", "log_det"),
     "gradient norm": ("grad_norm",),
-    "learning rate": ("learning_rate",),
 }
 # Names of keys in a legend. The finished flow includes the whitening of the latents after the
 # training, which some flows have.
@@ -80,59 +79,89 @@ LABELS = {
 }
 
 
-def fit_curves(rows: Iterable[Mapping[str, Any]], *, step: str = "step") -> Figure:
-    """Draws the metrics of a fit against steps: losses, gradient norm and learning rate.
+def panels_of(rows: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Returns the keys of each panel of `fit_curves`, by the label of its y axis.
+
+    Raises:
+        FlowjaxError: No row has a key of a panel.
+    """
+    there = {key for row in rows for key in row}
+    found = {name: [k for k in keys if k in there] for name, keys in PANELS.items()}
+    panels = {name: keys for name, keys in found.items() if keys}
+    if not panels:
+        raise FlowjaxError(f"rows: expected metrics of a fit, got {sorted(there) or 'no rows'}")
+    return panels
+
+
+def fit_curves(
+    rows: Iterable[Mapping[str, Any]], *, step: str = "step", ax: Any = None
+) -> np.ndarray:
+    """Draws the metrics of a fit against steps: losses, parts of the likelihood, gradient norm.
 
     Args:
         rows: dicts as in `metrics.jsonl`; a panel is drawn if any row has one of its keys.
         step: key of the step number.
+        ax: Axes to draw on, one per panel; None makes a figure.
 
     Returns:
-        The figure.
+        The Axes, shape (panels,).
 
     Raises:
         FlowjaxError: No row has a key of a panel.
 
     Example:
         >>> rows = [{"step": i, "bits_per_dim": 2.0, "grad_norm": 1.0} for i in range(5)]
-        >>> [axes.get_ylabel() for axes in fit_curves(rows).axes]
+        >>> [axes.get_ylabel() for axes in fit_curves(rows)]
         ['bits per dimension', 'gradient norm']
     """
     rows = list(rows)
-    there = {key for row in rows for key in row}
-    found = {label: [k for k in keys if k in there] for label, keys in PANELS.items()}
-    panels = {label: keys for label, keys in found.items() if keys}
-    if not panels:
-        raise FlowjaxError(f"rows: expected metrics of a fit, got {sorted(there) or 'no rows'}")
-    figure, axes = new_figure(-(-len(panels) // 2), min(2, len(panels)), size=(5.2, 3.3))
-    for (label, keys), panel in zip(panels.items(), axes, strict=False):
-        _draw(panel, rows, keys, step)
-        dress(panel, "", step, label)
+    panels = panels_of(rows)
+    curves = {name: _curves(rows, keys, step) for name, keys in panels.items()}
+    axes = style.axes_of(ax, len(panels), height=0.8)
+    for panel, (name, keys) in zip(axes, panels.items(), strict=True):
+        _draw(panel, curves[name], log="grad_norm" in keys)
+        style.label(panel, "", step, name)
         if len(keys) > 1:
-            legend(panel)
-    for panel in axes[len(panels) :]:
-        panel.remove()
-    return figure
+            style.legend(panel)
+    return style.row_of_axes(axes)
 
 
-def _draw(axes: Axes, rows: Sequence[Mapping[str, Any]], keys: Sequence[str], step: str) -> None:
-    curves = []
-    for index, key in enumerate(keys):
+def _curves(
+    rows: Sequence[Mapping[str, Any]], keys: Sequence[str], step: str
+) -> dict[str, np.ndarray]:
+    """Returns steps and finite values, shape (2, n), by the name in the legend."""
+    curves = {}
+    for key in keys:
         found = [(row[step], row[key]) for row in rows if key in row and step in row]
         finite = np.array([pair for pair in found if math.isfinite(pair[1])], dtype=np.float64)
         if not len(finite):
             raise FlowjaxError(f"rows: expected rows with {step} and a finite {key}, got none")
         dropped, name = len(found) - len(finite), LABELS.get(key, key)
         name += f" ({dropped} not finite, not shown)" if dropped else ""
-        x, y = finite.T
-        look: dict[str, Any] = {"color": CYCLE[index % len(CYCLE)], "linewidth": 2, "label": name}
-        if len(y) < _LONG:
-            axes.plot(x, y, marker="o", markersize=3.5, **look)
-        else:
-            axes.plot(x, y, color=look["color"], alpha=0.25, linewidth=0.8)
-            axes.plot(x, _running_mean(y, len(y) // 40), **look)
-        curves.append(y)
-    _scale(axes, curves, log="grad_norm" in keys)
+        curves[name] = finite.T
+    return curves
+
+
+def _draw(axes: Axes, curves: Mapping[str, np.ndarray], *, log: bool = False) -> None:
+    looks = (style.LOOKS[2], style.LOOKS[0], style.LOOKS[1], *style.LOOKS[3:])
+    for i, (name, (x, y)) in enumerate(curves.items()):
+        look = looks[i % len(looks)]
+        every = max(1, len(y) // 8)
+        if len(y) >= _LONG:
+            axes.plot(x, y, color=look.color, alpha=0.25, linewidth=0.8)
+            y = _smoothed(y)
+        line = "-" if len(curves) == 1 else look.linestyle
+        axes.plot(
+            x,
+            y,
+            color=look.color,
+            linestyle=line,
+            marker=look.marker,
+            markevery=every,
+            markersize=4,
+            label=name,
+        )
+    _scale(axes, [y for _, y in curves.values()], log=log)
 
 
 def _scale(axes: Axes, curves: Sequence[np.ndarray], *, log: bool) -> None:
@@ -158,9 +187,12 @@ def _scale(axes: Axes, curves: Sequence[np.ndarray], *, log: bool) -> None:
     axes.ticklabel_format(axis="y", useOffset=False, scilimits=(-5, 6))
 
 
-def _running_mean(y: np.ndarray, width: int) -> np.ndarray:
-    """Returns the mean over a centred window, which is narrower at both ends."""
-    sums = np.concatenate([[0.0], np.cumsum(y)])
-    i = np.arange(len(y))
-    reach = np.minimum(width // 2, np.minimum(i, len(y) - 1 - i))
-    return (sums[i + reach + 1] - sums[i - reach]) / (2 * reach + 1)
+def _smoothed(y: np.ndarray) -> np.ndarray:
+    """Returns the mean over a centred window; at both ends, a line fitted to the last window.
+
+    A window that is narrower at the ends would show the noise of the last values as a trend.
+    """
+    from scipy.signal import savgol_filter
+
+    smooth: np.ndarray = savgol_filter(y, 2 * (len(y) // 40) + 1, 1, mode="interp")
+    return smooth

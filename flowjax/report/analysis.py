@@ -1,36 +1,28 @@
-"""Page of `flowjax analyze`: isotropy, similarity baselines, edit distance and word frequency."""
+"""Page of `flowjax analyze`: isotropy, similarity baselines, and word frequency."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
-from flowjax.evaluation import Lookup
-from flowjax.report import figures, measures
+from flowjax.evaluation import evaluate_vectors
+from flowjax.evaluation.table import by_vectors
+from flowjax.report import figures, measures, sentences
 from flowjax.report.blocks import Block, Fact, Page, Section, Table
 from flowjax.report.inputs import RankedWords, ReportedModel, RunVectors, TaskVectors
+from flowjax.report.results import main_scores, resample, result_facts
 
 # Maximum number of vectors that the baselines are fitted on.
 FIT_ROWS = 50_000
-ISOTROPY_NOTES = [
+ISOTROPY_NOTE = (
     "Mean cosine of random pairs: 0 is isotropic. Isotropy score (Mu & Viswanath) of vectors of "
-    "length 1, and IsoScore: 1 is isotropic. Uniformity (Wang & Isola): lower values are more "
-    "uniform on the sphere.",
-    "Whitening makes the vectors that it was fitted on isotropic by construction.",
-]
-ISOTROPY_TEXT = (
-    "Vectors of a pretrained BERT lie in a narrow cone, so that the cosine of any two sentences "
-    "is high. A calibration should spread them evenly."
+    "length 1, and IsoScore: larger is more isotropic. Uniformity (Wang & Isola): lower is more "
+    "uniform on the sphere. The last row is an exact Gaussian sample of the same size: vectors "
+    "are more isotropic only by chance."
 )
 SIMILARITY_TEXT = (
     "Agreement of cosine similarity with gold scores, for the methods in table 5 of the paper and "
     "the pooling of this run ({pooling})."
-)
-LEXICAL_TEXT = (
-    "Dependence of similarity on spelling. A similarity depends on spelling if its correlation "
-    "with edit distance is lower than the correlation of the gold scores (table 6 of the paper)."
 )
 WORDS_TEXT = (
     "In BERT, the embeddings of rare words are longer and further apart than the embeddings of "
@@ -48,99 +40,116 @@ def analysis_page(
     command: str,
     rows: int,
 ) -> Page:
-    """Returns the page with isotropy, baselines, edit distance and word frequency of a model.
+    """Returns the page with isotropy, baselines and word frequency of a model.
 
     Args:
         model: model of the report.
         run: plain vectors of the sentences that the model was fitted on.
-        tasks: tasks with vectors; alignment is measured on pairs of the first task. Without
-            tasks, the page has no similarities.
+        tasks: tasks with vectors. The figures show the sentences of the first task, or those of
+            the run if there are no tasks.
         words: word embeddings of the encoder.
         command: command line of the user.
         rows: maximum number of vectors for the isotropy measures and the figures.
     """
-    some = run.take(rows)
-    clouds = {name: map_(some.vectors) for name, map_ in model.maps.items()}
-    caption = f"On {some.description}"
-    notes = [*ISOTROPY_NOTES, *(["The next table is computed on other vectors."] if tasks else [])]
-    isotropy = measures.isotropy_table("isotropy", caption, clouds, notes=notes)
-    blocks: list[Block] = [isotropy, *(_task_isotropy(found, model) for found in tasks[:1])]
-    before_after = [clouds[name] for name in model.names]
-    blocks += figures.geometry(model, before_after, of=some.description)
-    sections = [Section("isotropy", "Isotropy", ISOTROPY_TEXT, blocks)]
-
+    shown = (tasks[0].run() if tasks else run).take(rows)
+    clouds = model.clouds(shown.vectors)
+    before_after = {name: clouds[name] for name in model.before_after}
+    of, where = f"vectors of {shown.description}", sentences.seen(shown.seen)
+    tables = [_task_isotropy(found, model) for found in tasks[:1]]
+    tables.append(_run_isotropy(run.take(rows), model))
+    related = (
+        figures.task_cosines(tasks[0], model)
+        if tasks
+        else figures.cosines("random_cosines", clouds, of=shown.description)
+    )
+    sections = [
+        Section("cone", "Cone", where, [figures.cone(before_after, of)]),
+        Section("cosines", "Cosines", "", [related]),
+        Section("isotropy", "Isotropy", where, [figures.spectrum(clouds, of), *tables]),
+    ]
+    facts = _isotropy_facts(tables[0].rows, model.kinds, shown.seen)
     if tasks:
-        baselines = measures.baseline_table(run.take(FIT_ROWS).vectors, tasks, model)
-        plots = (plot for found in tasks for plot in figures.similarity(found, model))
+        results = {found.task.name: _results(found, model) for found in tasks}
+        mains = list(main_scores({"results": results}, resample(tasks, model), model.kinds))
+        facts += result_facts(mains, model.flow)
         text = SIMILARITY_TEXT.format(pooling=model.pooling)
-        sections.append(Section("similarity", "Similarity", text, [baselines, *plots]))
-
-    lexical = measures.lexical_table(tasks, model)
-    if lexical is not None:
-        graded = next(found for found in tasks if found.task.metric == "correlation")
-        blocks = [lexical, figures.lexical(graded, model)]
-        sections.append(Section("lexical", "Meaning or spelling", LEXICAL_TEXT, blocks))
-    blocks = [measures.word_table(words)]
-    sections.append(Section("words", "Word frequency", WORDS_TEXT, blocks))
-    sections += figures.neighbours_section(model, some, tasks)
-
-    facts = _isotropy_facts(isotropy.rows, model.names)
-    for found in tasks[:1]:
-        facts += _baseline_facts(baselines, found) + _lexical_facts(lexical, found, model.names)
+        baselines = measures.baseline_table(run.take(FIT_ROWS).vectors, tasks, model)
+        blocks: list[Block] = [figures.forest(mains, model.kinds), baselines]
+        lexical = measures.lexical_table(tasks, model)
+        blocks += [lexical] if lexical is not None else []
+        sections.append(Section("similarity", "Similarity", text, blocks))
+    sections += figures.neighbours_section(model, shown)
+    sections.append(Section("words", "Word frequency", WORDS_TEXT, [measures.word_table(words)]))
     title = f"Analysis of {model.flow} on {model.encoder}"
     data = {"model": model.description}
     return Page(title, model.provenance, facts, sections, command, data)
 
 
+def _results(found: TaskVectors, model: ReportedModel) -> dict[str, Any]:
+    return by_vectors(
+        {
+            name: evaluate_vectors(found.task, found.sentences, model.maps[name](found.plain))
+            for name in model.kinds
+        }
+    )
+
+
+def _run_isotropy(some: RunVectors, model: ReportedModel) -> Table:
+    clouds = {name: map_(some.vectors) for name, map_ in model.maps.items()}
+    notes = [ISOTROPY_NOTE]
+    if some.seen:
+        notes.append(
+            "Whitening makes the vectors that it was fitted on isotropic by construction."
+        )
+    return measures.isotropy_table("isotropy", f"On {some.description}", clouds, notes=notes)
+
+
 def _task_isotropy(found: TaskVectors, model: ReportedModel) -> Table:
     """Returns the table of the isotropy of a task's sentences, with the alignment of its pairs."""
-    gold = found.pairs.gold
-    similar = np.flatnonzero(gold >= 0.8 * gold.max())
-    clouds, positives = {}, {}
-    sides = [[s[i] for i in similar] for s in (found.pairs.sentences1, found.pairs.sentences2)]
-    for name, map_ in model.maps.items():
-        clouds[name] = map_(found.plain)
-        lookup = Lookup(found.sentences, clouds[name])
-        positives[name] = (lookup[sides[0]], lookup[sides[1]])
+    related = found.related
+    lookups = found.lookups(model, model.maps)
+    positives = {
+        name: (lookup[related.sentences1], lookup[related.sentences2])
+        for name, lookup in lookups.items()
+    }
     note = (
-        f"Alignment (Wang & Isola): mean squared distance of the {len(similar):,} pairs of "
-        f"{found.split} with a gold score of at least {0.8 * gold.max():g}, vectors of length 1. "
-        "Alignment increases as vectors spread, so compare it together with uniformity."
+        f"Alignment (Wang & Isola): mean squared distance of the {len(related):,} pairs of "
+        f"{found.split} with a gold score of at least {found.least_related:g}, vectors of length "
+        "1. Alignment increases as vectors spread, so compare it together with uniformity."
     )
     if len(found.sentences) < found.plain.shape[1]:
         note += " IsoScore is low for any vectors if there are fewer sentences than dimensions."
     caption = f"On the {len(found.sentences):,} sentences of {found.task.name}"
-    return measures.isotropy_table("isotropy_task", caption, clouds, positives, [note])
+    clouds = {name: lookup.vectors for name, lookup in lookups.items()}
+    return measures.isotropy_table(
+        "isotropy_task", caption, clouds, positives, [sentences.seen(found.seen), note]
+    )
 
 
-def _isotropy_facts(rows: Sequence[dict[str, Any]], names: tuple[str, str]) -> list[Fact]:
-    before, after = (next(r for r in rows if r["vectors"] == name) for name in names)
+def _isotropy_facts(
+    rows: Sequence[Mapping[str, Any]], kinds: Sequence[str], seen: float | None
+) -> list[Fact]:
+    """Returns the isotropy of each kind of vectors; the last row has the exact Gaussian sample."""
+    return isotropy_facts(rows, kinds, sentences.short_seen(seen))
+
+
+def isotropy_facts(
+    rows: Sequence[Mapping[str, Any]], kinds: Sequence[str], about: str
+) -> list[Fact]:
+    """Returns the mean cosine and the IsoScore of each kind of vectors.
+
+    Args:
+        rows: rows of an isotropy table.
+        kinds: kinds of vectors.
+        about: words about the vectors, such as "in-sample".
+    """
+    values = {row["vectors"]: row for row in rows}
+    exact = values[measures.EXACT]
     return [
-        Fact(label, f"{before[key]:z.2f}", f"{after[key]:z.2f}", f"{best} is isotropic")
-        for key, label, best in (
-            ("mean_cosine", "Mean cosine, random pairs", 0),
-            ("isoscore", "IsoScore", 1),
+        Fact(
+            label,
+            [(kind, f"{values[kind][key]:z.2f}") for kind in kinds],
+            f"{about}; exact Gaussian sample: {exact[key]:z.2f}",
         )
+        for key, label in (("mean_cosine", "Mean cosine, random pairs"), ("isoscore", "IsoScore"))
     ]
-
-
-def _baseline_facts(table: Table, found: TaskVectors) -> list[Fact]:
-    """Returns the score of a task before and after calibration; `wmean` if it has subsets."""
-    place = f"{found.task.name}_{found.split}"
-    measure = "AUC" if found.task.metric == "auc" else "Spearman"
-    facts = []
-    for column in table.columns:
-        if column.key in (place, f"{place}_wmean"):
-            before, after = (f"{table.rows[i][column.key]:z.2f}" for i in (0, -1))
-            facts.append(Fact(f"{measure}, {column.label}", before, after, "100 is best"))
-    return facts
-
-
-def _lexical_facts(table: Table | None, found: TaskVectors, names: tuple[str, str]) -> list[Fact]:
-    place = (found.task.name, found.split)
-    rows = [] if table is None else table.rows
-    edit = {r["measure"]: r["edit"] for r in rows if (r["task"], r["split"]) == place}
-    if not edit:
-        return []
-    before, after = (f"{edit[name]:z.1f}" for name in names)
-    return [Fact("Spearman with edit distance", before, after, f"gold: {edit['gold']:z.1f}")]

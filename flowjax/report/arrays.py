@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from flowjax.report import figures, measures
-from flowjax.report.blocks import Block, Column, Fact, Page, Section, Table
+from flowjax.report.analysis import ISOTROPY_NOTE, isotropy_facts
+from flowjax.report.blocks import Column, Page, Section, Table
 from flowjax.report.inputs import ReportedModel, RunVectors
 
 LOWEST = 10
@@ -17,9 +18,7 @@ ISOTROPY_TEXT = (
     "a cosine has no meaning without the cosines of other pairs."
 )
 ISOTROPY_NOTES = (
-    "Mean cosine of random pairs: 0 is isotropic. Isotropy score (Mu & Viswanath) of vectors of "
-    "length 1, and IsoScore: 1 is isotropic. Uniformity (Wang & Isola): lower values are more "
-    "uniform on the sphere.",
+    ISOTROPY_NOTE,
     "Standardization and whitening are computed from these vectors, so that whitening makes them "
     "isotropic by construction.",
     "Isotropic vectors are not better for every use: flowjax check measures whether calibration "
@@ -51,39 +50,22 @@ def array_page(
         rows: maximum number of vectors for the isotropy measures and the figures.
     """
     some = array.take(rows)
-    clouds = {name: map_(some.vectors) for name, map_ in model.maps.items()}
+    everything = {name: map_(some.vectors) for name, map_ in model.maps.items()}
     caption = f"On {some.description}"
-    isotropy = measures.isotropy_table("isotropy", caption, clouds, notes=ISOTROPY_NOTES)
-    before_after = [clouds[name] for name in model.names]
-    plots = [
-        plot._replace(caption=_caption(plot.name, plot.caption, some.description))
-        for plot in figures.geometry(model, before_after, of=some.description)
-    ]
-    blocks: list[Block] = [isotropy, *plots]
+    isotropy = measures.isotropy_table("isotropy", caption, everything, notes=ISOTROPY_NOTES)
+    clouds = {name: np.asarray(everything[name]) for name in model.kinds}
+    before_after = {name: clouds[name] for name in model.before_after}
     values = next(iter(log_probs.values()))
+    of = some.description
     sections = [
-        Section("isotropy", "Isotropy", ISOTROPY_TEXT, blocks),
+        Section("cone", "Cone", "", [figures.cone(before_after, of)]),
+        Section("cosines", "Cosines", "", [figures.cosines("random_cosines", clouds, of=of)]),
+        Section("isotropy", "Isotropy", ISOTROPY_TEXT, [figures.spectrum(clouds, of), isotropy]),
         Section("density", "Log-density", DENSITY_TEXT, [_table(log_probs), _lowest(values)]),
     ]
-    first, last = isotropy.rows[0], isotropy.rows[-1]
-    facts = [
-        Fact(label, f"{first[key]:z.2f}", f"{last[key]:z.2f}", f"{best} is isotropic")
-        for key, label, best in (
-            ("mean_cosine", "Mean cosine, random pairs", 0),
-            ("isoscore", "IsoScore", 1),
-        )
-    ]
+    facts = isotropy_facts(isotropy.rows, model.kinds, "on this array")
     title = f"Analysis of {model.flow} on {model.encoder}"
     return Page(title, model.provenance, facts, sections, command, {"model": model.description})
-
-
-def _caption(plot: str, caption: str, of: str) -> str:
-    """Returns the caption of a plot of vectors that are not sentences of a BERT."""
-    return {
-        "projection": f"Vectors on their first two principal components ({of}).",
-        "random_cosines": f"Cosine of {figures.RANDOM_PAIRS:,} random pairs of vectors. In an "
-        "isotropic space the cosines lie around 0.",
-    }.get(plot, caption)
 
 
 def _table(log_probs: Mapping[str, np.ndarray]) -> Table:
@@ -100,7 +82,7 @@ def _table(log_probs: Mapping[str, np.ndarray]) -> Table:
     count = len(next(iter(log_probs.values())))
     columns = [
         Column("density", "density", left=True),
-        *(Column(key, key, 2, best="max" if key == "mean" else None) for key in QUANTILES),
+        *(Column(key, key, 2) for key in QUANTILES),
     ]
     caption = f"Log-density of {count:,} vectors, in nats: mean and quantiles"
     return Table("density", caption, columns, rows, [])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -18,14 +18,12 @@ class Column(NamedTuple):
         key: key of the column's values in the rows.
         label: heading.
         digits: number of decimals; None for text and integers.
-        best: `"max"` or `"min"` prints the best value of the column in bold; None prints none.
         left: True for left-aligned text.
     """
 
     key: str
     label: str
     digits: int | None = None
-    best: str | None = None
     left: bool = False
 
     def show(self, value: Any) -> str:
@@ -51,9 +49,10 @@ class Table(NamedTuple):
         name: name of the CSV file and key in `report.json`.
         caption: line of text above the table.
         columns: columns from left to right.
-        rows: dicts with the keys of the columns; a missing value or None is printed as a dash.
+        rows: dicts with the keys of the columns; a missing value or None is printed as a dash. If
+            a row has the keys `KEY_low` and `KEY_high`, the interval is printed below the value.
         notes: sentences below the table, such as units and omitted rows.
-        across: `"max"` prints the largest value of each row in bold, for comparable columns.
+        marks: cells `(row index, key)` in bold: values that are clearly the best.
         folded: True renders the table collapsed; a click on its caption expands it.
     """
 
@@ -62,43 +61,32 @@ class Table(NamedTuple):
     columns: Sequence[Column]
     rows: Sequence[dict[str, Any]]
     notes: Sequence[str] = ()
-    across: str | None = None
+    marks: Collection[tuple[int, str]] = ()
     folded: bool = False
-
-    def best(self) -> set[tuple[int, str]]:
-        """Returns the cells `(row index, key)` to print in bold.
-
-        A cell is bold only if there is another value to compare it with.
-        """
-        lines = range(len(self.rows))
-        numbers = [c.key for c in self.columns if c.digits is not None]
-        groups = [([(i, c.key) for i in lines], c.best) for c in self.columns if c.best]
-        groups += [([(i, key) for key in numbers], self.across) for i in lines if self.across]
-        return {cell for places, which in groups for cell in self._extreme(places, which)}
-
-    def _extreme(self, places: list[tuple[int, str]], which: str) -> set[tuple[int, str]]:
-        values = {place: self.rows[place[0]].get(place[1]) for place in places}
-        numbers = {p: v for p, v in values.items() if isinstance(v, (int, float))}
-        if len(numbers) < 2:
-            return set()
-        chosen = max(numbers.values()) if which == "max" else min(numbers.values())
-        return {place for place, value in numbers.items() if value == chosen}
 
 
 class Plot(NamedTuple):
     """Matplotlib figure with a caption and alt text.
 
     Attributes:
-        name: name of the PNG file.
-        figure: figure from `flowjax.plots`.
+        name: name of the image file.
+        figure: figure from `flowjax.plots`, or several figures, which are side by side on a wide
+            screen and below each other on a narrow one.
         alt: alt text, a description of the figure for screen readers.
         caption: one or two sentences below the figure.
     """
 
     name: str
-    figure: Figure
+    figure: Figure | Sequence[Figure]
     alt: str
     caption: str
+
+    @property
+    def figures(self) -> dict[str, Figure]:
+        """The figures by the names of their files."""
+        if not isinstance(self.figure, Sequence):
+            return {self.name: self.figure}
+        return {f"{self.name}_{i}": figure for i, figure in enumerate(self.figure, 1)}
 
 
 class Neighbours(NamedTuple):
@@ -108,13 +96,13 @@ class Neighbours(NamedTuple):
         name: key in `report.json`.
         caption: line of text above the list.
         rows: result of `plots.nearest_neighbours`.
-        names: names of the vectors before and after calibration, the keys in `rows`.
+        names: names of the kinds of vectors, the keys in `rows`.
     """
 
     name: str
     caption: str
     rows: Sequence[dict[str, Any]]
-    names: tuple[str, str]
+    names: Sequence[str]
 
 
 Block = Table | Plot | Neighbours
@@ -137,18 +125,16 @@ class Section(NamedTuple):
 
 
 class Fact(NamedTuple):
-    """Key result at the top of the page, before and after calibration.
+    """Key result at the top of the page.
 
     Attributes:
         label: name of the value.
-        before: value of the plain vectors.
-        after: value of the calibrated vectors.
-        hint: best value, or the number of pairs.
+        values: `(kind of vectors, value)`, plain vectors first.
+        hint: interpretation: the difference with its interval, or the reference value.
     """
 
     label: str
-    before: str
-    after: str
+    values: Sequence[tuple[str, str]]
     hint: str
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from flowjax import plots
-from flowjax.report.blocks import Block, Column, Fact, Neighbours, Page, Plot, Section, Table
+from flowjax.plots._style import drawn
+from flowjax.report import figures
+from flowjax.report.blocks import Block, Column, Fact, Page, Plot, Section, Table
 from flowjax.report.check_text import likelihoods
-from flowjax.report.figures import QUERIES, QUERY_WORDS
 
 TITLE = "Does calibration help on these sentences?"
 _PARTNER = {"neighbours": "neighbouring sentence", "pairs": "partner"}
@@ -40,21 +42,29 @@ def check_page(
     shown = _shown(rows, best)
     related = " and ".join(_PAIRS.get(kind, kind.replace("_", " ")) for kind in found["pairs"])
     size = f"{before.shape[0]:,} x {before.shape[1]}"
-    retrieval: list[Block] = [_table(found, size)]
-    if found["pairs"]:
-        retrieval += [gain_plot(rows), _cosine_plot(clouds, rows, shown, related)]
-    else:
-        retrieval += [_cosine_plot(clouds, rows, shown, "")]
+    dim = before.shape[1]
+    measures: list[Block] = [gain_plot(rows)] if found["pairs"] else []
+    measures.append(_table(found, size))
+    both = {"plain": before, best: after}
     sections = [
-        Section("measures", "Measures", _measures_text(found, related), retrieval),
+        Section("cone", "Cone", "", [figures.cone(both, f"{size} held-out vectors")]),
+        Section(
+            "cosines",
+            "Cosines",
+            "",
+            [_cosine_plot(clouds, rows, shown, related if found["pairs"] else "", dim)],
+        ),
         Section(
             "spectrum",
             "Spectrum",
             _spectrum_text(rows, best, found["gaussian"]),
             [_spectrum_plot(clouds, shown, size)],
         ),
+        Section("measures", "Measures", _measures_text(found, related), measures),
     ]
-    sections += _neighbours(texts, before, after, best)
+    if texts is not None:
+        of = f"the {len(texts):,} held-out sentences"
+        sections += figures.neighbours_of(texts, both, of)
     return Page(
         TITLE,
         list(found["about"].items()),
@@ -144,7 +154,7 @@ def _facts(found: Mapping[str, Any], best: str) -> list[Fact]:
 
     def fact(label: str, key: str, digits: int, unit: str, hint: str) -> Fact:
         values = [f"{row[key]:z.{digits}f}{unit}" for row in (before, after)]
-        return Fact(label, values[0], values[1], f"plain → {best}; {hint}")
+        return Fact(label, list(zip(("plain", best), values, strict=True)), hint)
 
     facts = []
     if found["pairs"]:
@@ -181,7 +191,15 @@ def gain_plot(rows: Sequence[Mapping[str, Any]]) -> Plot:
     )
     return Plot(
         "gain",
-        plots.gain_by_power(powers, {k: np.array(v) for k, v in gains.items()}, fixed=fixed),
+        drawn(
+            partial(
+                plots.gain_by_power,
+                powers,
+                {name: np.array(values) for name, values in gains.items()},
+                fixed=fixed,
+            ),
+            size=(4.6, 3.8),
+        ),
         f"Gain in odds over plain vectors against the power, with intervals. {text}.",
         "Gain of the odds of the score over plain vectors, with paired 95 % intervals. Power "
         "p divides each principal axis by its standard deviation to the power p: 0 rotates only, "
@@ -194,6 +212,7 @@ def _cosine_plot(
     rows: Sequence[Mapping[str, Any]],
     shown: Sequence[str],
     related: str,
+    dim: int,
 ) -> Plot:
     table = {row["vectors"]: row for row in rows}
     means = ", ".join(f"{name} {table[name]['random_mean']:z.2f}" for name in shown)
@@ -201,9 +220,14 @@ def _cosine_plot(
     caption = f"Cosines of random pairs{' and of ' + related if related else ''}. "
     caption += f"Mean of the random pairs: {means}."
     caption += f" AUC: {aucs}." if related else ""
+    caption += f" Band: 95 % of random pairs of exactly isotropic vectors of dimension {dim}."
+    cosines = {name: clouds["cosines"][name] for name in shown}
     return Plot(
         "cosines",
-        plots.pair_cosines({name: clouds["cosines"][name] for name in shown}, related=related),
+        drawn(
+            partial(plots.pair_cosines, cosines, related=related, dim=dim),
+            size=(4.6, 1.5 + 0.62 * len(cosines)),
+        ),
         f"Distributions of cosines of random pairs. Means: {means}.",
         caption,
     )
@@ -211,31 +235,16 @@ def _cosine_plot(
 
 def _spectrum_plot(clouds: Mapping[str, Any], shown: Sequence[str], size: str) -> Plot:
     low, high = clouds["band"]
-    drawn = [name for name in shown if name != "centred"]  # it has the covariance of plain vectors
+    # Centred vectors have the covariance of plain vectors.
+    curves = {name: clouds["spectra"][name] for name in shown if name != "centred"}
     return Plot(
         "spectra",
-        plots.spectra({name: clouds["spectra"][name] for name in drawn}, clouds["band"]),
+        drawn(partial(plots.spectra, curves, (low, high)), size=(4.6, 3.6)),
         "Eigenvalues of the covariance of each kind of vectors, on a log scale.",
         f"Eigenvalues of the covariance of {size} held-out vectors, divided by their mean. The "
         f"eigenvalues of an exact Gaussian sample of this size lie between {low[-1]:.2f} and "
         f"{high[0]:.2f}.",
     )
-
-
-def _neighbours(
-    texts: Sequence[str] | None, before: np.ndarray, after: np.ndarray, best: str
-) -> list[Section]:
-    """Returns the section with the nearest sentences of random queries; none without sentences."""
-    alive = before.any(axis=1) & after.any(axis=1)
-    if texts is None or not alive.all():
-        return []
-    fitting = [i for i, text in enumerate(texts) if len(text.split()) in QUERY_WORDS]
-    queries = np.random.default_rng(0).permutation(fitting).astype(int)[:QUERIES].tolist()
-    names = ("plain", best)
-    rows = plots.nearest_neighbours(texts, before, after, queries, names=names)
-    caption = f"Nearest of the {len(texts):,} held-out sentences, for {len(rows)} random queries"
-    block = Neighbours("neighbours", caption, rows, names)
-    return [Section("neighbours", "Nearest sentences", "", [block])] if rows else []
 
 
 def _spectrum_text(

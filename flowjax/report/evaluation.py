@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any
 
 import numpy as np
 
-from flowjax.evaluation import Lookup, verdict
-from flowjax.report import figures
+from flowjax import plots
+from flowjax.evaluation import Lookup
+from flowjax.plots._style import drawn
+from flowjax.plots.training import panels_of
+from flowjax.report import figures, sentences
 from flowjax.report.blocks import Column, Page, Plot, Section, Table
 from flowjax.report.check import gain_plot
 from flowjax.report.inputs import ReportedModel, RunVectors, TaskVectors
-from flowjax.report.results import result_facts, result_tables
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from flowjax.report.results import main_scores, resample, result_facts, result_tables
 
 # Maximum number of vectors in the figures.
 ROWS = 5_000
@@ -27,7 +28,7 @@ def evaluation_page(
     tasks: Sequence[TaskVectors],
     *,
     command: str,
-    curves: Figure | None = None,
+    metrics: Sequence[Mapping[str, Any]] = (),
 ) -> Page:
     """Returns the page with the results on tasks and figures before and after calibration.
 
@@ -36,34 +37,51 @@ def evaluation_page(
         results: result of `flowjax.compare.compare` on the same tasks.
         tasks: tasks with vectors.
         command: command line of the user.
-        curves: training curves of the run.
+        metrics: metrics of the fit, rows of `metrics.jsonl`.
     """
-    line = verdict(results, model.flow)
-    text = (
-        "Agreement of cosine similarity with gold scores, before and after calibration. All "
-        f"calibrations were fitted on the same sentences. {line[0].upper()}{line[1:]}."
+    resampled = resample(tasks, model)
+    mains = list(main_scores(results, resampled, model.kinds))
+    others = [kind for kind in model.kinds if kind != model.flow]
+    lead = sentences.summary(
+        model.flow,
+        {o: [m.difference(model.flow, o)[1:] for m in mains if o in m.scores] for o in others},
     )
-    sections = [Section("results", "Results", text, result_tables(results))]
-    sections += _selection(results.get("model", {}).get("selection", {}))
-    for found in tasks:
-        notes = " ".join(results["notes"].get(found.task.name, ()))
-        blocks = figures.similarity(found, model)
-        sections.append(Section(f"task-{found.slug}", found.task.name, notes, blocks))
     some = _pooled(tasks).take(ROWS)
-    drawn = figures.geometry(model, model.calibrate(some.vectors), of=some.description)
-    text = f"Vectors of {len(some.vectors):,} distinct sentences of the tasks."
-    sections.append(Section("geometry", "Geometry", text, drawn))
-    sections += figures.neighbours_section(model, some, tasks)
-    if curves is not None:
-        caption = (
-            "Metrics of the fit against steps. Bits per dimension are negative for continuous "
-            "vectors with a high density."
-        )
-        plot = Plot("curves", curves, "Metrics of the fit over steps.", caption)
-        sections.append(Section("training", "Training", "", [plot]))
+    clouds = model.clouds(some.vectors)
+    before_after = {name: clouds[name] for name in model.before_after}
+    of, where = f"vectors of {some.description}", sentences.seen(some.seen)
+    text = (
+        "Agreement of cosine similarity with gold scores. All calibrations were fitted on the "
+        f"same sentences, without labels. {where}"
+    )
+    notes = " ".join(note for found in results["notes"].values() for note in found)
+    related = [figures.task_cosines(found, model) for found in tasks]
+    tables = result_tables(results, resampled, model.flow)
+    sections = [
+        Section("cone", "Cone", where, [figures.cone(before_after, of)]),
+        Section("cosines", "Cosines", notes, related),
+        Section("spectrum", "Spectrum", where, [figures.spectrum(clouds, of)]),
+        Section("results", "Results", text, [figures.forest(mains, model.kinds), *tables]),
+        *figures.neighbours_section(model, some),
+        *_selection(results.get("model", {}).get("selection", {})),
+        *_training(metrics),
+    ]
     title = f"Evaluation of {model.flow} on {model.encoder}"
-    facts = result_facts(results, model.names)
-    return Page(title, model.provenance, facts, sections, command, dict(results))
+    facts = result_facts(mains, model.flow)
+    return Page(title, model.provenance, facts, sections, command, dict(results), lead=lead)
+
+
+def _training(metrics: Sequence[Mapping[str, Any]]) -> list[Section]:
+    """Returns the section with the metrics of the fit; none without metrics of a flow."""
+    if not any("bits_per_dim" in row for row in metrics):
+        return []
+    figure = drawn(partial(plots.fit_curves, metrics), len(panels_of(metrics)), size=(3.9, 3.2))
+    caption = (
+        "Metrics of the fit against steps. Bits per dimension are negative for continuous vectors "
+        "with a high density."
+    )
+    plot = Plot("curves", figure, "Metrics of the fit over steps.", caption)
+    return [Section("training", "Training", "", [plot])]
 
 
 def _selection(found: Mapping[str, Any]) -> list[Section]:
@@ -94,7 +112,11 @@ def _selection(found: Mapping[str, Any]) -> list[Section]:
 
 def _pooled(tasks: Sequence[TaskVectors]) -> RunVectors:
     """Returns the vectors of the distinct sentences of all tasks."""
-    sentences = [s for found in tasks for s in found.sentences]
-    texts = list(dict.fromkeys(sentences))
-    lookup = Lookup(sentences, np.concatenate([found.plain for found in tasks]))
-    return RunVectors(lookup[texts].astype(np.float32), texts, "the tasks' sentences")
+    texts = [s for found in tasks for s in found.sentences]
+    distinct = list(dict.fromkeys(texts))
+    lookup = Lookup(texts, np.concatenate([found.plain for found in tasks]))
+    sizes, seen = [len(found.sentences) for found in tasks], [found.seen for found in tasks]
+    known = [part for part in seen if part is not None]
+    fraction = float(np.average(known, weights=sizes)) if len(known) == len(seen) else None
+    description = f"{len(distinct):,} distinct sentences of the tasks"
+    return RunVectors(lookup[distinct].astype(np.float32), distinct, description, fraction)

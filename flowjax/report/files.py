@@ -1,4 +1,4 @@
-"""Report folder: `index.html`, `report.json`, a CSV file per table and a PNG file per figure."""
+"""Report folder: `index.html`, `report.json`, a CSV file per table and an image per figure."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from flowjax._version import __version__
-from flowjax.errors import FlowjaxError
+from flowjax.errors import FlowjaxError, check_choice
 from flowjax.files.json import field, read_object
 from flowjax.files.replace import replacing
+from flowjax.plots._style import FORMATS
 from flowjax.report.blocks import Neighbours, Page, Table
 from flowjax.report.html import render
 
@@ -49,7 +50,12 @@ def check_folder(folder: str | Path, *, overwrite: bool, flag: str = "--out") ->
 
 
 def write_report(
-    page: Page, folder: str | Path, *, overwrite: bool = False, flag: str = "--out"
+    page: Page,
+    folder: str | Path,
+    *,
+    overwrite: bool = False,
+    flag: str = "--out",
+    image: str = "png",
 ) -> Path:
     """Writes the files of a report, `index.html` last.
 
@@ -61,6 +67,7 @@ def write_report(
         folder: path of the folder, see `check_folder`.
         overwrite: True allows an existing report to be replaced.
         flag: name of the command-line flag for error messages.
+        image: format of the figures: png, svg or pdf.
 
     Returns:
         The path of `index.html`.
@@ -69,8 +76,8 @@ def write_report(
         FlowjaxError: See `check_folder`; or a file of the report would replace another file.
     """
     folder = check_folder(folder, overwrite=overwrite, flag=flag)
-    html, images = render(page)
-    files = {f"{name}.png": data for name, data in images.items()}
+    check_choice("image", image, FORMATS)
+    html, files = render(page, image)
     for block in page.blocks():
         if isinstance(block, Table):
             files[f"{block.name}.csv"] = table_csv(block).encode("utf-8")

@@ -37,13 +37,19 @@ class ReportedModel(NamedTuple):
     description: Mapping[str, Any]
 
     @property
-    def names(self) -> tuple[str, str]:
-        """Names of the vectors before and after calibration."""
-        return "plain", self.flow
+    def kinds(self) -> list[str]:
+        """Names of the vectors in figures: plain, whitened if available, and calibrated."""
+        white = [name for name in self.maps if name.startswith("whitening")][:1]
+        return list(dict.fromkeys(["plain", *white, self.flow]))
 
-    def calibrate(self, plain: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the plain vectors and the calibrated vectors."""
-        return plain, self.maps[self.flow](plain)
+    @property
+    def before_after(self) -> list[str]:
+        """Names of the plain and the calibrated vectors; whitened ones if the flow is plain."""
+        return [self.kinds[0], self.kinds[-1]]
+
+    def clouds(self, plain: np.ndarray) -> dict[str, np.ndarray]:
+        """Returns the vectors of each of `kinds`, shape (n, d)."""
+        return {name: np.asarray(self.maps[name](plain)) for name in self.kinds}
 
 
 class RunVectors(NamedTuple):
@@ -53,11 +59,13 @@ class RunVectors(NamedTuple):
         vectors: array of shape `(n, d)`, possibly memory-mapped.
         sentences: the n sentences; None if they are not available.
         description: description of the vectors, for captions.
+        seen: fraction of the vectors that the calibrations were fitted on; None if unknown.
     """
 
     vectors: np.ndarray
     sentences: Sequence[str] | None
     description: str
+    seen: float | None = None
 
     def take(self, rows: int, *, seed: int = 0) -> RunVectors:
         """Returns a random subset of at most `rows` vectors, in the original order."""
@@ -67,7 +75,7 @@ class RunVectors(NamedTuple):
         chosen = np.sort(np.random.default_rng(seed).choice(n, rows, replace=False))
         texts = None if self.sentences is None else [self.sentences[i] for i in chosen]
         description = f"{rows:,} of {self.description}, drawn at random"
-        return RunVectors(np.asarray(self.vectors[chosen]), texts, description)
+        return RunVectors(np.asarray(self.vectors[chosen]), texts, description, self.seen)
 
 
 class RankedWords(NamedTuple):
@@ -83,11 +91,19 @@ class RankedWords(NamedTuple):
 
 
 class TaskVectors(NamedTuple):
-    """Task with the plain vectors of its distinct sentences."""
+    """Task with the plain vectors of its distinct sentences.
+
+    Attributes:
+        task: labelled pairs.
+        sentences: n distinct sentences of all splits.
+        plain: plain vectors, shape `(n, d)`.
+        seen: fraction of the sentences that the calibrations were fitted on; None if unknown.
+    """
 
     task: PairTask
     sentences: Sequence[str]
     plain: np.ndarray
+    seen: float | None = None
 
     @property
     def split(self) -> str:
@@ -104,21 +120,29 @@ class TaskVectors(NamedTuple):
         """Pairs of `split`."""
         return self.task.pairs(self.split)
 
-    def cosines(
-        self, model: ReportedModel, pairs: Pairs | None = None, names: Iterable[str] | None = None
-    ) -> dict[str, np.ndarray]:
-        """Returns the cosine similarities of pairs for each kind of vectors.
+    @property
+    def least_related(self) -> float:
+        """Smallest gold score of the pairs that count as related: 80 % of the largest."""
+        return 0.8 * float(self.pairs.gold.max())
+
+    @property
+    def related(self) -> Pairs:
+        """Pairs of `split` with a gold score of at least `least_related`."""
+        pairs = self.pairs
+        chosen = np.flatnonzero(pairs.gold >= self.least_related)
+        sides = [[s[i] for i in chosen] for s in (pairs.sentences1, pairs.sentences2)]
+        return Pairs(tuple(sides[0]), tuple(sides[1]), pairs.gold[chosen])
+
+    def run(self) -> RunVectors:
+        """Returns the sentences and vectors of the task."""
+        description = f"{len(self.sentences):,} sentences of {self.task.name}"
+        return RunVectors(self.plain, self.sentences, description, self.seen)
+
+    def lookups(self, model: ReportedModel, names: Iterable[str]) -> dict[str, Lookup]:
+        """Returns the vectors of the sentences for each kind of vectors.
 
         Args:
             model: model of the report.
-            pairs: n pairs of the task; None means the pairs of `split`.
-            names: keys of `model.maps`; None means plain and calibrated vectors.
-
-        Returns:
-            Dict from name to cosines, shape `(n,)`.
+            names: keys of `model.maps`.
         """
-        wanted = self.pairs if pairs is None else pairs
-        return {
-            name: Lookup(self.sentences, model.maps[name](self.plain)).cosines(wanted)
-            for name in names or model.names
-        }
+        return {name: Lookup(self.sentences, model.maps[name](self.plain)) for name in names}
