@@ -100,16 +100,15 @@ def mnr_examples(source: str, **options: Any) -> Examples:
     found: list[list[int]] = []  # -1 stands for no hard negative
     premises: dict[int, tuple[list[int], list[int]]] = {}
     for row in read_rows(source, (TRIPLETS, LABELLED), left_out, **options):
-        texts = [numbers.of(text) if text else -1 for text in row.texts]
         if row.label is NO_LABEL:
-            found.append([*texts, -1][:3])
+            found.append([*(numbers.of(text) if text else -1 for text in row.texts), -1][:3])
         elif (label := label_of(row.label, row.where)) is None:
             left_out["without a label"] += 1
         elif CLASSES[label] == "neutral":
             left_out["neutral"] += 1
         else:
-            both = premises.setdefault(texts[0], ([], []))
-            both[CLASSES[label] == "contradiction"].append(texts[1])
+            first, second = map(numbers.of, row.texts)
+            premises.setdefault(first, ([], []))[CLASSES[label] == "contradiction"].append(second)
     for premise, (positives, negatives) in premises.items():
         unused = max(0, len(negatives) - len(positives))
         left_out["contradictions beyond one per entailment"] += unused
