@@ -71,4 +71,6 @@ flowjax.FlowTransformer(flow="witening")  # E: arg-type
 
 # Names that do not exist.
 flowjax.BertFlw()  # E: attr-defined
-from flowjax import NotThere as _  # E: attr-defined
+from flowjax import NotThere  # E: attr-defined
+
+NotThere()

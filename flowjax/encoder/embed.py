@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack
 import jax
 import numpy as np
 
+from flowjax.encoder.auto_tokenizer import SlowTokenizer
 from flowjax.encoder.bert_config import BertConfig
 from flowjax.encoder.counts import EncodeReport as EncodeReport
 from flowjax.encoder.counts import warn_unknown
@@ -247,7 +248,8 @@ class SentenceEncoder(SentenceModel):
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickles the parts of the encoder, without compiled functions and device arrays."""
         params = jax.tree.map(np.asarray, self.params)
-        tokenizer: Any = self.tokenizer.to_str()
+        slow = isinstance(self.tokenizer, SlowTokenizer)
+        tokenizer: Any = self.tokenizer if slow else self.tokenizer.to_str()
         parts = self._parts()._replace(params=params, tokenizer=tokenizer)
         options = {"name": self.name, "batch_size": self.batch_size, "dtype": self.dtype}
         return _restored, (type(self), parts, options)
@@ -363,7 +365,9 @@ def _restored(
     """Returns a pickled encoder."""
     from tokenizers import Tokenizer
 
-    tokenizer = Tokenizer.from_str(parts.tokenizer)  # type: ignore[arg-type]  # a string here
+    tokenizer: Any = parts.tokenizer
+    if isinstance(tokenizer, str):
+        tokenizer = Tokenizer.from_str(tokenizer)
     return cls._from_parts(parts._replace(tokenizer=tokenizer), **options)
 
 

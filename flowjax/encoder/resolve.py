@@ -7,6 +7,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import NamedTuple
 
+from flowjax.encoder.auto_tokenizer import FILES as OTHER_TOKENIZER_FILES
 from flowjax.encoder.modules import LENGTHS, MODULES, PROMPTS, read_steps
 from flowjax.encoder.tokenizer import FILES as TOKENIZER_FILES
 from flowjax.encoder.weights.formats import FORMATS, shard_names
@@ -83,8 +84,10 @@ def _from_hub(name: str, revision: str | None) -> Location:
     hub = _Hub(name, revision)
     try:
         config = hub.fetch("config.json", needed=True)
-        for file in TOKENIZER_FILES:
-            hub.fetch(file)
+        found = [hub.fetch(file) for file in TOKENIZER_FILES]
+        if found[0] is None and found[2] is None:  # neither tokenizer.json nor vocab.txt
+            for file in OTHER_TOKENIZER_FILES:
+                hub.fetch(file)
         if hub.fetch(MODULES) is not None and config is not None:
             _fetch_settings(hub, config.parent)
         weights = _fetch_weights(hub.fetch)
@@ -126,7 +129,7 @@ class _Hub:
         from huggingface_hub import try_to_load_from_cache
 
         # transformers supports the cache, access tokens, mirrors and the offline mode.
-        from transformers.utils.hub import cached_file
+        from transformers.utils import cached_file  # type: ignore[attr-defined]
 
         revision = self.commit or self.revision
         found = try_to_load_from_cache(self.name, file, revision=revision)

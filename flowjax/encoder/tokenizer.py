@@ -1,7 +1,7 @@
 """Tokenizers: loading from a model folder, and training of WordPiece tokenizers.
 
-The module uses the `tokenizers` library. `transformers.AutoTokenizer` takes seconds to import, and
-since transformers 5, `BertTokenizerFast(vocab_file=...)` maps every word to `[UNK]`.
+The module uses the `tokenizers` library, because `transformers.AutoTokenizer` takes seconds to
+import; `auto_tokenizer.py` calls it for other classes and files.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flowjax.data.sentences import checked
-from flowjax.encoder.vocab_file import check_class, read_vocab
+from flowjax.encoder.auto_tokenizer import FILES as AUTO_FILES
+from flowjax.encoder.auto_tokenizer import SlowTokenizer, auto_tokenizer
+from flowjax.encoder.vocab_file import OtherTokenizer, check_class, read_vocab
 from flowjax.errors import FlowjaxError
 
 if TYPE_CHECKING:
@@ -31,9 +33,10 @@ FILES = (
 
 
 def load_tokenizer(folder: str | Path, *, lower_case: bool = False) -> Tokenizer:
-    """Loads a tokenizer from the `tokenizer.json` or the WordPiece `vocab.txt` of a model folder.
+    """Loads the tokenizer of a model folder.
 
-    The tokenizer neither pads nor truncates, because `batching.py` pads and `SentenceEncoder`
+    `tokenizer.json` and a WordPiece `vocab.txt` are read here; `transformers.AutoTokenizer` loads
+    other files, and classes that need other software. The tokenizer neither pads nor truncates, because `batching.py` pads and `SentenceEncoder`
     truncates.
 
     Args:
@@ -42,25 +45,34 @@ def load_tokenizer(folder: str | Path, *, lower_case: bool = False) -> Tokenizer
 
     Returns:
         A `tokenizers.Tokenizer` that adds the special tokens of the model, such as `[CLS]` and
-        `[SEP]`.
+        `[SEP]`; a `SlowTokenizer` with the same methods for a class without a fast version.
 
     Raises:
-        FlowjaxError: The folder contains neither file, a file is damaged, or the folder names a
-            tokenizer class that is not supported.
+        FlowjaxError: The folder contains no file of a tokenizer, a file is damaged, or
+            transformers cannot load the tokenizer.
     """
     from tokenizers import Tokenizer, normalizers
 
     file = Path(folder) / "tokenizer.json"
     if not file.exists():
         file = file.with_name("vocab.txt")
-    if not file.exists():
-        raise FlowjaxError(
-            f"{folder}: expected tokenizer.json or vocab.txt, got neither; write the first with "
-            f"transformers.AutoTokenizer.from_pretrained(NAME).save_pretrained(FOLDER)"
-        )
-    check_class(Path(folder))
+    other: Any = None
+    try:
+        if not file.exists():
+            raise OtherTokenizer(
+                f"{folder}: expected tokenizer.json or vocab.txt, got neither; write the first "
+                "with transformers.AutoTokenizer.from_pretrained(NAME).save_pretrained(FOLDER)"
+            )
+        check_class(Path(folder))
+    except OtherTokenizer as error:
+        other = _other_tokenizer(Path(folder), error)
+    if isinstance(other, SlowTokenizer):
+        other.lower_case = lower_case
+        return other  # type: ignore[return-value]
     with _guarded(file):
-        if file.suffix == ".json":
+        if other is not None:
+            tokenizer: Tokenizer = other
+        elif file.suffix == ".json":
             tokenizer = Tokenizer.from_file(str(file))
         else:
             tokenizer = read_vocab(file)
@@ -74,6 +86,16 @@ def load_tokenizer(folder: str | Path, *, lower_case: bool = False) -> Tokenizer
     return tokenizer
 
 
+def _other_tokenizer(folder: Path, error: FlowjaxError) -> Any:
+    """Returns the tokenizer that transformers loads; raises `error` with the reason otherwise."""
+    if not any((folder / name).exists() for name in ("tokenizer.json", "vocab.txt", *AUTO_FILES)):
+        raise error
+    try:
+        return auto_tokenizer(folder)
+    except FlowjaxError as reason:
+        raise FlowjaxError(f"{error}; {reason}") from None
+
+
 def unknown_id(tokenizer: Tokenizer) -> int | None:
     """Returns the id of unknown tokens; None for a tokenizer without it, such as byte-level BPE.
 
@@ -81,6 +103,8 @@ def unknown_id(tokenizer: Tokenizer) -> int | None:
         >>> unknown_id(train_wordpiece(["a cat"], 30))
         1
     """
+    if isinstance(tokenizer, SlowTokenizer):
+        return tokenizer.unknown
     try:
         # The models have no common attribute; U+F0000 is a private character, in no vocabulary.
         found = tokenizer.model.tokenize("\U000f0000")

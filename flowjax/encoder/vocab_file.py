@@ -26,8 +26,12 @@ _COMPLETE = (
 _SPECIAL = ("pad_token", "unk_token", "cls_token", "sep_token", "mask_token")
 
 
+class OtherTokenizer(FlowjaxError):
+    """Error of a folder whose tokenizer flowjax does not read itself."""
+
+
 def check_class(folder: Path) -> None:
-    """Raises FlowjaxError if a model folder names a tokenizer class that needs other software.
+    """Raises OtherTokenizer if a model folder names a tokenizer class that needs other software.
 
     Such classes, for example `BertJapaneseTokenizer`, split words with MeCab or SentencePiece
     before WordPiece; without that step most tokens would be unknown.
@@ -41,9 +45,9 @@ def check_class(folder: Path) -> None:
         fast = complete and (kind.endswith("Fast") or kind == "TokenizersBackend")
         if kind and not fast and kind.removesuffix("Fast") not in known:
             expected = "a tokenizer" if complete else "a WordPiece tokenizer"
-            raise FlowjaxError(
+            raise OtherTokenizer(
                 f"{file}: tokenizer_class: expected {expected} of a known class, such as "
-                f"BertTokenizer, got {kind[:80]}, which flowjax does not support"
+                f"BertTokenizer, got {kind[:80]}"
             )
 
 

@@ -117,9 +117,6 @@ def test_added_tokens_are_read_as_transformers_reads_them(tmp_path):
 @pytest.mark.parametrize(
     ("name", "kind", "complete"),
     [
-        ("tokenizer_config.json", "BertJapaneseTokenizer", False),
-        ("config.json", "BertJapaneseTokenizer", False),  # as in cl-tohoku's folders
-        ("tokenizer_config.json", "BertJapaneseTokenizer", True),
         ("tokenizer_config.json", "KoBertTokenizer", False),
         ("tokenizer_config.json", "RobertaTokenizer", False),
         ("tokenizer_config.json", "MyTokenizerFast", False),
