@@ -30,6 +30,17 @@ def test_actnorm_centres_constant_columns():
     np.testing.assert_allclose(z[:, 1], 0, atol=0.05)
 
 
+def test_columns_that_only_rounding_errors_vary_are_not_scaled():
+    """Also columns that vary 1e25 times less than another one."""
+    for n in (2, 220, 999):
+        wobble = np.arange(n) % 2
+        large = np.where(wobble, np.nextafter(np.float32(1e9), np.float32(2e9)), 1e9)
+        x = np.stack([wobble, large, 1e-32 * wobble, np.full(n, 0.1)], axis=1)
+        for init in (b.actnorm().init, jax.jit(b.actnorm().init)):
+            log_scale = init(key(), jnp.asarray(x, jnp.float32))["log_scale"]
+            np.testing.assert_array_equal(np.asarray(log_scale) == 0, [False, True, True, True])
+
+
 def test_no_scatter_in_any_gradient():
     """A scatter-add would be slow on a CPU."""
     x = data(6)

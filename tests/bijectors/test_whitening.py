@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
+from sklearn.covariance import OAS, LedoitWolf
 
 from flowjax import bijectors as b
 from flowjax import flows
@@ -40,6 +41,7 @@ def test_order_and_signs_are_fixed():
     np.testing.assert_allclose(a["frozen"]["matrix"], c["frozen"]["matrix"], atol=1e-5)
     scaled = np.asarray(a["frozen"]["inverse"])
     assert (np.diff((scaled**2).sum(axis=1)) < 0).all()
+    assert (scaled[np.arange(5), np.abs(scaled).argmax(axis=1)] > 0).all()
 
 
 def test_whitening_from_moments_equals_whitening_from_a_batch():
@@ -65,7 +67,7 @@ def test_fewer_components_are_probabilistic_pca():
     flow = flows.whitening(5, components=2)
     params = flow.init(jax.random.key(0), x)
     wanted = multivariate_normal(x.mean(axis=0), model).logpdf(x)
-    np.testing.assert_allclose(flow.log_prob(params, x), wanted, atol=1e-2, rtol=1e-4)
+    np.testing.assert_allclose(flow.log_prob(params, x), wanted, atol=5e-5)
     samples = flow.sample(params, jax.random.key(1), 100_000)
     np.testing.assert_allclose(np.cov(samples.T), model, atol=0.03 * values.max())
     z, _ = flow.forward(params, x)
@@ -108,6 +110,44 @@ def test_estimated_shrinkage_helps_with_few_examples(shrinkage):
     outside = b.whitening(shrinkage=shrinkage).init(jax.random.key(0), few)
     logs = [float(p["frozen"]["log_det"]) for p in (inside, outside)]
     np.testing.assert_allclose(*logs, atol=1e-2)
+
+
+def oas(x):
+    """Returns the covariance of equation 23 of the paper; scikit-learn omits its terms 2 / dim."""
+    (n, dim), cov = x.shape, np.cov(x.T, bias=True)
+    square, trace = np.trace(cov @ cov), np.trace(cov)
+    top, bottom = (1 - 2 / dim) * square + trace**2, square - trace**2 / dim
+    weight = min(1, top / ((n + 1 - 2 / dim) * bottom))
+    return (1 - weight) * cov + weight * trace / dim * np.eye(dim)
+
+
+def ledoit_wolf(x):
+    return LedoitWolf().fit(x).covariance_
+
+
+@pytest.mark.parametrize(("name", "reference"), [("auto", oas), ("ledoit_wolf", ledoit_wolf)])
+def test_estimated_shrinkage_is_that_of_the_references(name, reference):
+    for n, dim in ((50, 5), (20, 30), (500, 3)):
+        x = np.random.default_rng(0).normal(size=(n, dim)) * np.linspace(1, 2, dim) + 3
+        p = whiten(x, shrinkage=name, eigenvalue_floor=1e-12)[1]["frozen"]
+        inverse = np.asarray(p["inverse"], np.float64)  # inverse^T inverse is the covariance
+        np.testing.assert_allclose(inverse.T @ inverse, reference(x), atol=1e-5)
+    x = np.random.default_rng(0).normal(size=(300, 200)) * np.linspace(1, 2, 200)
+    np.testing.assert_allclose(oas(x), OAS().fit(x).covariance_, atol=0.01)
+
+
+@pytest.mark.parametrize("floor", [1e-6, 1e-2, 0.3])
+def test_the_floor_of_the_eigenvalues_of_the_correlation_matrix(floor):
+    x = rows(dtype=np.float64) * [1, 10, 1e-2, 1, 1]
+    x[:, 4] = x[:, 0] + 1e-5 * x[:, 4]  # an eigenvalue of nearly 0
+    std = x.std(axis=0)
+    values, vectors = np.linalg.eigh(np.corrcoef(x.T))
+    wanted = (vectors * np.maximum(values, floor * values[-1])) @ vectors.T
+    inverse = np.asarray(whiten(x, eigenvalue_floor=floor)[1]["frozen"]["inverse"]) / std
+    np.testing.assert_allclose(inverse.T @ inverse, wanted, atol=1e-5)
+    if floor == 1e-6:
+        default = np.asarray(whiten(x)[1]["frozen"]["inverse"]) / std
+        np.testing.assert_allclose(default, inverse, atol=1e-6)
 
 
 @pytest.mark.parametrize("n", [30, 60, 400])

@@ -1,6 +1,6 @@
 """Mutation run: changes one line of the package at a time and runs the tests that mirror it.
 
-    python tests/mutations/run.py numeric.toml [--only TEXT] [--jobs 1] [--seconds 400]
+    python tests/mutations/run.py numeric.toml [--only REGEX] [--quick] [--jobs 1] [--seconds 400]
 
 A table of mutations is a TOML file in this folder:
 
@@ -11,6 +11,7 @@ A table of mutations is a TOML file in this folder:
     file = "flowjax/bijectors/permutation.py"
     old = "exact text, which occurs once in the file"
     new = "its replacement"
+    first = ["tests/bijectors/test_parts.py::test_name"]  # optional: tests to run first
     equivalent = "reason; only for mutations that no test can see"
 
 The mutations are made in temporary copies of the working tree. A mutation is killed if a test
@@ -57,25 +58,32 @@ def copy_of_tree(to: Path) -> Path:
     return to
 
 
-def read(tables: list[Path]) -> list[dict[str, Any]]:
-    """Returns the mutations of all tables; raises ValueError if a text does not occur once."""
+def read(tables: list[Path], quick: bool) -> list[dict[str, Any]]:
+    """Returns the mutations of all tables; prints those whose text does not occur once.
+
+    Args:
+        tables: TOML files.
+        quick: True selects the mutations with `first`, and these tests only.
+    """
     rows = []
     for table in tables:
         content = tomllib.loads(table.read_text("utf-8"))
         for row in content["mutation"]:
-            tests = row.get("tests") or content["mirror"][row["file"]]
-            row["tests"] = [test for test in tests if (ROOT / test.partition("::")[0]).is_file()]
+            tests = [] if quick else row.get("tests") or content["mirror"][row["file"]]
+            row["tests"] = row.get("first", []) + tests
             count = (ROOT / row["file"]).read_text("utf-8").count(row["old"])
             if count != 1 or row["old"] == row["new"]:
-                raise ValueError(f"{row['file']}: {row['old']!r} occurs {count} times")
-            rows.append(row)
+                print(f"outdated: {row['file']}: {row['old']!r} occurs {count} times")
+            elif row["tests"]:
+                rows.append(row)
     return rows
 
 
 def start(row: dict[str, Any], tree: Path, seconds: int) -> int:
     """Starts the tests of a mutation in a fork; returns its process id."""
     path = tree / row["file"]
-    path.write_text(path.read_text("utf-8").replace(row["old"], row["new"]), "utf-8")
+    row["before"] = path.read_text("utf-8")
+    path.write_text(row["before"].replace(row["old"], row["new"]), "utf-8")
     if child := os.fork():
         return child
     with (tree / "output.txt").open("w") as output:
@@ -93,7 +101,7 @@ def start(row: dict[str, Any], tree: Path, seconds: int) -> int:
 
 def finish(row: dict[str, Any], tree: Path, status: int) -> bool:
     """Restores the tree, and prints and returns whether the mutation was killed."""
-    shutil.copy(ROOT / row["file"], tree / row["file"])
+    (tree / row["file"]).write_text(row["before"], "utf-8")
     output = (tree / "output.txt").read_text("utf-8", errors="replace")
     code = os.waitstatus_to_exitcode(status)
     if code > 2:
@@ -113,15 +121,21 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Mutation run.")
     parser.add_argument("tables", nargs="*", help="files in tests/mutations; default: all")
     parser.add_argument("--only", default="", help="regular expression for `file: new`")
+    parser.add_argument("--quick", action="store_true", help="only the tests in `first`")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--seconds", type=int, default=400, help="limit of CPU time")
     options = parser.parse_args()
     tables = [HERE / name for name in options.tables] or sorted(HERE.glob("*.toml"))
-    rows = [r for r in read(tables) if re.search(options.only, f"{r['file']}: {r['new']}")]
+    rows = [
+        r
+        for r in read(tables, options.quick)
+        if re.search(options.only, f"{r['file']}: {r['new']}")
+    ]
     tested = [row for row in rows if "equivalent" not in row]
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    killed, running, waiting = 0, {}, list(tested)
+    killed, waiting = 0, list(tested)
+    running: dict[int, tuple[dict[str, Any], Path]] = {}
     print("| file | mutation | result |\n|---|---|---|", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", f"{folder}/programs")
