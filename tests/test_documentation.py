@@ -135,6 +135,29 @@ def test_the_code_of_a_page_runs(page):
     exec(compile(code, page.name, "exec"), {"__name__": page.stem})
 
 
+def test_the_reference_has_all_public_packages():
+    pages = "\n".join(page.read_text("utf-8") for page in (ROOT / "docs" / "api").glob("*.md"))
+    documented = set(re.findall(r"automodule:: (\S+)", pages))
+    public = {
+        module.name
+        for module in pkgutil.iter_modules(flowjax.__path__, "flowjax.")
+        if module.ispkg and getattr(importlib.import_module(module.name), "__all__", ())
+    }
+    assert public - documented == set()
+    objects = set(re.findall(r"auto(?:class|function|exception):: (\S+)", pages))
+    names = {f"flowjax.{name}" for name in flowjax.__all__ if name != "__version__"}
+    assert names - documented - objects - {"flowjax.ArraySource", "flowjax.compare"} == set()
+
+
+def test_the_site_has_all_notebooks_and_pages():
+    index = (ROOT / "docs" / "index.md").read_text("utf-8")
+    listed = set(re.findall(r"(?m)^([\w/]+)$", index))
+    files = [*(ROOT / "docs").glob("*.md"), *(ROOT / "docs" / "api").glob("*.md")]
+    pages = {path.relative_to(ROOT / "docs").with_suffix("").as_posix() for path in files}
+    pages |= {f"notebooks/{path.stem}" for path in (ROOT / "notebooks").glob("*.ipynb")}
+    assert pages - {"index"} <= listed
+
+
 def test_import_is_light():
     """jax, numpy and flax only: nothing that reads data, plots or trains."""
     code = (
