@@ -36,8 +36,8 @@ def load_tokenizer(folder: str | Path, *, lower_case: bool = False) -> Tokenizer
     """Loads the tokenizer of a model folder.
 
     `tokenizer.json` and a WordPiece `vocab.txt` are read here; `transformers.AutoTokenizer` loads
-    other files, and classes that need other software. The tokenizer neither pads nor truncates, because `batching.py` pads and `SentenceEncoder`
-    truncates.
+    other files, and classes that need other software. The tokenizer neither pads nor truncates,
+    because `batching.py` pads and `SentenceEncoder` truncates.
 
     Args:
         folder: Hugging Face model folder; see `vocab_file.read_vocab` for `vocab.txt`.

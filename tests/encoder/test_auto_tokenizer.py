@@ -107,7 +107,7 @@ def test_a_tokenizer_that_cannot_be_loaded_is_one_line(tmp_path, options, messag
 def test_damaged_files(roberta):
     (roberta / "merges.txt").write_text("x")
     (roberta / "vocab.json").write_text("{")
-    with pytest.raises(FlowjaxError, match="got neither; .* transformers can load") as caught:
+    with pytest.raises(FlowjaxError, match=r"got neither; .* transformers can load") as caught:
         load_tokenizer(roberta)
     assert "\n" not in str(caught.value)
 

@@ -19,6 +19,7 @@ __all__ = ["BUILDERS", "builder", "prepare"]
 # Maps each builder name to the module whose `CLASSES` contains its class.
 BUILDERS = {spec.builder.partition("/")[0]: "pairs" for spec in TASKS.values() if spec.builder} | {
     "nli_sentences": "nli",
+    "sentence_vectors": "vectors",
     "text_lines": "lines",
 }
 
