@@ -39,17 +39,6 @@ def bounded_memory():
             jax.clear_caches()
 
 
-@pytest.fixture
-def quick_compile():
-    """Compiles without most optimizations, for tests whose time is that of the compiler."""
-    import jax
-
-    before = jax.config.read("jax_disable_most_optimizations")
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", before)
-
-
 @pytest.fixture(scope="session")
 def tiny_run(tmp_path_factory):
     """A finished run of a few steps on some short sentences, with a file of graded pairs.

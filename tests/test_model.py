@@ -7,6 +7,7 @@ import jax
 import numpy as np
 import optax
 import pytest
+import scipy.stats
 
 import flowjax
 from flowjax import bijectors, flows
@@ -16,6 +17,9 @@ from flowjax.data.sample import sentences_file
 from flowjax.data.sentences import read_sentences
 from flowjax.evaluation import Pairs, PairTask
 from flowjax.types import FlowjaxError
+
+
+SMALL = {"levels": 1, "depth": 1, "width": 8}
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +34,7 @@ def encoder():
 
 @pytest.fixture(scope="module")
 def model(encoder, sentences):
-    model = flowjax.BertFlow(encoder, flow="glow", flow_options={"levels": 1, "depth": 1})
+    model = flowjax.BertFlow(encoder, flow="glow", flow_options=SMALL)
     model.fit(sentences, steps=30)
     return model
 
@@ -66,9 +70,20 @@ def test_encode_is_the_flow_of_the_plain_vectors(model, encoder, sentences):
     np.testing.assert_allclose(back, plain, atol=1e-3)
 
 
-def test_log_prob_and_similarity(model, sentences):
-    scores = model.log_prob(sentences[:4])
-    assert scores.shape == (4,) and np.isfinite(scores).all()
+def test_log_prob_is_the_density_of_the_plain_vectors(model, encoder, sentences):
+    plain = encoder.encode(sentences)
+    expected = model.flow.log_prob(model.params, plain[:4])
+    np.testing.assert_allclose(model.log_prob(sentences[:4]), expected, rtol=1e-3)
+    gaussian = flowjax.BertFlow(encoder, flow="standardize")
+    gaussian.fit_vectors(plain)
+    expected = scipy.stats.norm.logpdf(plain, plain.mean(0), plain.std(0)).sum(1)
+    scores = gaussian.log_prob(sentences)
+    assert scores.shape == (600,) and np.std(expected) > 10
+    np.testing.assert_allclose(scores, expected, atol=0.3)
+    assert gaussian.log_prob(sentences[0]) == pytest.approx(expected[0], abs=0.3)
+
+
+def test_similarity(model, sentences):
     table = model.similarity(sentences[:3], sentences[:2])
     assert table.shape == (3, 2)
     np.testing.assert_allclose(np.diagonal(table), 1, atol=1e-5)
@@ -145,7 +160,7 @@ def test_calibrations_are_fitted_on_the_same_sentences(model, encoder, sentences
 
 def test_fit_in_a_run_folder_resumes(encoder, sentences, tmp_path):
     def run(out, steps):
-        model = flowjax.BertFlow(encoder, flow="glow", flow_options={"levels": 1, "depth": 1})
+        model = flowjax.BertFlow(encoder, flow="glow", flow_options=SMALL)
         model.fit(sentences, out=out, steps=steps)
         return model
 

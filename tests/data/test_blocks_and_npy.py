@@ -35,3 +35,8 @@ def test_blocks(texts, size, skip):
 def test_blocks_refuse_other_things():
     with pytest.raises(FlowjaxError, match="expected strings, got NoneType at index 1"):
         list(Blocks(["a", None], 5))
+
+
+def test_the_hash_depends_on_the_ends_of_sentences_and_on_their_order():
+    texts = [["ab", "c"], ["a", "bc"], ["abc"], ["c", "ab"], ["ab", "c", ""]]
+    assert len({fingerprint(text) for text in texts}) == len(texts)

@@ -119,3 +119,15 @@ def test_contents_are_flushed_before_the_move_and_the_folder_after(tmp_path, mon
         for path in ("a", "b/c"):
             (new / path).write_text(path)
     assert events == [("fsync", "a", 1), ("fsync", "c", 3), ("move", "new", "folder"), after]
+
+
+def test_the_target_of_a_link_is_replaced_and_the_link_stays(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "file").write_text("one")
+    (tmp_path / "link").symlink_to(tmp_path / "real" / "file")
+    with replacing(tmp_path / "link") as new:
+        new.write_text("two")
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "real" / "file").read_text() == "two"
+    (tmp_path / "folder").symlink_to(tmp_path / "real")
+    write(tmp_path / "folder", "three")
+    assert (tmp_path / "folder").is_symlink() and entries(tmp_path / "real") == ["a"]

@@ -147,3 +147,21 @@ def test_a_line_that_would_fill_the_memory_is_refused(tmp_path, monkeypatch):
     file.write_bytes(gzip.compress(b"fine\n" + bytes(8 << 20)))
     with pytest.raises(FlowjaxError, match=r"bomb\.txt\.gz: line 2: expected at most 1 MiB"):
         list(read_lines(file))
+
+
+def test_a_byte_order_mark_is_removed_from_the_first_line_only(tmp_path):
+    """Elsewhere, U+FEFF is a character of the text."""
+    path = tmp_path / "a.txt"
+    path.write_bytes("\ufeffone\n\ufefftwo\n".encode())
+    assert list(read_lines(path)) == ["one", "\ufefftwo"]
+
+
+def test_the_files_of_a_pattern_and_of_a_folder_are_sorted(tmp_path, monkeypatch):
+    names = ["b.txt", "a.txt", "c.txt", "d.txt.gz"]
+    for name in names:
+        (tmp_path / name).touch()
+    found = [tmp_path / name for name in names]  # the order of a file system is arbitrary
+    monkeypatch.setattr(type(tmp_path), "glob", lambda *_: iter(found))
+    monkeypatch.setattr(type(tmp_path), "iterdir", lambda *_: iter(found))
+    for item in (tmp_path / "*", tmp_path):
+        assert expand_paths([item]) == sorted(found)
