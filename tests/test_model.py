@@ -18,7 +18,6 @@ from flowjax.data.sentences import read_sentences
 from flowjax.evaluation import Pairs, PairTask
 from flowjax.types import FlowjaxError
 
-
 SMALL = {"levels": 1, "depth": 1, "width": 8}
 
 
