@@ -30,7 +30,7 @@ def test_a_killed_and_repeated_run_equals_an_uninterrupted_one(tmp_path, tiny_en
     text = tmp_path / "text.txt"
     text.write_text("\n".join(sentences) + "\n")
     args = arguments(
-        tiny_encoder, text, "simcse", steps=300, validate_every=10, learning_rate=0.001
+        tiny_encoder, text, "simcse", steps=300, validate_every=50, learning_rate=0.001
     )
     whole, run = tmp_path / "whole", tmp_path / "run"
     assert jobs.finish(jobs.start(tmp_path / "a", [*args, "--out", whole])) == [0]
