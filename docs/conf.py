@@ -1,6 +1,13 @@
 """Configuration of the documentation site: `sphinx-build -W docs docs/_build`."""
 
+import shutil
+from pathlib import Path
+
 from flowjax._version import __version__
+
+# Sphinx reads files below this folder only; the notebooks are those that users open.
+here = Path(__file__).parent
+shutil.copytree(here.parent / "notebooks", here / "notebooks", dirs_exist_ok=True)
 
 project = "bert-flowjax"
 author = "The bert-flowjax authors"
@@ -14,6 +21,7 @@ exclude_patterns = ["_build"]
 myst_enable_extensions = ["colon_fence", "dollarmath"]
 myst_heading_anchors = 3
 nb_execution_mode = "off"  # notebooks are executed before they are committed
+nb_merge_streams = True
 
 default_role = "code"  # docstrings mark code with single backquotes
 autodoc_default_options = {"members": True, "imported-members": True}
@@ -26,3 +34,13 @@ napoleon_numpy_docstring = False
 napoleon_use_rtype = False
 napoleon_use_ivar = True  # attributes of named tuples are members already
 napoleon_custom_sections = [("Warns", "returns_style")]
+
+
+def setup(app):
+    """Escapes the help texts of the configs, which are plain text for the command line."""
+
+    def escape(app, what, name, obj, options, lines):
+        if name.startswith("flowjax.config."):
+            lines[:] = [line.replace("*", r"\*").replace("|", r"\|") for line in lines]
+
+    app.connect("autodoc-process-docstring", escape)

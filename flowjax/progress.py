@@ -29,7 +29,7 @@ class Count:
     def __init__(self, label: str, total: int | None, unit: str) -> None:
         """Starts the clock."""
         self.label, self.total, self.unit, self.note = label, total, unit, ""
-        self.done = 0
+        self.done, self.ended = 0, False
         self._began = self._last = time.monotonic()
         self._first: tuple[int, float] | None = None
 
@@ -58,7 +58,7 @@ class Count:
             return clock(self.seconds)
         rate = f"{self.rate:,.{1 if self.rate < 10 else 0}f} {self.unit}/s"
         left = 0.0 if self.total is None else (self.total - self.done) / max(self.rate, 1e-9)
-        when = f"{clock(left)} left" if left > 0 else clock(self.seconds)
+        when = f"{clock(left)} left" if left > 0 and not self.ended else clock(self.seconds)
         return ", ".join(filter(None, [rate, when, self.note]))
 
     def __str__(self) -> str:
@@ -129,6 +129,7 @@ def track(
     try:
         yield advance
     finally:
+        count.ended = True
         if display is not None:
             display.close()
 

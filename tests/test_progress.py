@@ -114,10 +114,11 @@ def test_a_bar_in_jupyter_that_was_not_requested_disappears(jupyter, clock):
 
 def test_a_failure_in_jupyter_leaves_the_last_count(jupyter, clock):
     with pytest.raises(KeyboardInterrupt):
-        with track("fitting", None, unit="steps", show_progress_bar=True) as advance:
+        with track("fitting", 9, unit="steps", show_progress_bar=True) as advance:
             advance(3)
             raise KeyboardInterrupt
-    assert jupyter[0][-1]["text/plain"].startswith("fitting: 3 steps, ")
+    assert jupyter[0][-1]["text/plain"].startswith("fitting: 3 of 9 steps, ")
+    assert "left" not in jupyter[0][-1]["text/plain"]
 
 
 def test_lines_if_a_bar_is_requested_without_a_terminal(capsys):
