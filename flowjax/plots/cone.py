@@ -35,7 +35,7 @@ def cone(vectors: Mapping[str, np.ndarray], *, ax: Any = None) -> np.ndarray:
     Example:
         >>> x = np.random.default_rng(0).normal(size=(50, 3))
         >>> [ax.get_title() for ax in cone({"plain": x + 9, "centred": x - x.mean(axis=0)})]
-        ['plain\nmean cosine 0.99', 'centred\nmean cosine -0.02']
+        ['plain\nmean cosine of all pairs 0.99', 'centred\nmean cosine of all pairs -0.02']
     """
     clouds = {n: check_vectors(n, x) for n, x in style.check_kinds("vectors", vectors).items()}
     planes = {name: mean_plane(name, x) for name, x in clouds.items()}
@@ -48,7 +48,7 @@ def cone(vectors: Mapping[str, np.ndarray], *, ax: Any = None) -> np.ndarray:
         x, y = points[some].T
         axes.scatter(x, y, s=8, color=colour, alpha=alpha, linewidths=0, rasterized=True)
         _mark_origin(axes)
-        title = f"{name}\nmean cosine {_mean_cosine(clouds[name]):z.2f}"
+        title = f"{name}\nmean cosine of all pairs {mean_cosine(clouds[name]):z.2f}"
         style.label(axes, title, "along the mean vector", "across: widest other direction")
     return style.row_of_axes(panels)
 
@@ -82,7 +82,7 @@ def _widest(x: np.ndarray) -> np.ndarray:
     return np.asarray(direction * np.sign(direction[np.argmax(np.abs(direction))]))
 
 
-def _mean_cosine(x: np.ndarray) -> float:
+def mean_cosine(x: np.ndarray) -> float:
     """Returns the mean cosine of all pairs of rows; a row of zeros has cosine 0."""
     norms = np.linalg.norm(x, axis=1, keepdims=True)
     unit = x / np.where(norms == 0, 1.0, norms)

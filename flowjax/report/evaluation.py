@@ -75,13 +75,20 @@ def _training(metrics: Sequence[Mapping[str, Any]]) -> list[Section]:
     """Returns the section with the metrics of the fit; none without metrics of a flow."""
     if not any("bits_per_dim" in row for row in metrics):
         return []
-    figure = drawn(partial(plots.fit_curves, metrics), len(panels_of(metrics)), size=(3.9, 3.2))
+    curves = [
+        drawn(partial(plots.fit_curves, _only(metrics, ("step", *keys))), size=(4.2, 3.2))
+        for keys in panels_of(metrics).values()
+    ]
     caption = (
         "Metrics of the fit against steps. Bits per dimension are negative for continuous vectors "
         "with a high density."
     )
-    plot = Plot("curves", figure, "Metrics of the fit over steps.", caption)
+    plot = Plot("curves", curves, "Metrics of the fit over steps.", caption)
     return [Section("training", "Training", "", [plot])]
+
+
+def _only(rows: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> list[dict[str, Any]]:
+    return [{key: row[key] for key in keys if key in row} for row in rows]
 
 
 def _selection(found: Mapping[str, Any]) -> list[Section]:

@@ -14,6 +14,7 @@ from flowjax.evaluation.isotropy import isoscore_of_variances
 from flowjax.evaluation.qnli import roc_auc
 from flowjax.evaluation.retrieval import random_cosines
 from flowjax.plots._style import drawn
+from flowjax.plots.cone import mean_cosine
 from flowjax.report import sentences
 from flowjax.report.blocks import Neighbours, Plot, Section
 from flowjax.report.inputs import ReportedModel, RunVectors, TaskVectors
@@ -34,7 +35,7 @@ def cone(clouds: Mapping[str, np.ndarray], of: str) -> Plot:
         clouds: plain and calibrated vectors, shape (n, d), by name.
         of: description of the vectors, for the caption.
     """
-    cosines = {name: float(random_cosines(x, RANDOM_PAIRS).mean()) for name, x in clouds.items()}
+    cosines = {name: mean_cosine(np.asarray(x, np.float64)) for name, x in clouds.items()}
     figures = [
         drawn(partial(plots.cone, {name: x}), size=(4.2, 3.6)) for name, x in clouds.items()
     ]
@@ -91,13 +92,13 @@ def task_cosines(found: TaskVectors, model: ReportedModel) -> Plot:
     """Returns the plot of the cosines of random and of related pairs of a task."""
     lookups = found.lookups(model, model.kinds)
     pairs, gold = found.related, found.least_related
-    name = "positive pairs" if set(found.pairs.gold) == {0.0, 1.0} else f"gold score ≥ {gold:g}"
+    name = "label 1" if set(found.pairs.gold) == {0.0, 1.0} else f"gold score ≥ {gold:g}"
     return cosines(
         f"cosines_{found.slug}",
         {kind: lookup.vectors for kind, lookup in lookups.items()},
-        of=f"sentences of {found.task.name}",
+        of=f"sentences of {found.task.name}, and {len(pairs):,} related pairs",
         related={kind: lookup.cosines(pairs) for kind, lookup in lookups.items()},
-        label=f"{len(pairs):,} pairs: {name}",
+        label=f"related pairs: {name}",
     )
 
 

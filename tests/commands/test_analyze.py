@@ -126,7 +126,10 @@ def test_a_baseline_that_cannot_be_fitted_is_noted():
 def test_a_report_is_about_the_text_of_the_run_by_default(tiny_run, tmp_path, capsys):
     """The embedded pairs are on no page of a user's own run."""
     out = tmp_path / "report"
-    assert main(["analyze", str(tiny_run[0]), "--out", str(out), "--rows", "50"]) == 0
+    argv = ["analyze", str(tiny_run[0]), "--out", str(out), "--rows", "50", "--format", "svg"]
+    assert main(argv) == 0
+    images = {p.name for p in out.iterdir() if p.suffix in (".png", ".svg")}
+    assert images == {"cone_1.svg", "cone_2.svg", "random_cosines.svg", "spectrum.svg"}
     data = json.loads((out / "report.json").read_text("utf-8"))
     assert set(data["tables"]) == {"isotropy", "words"}
     texts = tiny_run[1].read_text("utf-8").splitlines()

@@ -189,7 +189,7 @@ def test_the_cone_has_the_origin_and_one_scale():
         (low, high), (bottom, top) = axes.get_xlim(), axes.get_ylim()
         assert low < 0 < high and bottom < 0 < top
         assert axes.texts[0].get_text() == "origin"
-    assert cone.get_title() == "plain\nmean cosine 1.00"
+    assert cone.get_title() == "plain\nmean cosine of all pairs 1.00"
 
 
 def test_the_spectrum_of_white_vectors_is_flat_and_the_band_is_of_the_same_size():
@@ -370,3 +370,15 @@ def test_the_style_of_reports_needs_no_pyplot():
     assert figure.get_size_inches().tolist() == [4, 1] and not plt.get_fignums()
     assert not figure.axes[0].spines["right"].get_visible()
     assert GREY.startswith("#") and "matplotlib" in sys.modules
+
+
+@pytest.mark.slow
+def test_jupyter_shows_a_figure_without_a_magic_command(monkeypatch):
+    monkeypatch.delenv("MPLBACKEND", raising=False)
+    nbformat, nbclient = (pytest.importorskip(name) for name in ("nbformat", "nbclient"))
+    pytest.importorskip("ipykernel")
+    code = "from flowjax import plots\nplots.forest({'a': {'t': (1, 0, 2)}})"
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)])
+    nbclient.NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
+    kinds = {kind for output in notebook.cells[0].outputs for kind in output.get("data", {})}
+    assert "image/png" in kinds

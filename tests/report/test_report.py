@@ -240,7 +240,8 @@ def test_evaluate_writes_a_page(tiny_run, tmp_path, capsys):
         assert address.startswith("data:") or address[1:] in page.ids, address[:60]
     names = {p.stem for p in out.glob("*.png")}
     assert names == {
-        "cone_1", "cone_2", "cosines_pairs", "cosines_my-pairs-1", "spectrum", "forest", "curves",
+        "cone_1", "cone_2", "cosines_pairs", "cosines_my-pairs-1", "spectrum", "forest",
+        "curves_1", "curves_2", "curves_3",
     }  # fmt: skip
     for words in ("learning rate", "Seed", "Versions", "400 sentences", "of these sentences"):
         assert words in page.text, words
