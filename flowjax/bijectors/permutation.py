@@ -56,7 +56,8 @@ def _gather(x: Array, there: np.ndarray | Array, back: np.ndarray | Array) -> Ar
         return jnp.matmul(x, one_hot.astype(x.dtype), precision="highest")
 
     def pick(x: Array, columns: np.ndarray | Array) -> Array:
-        return jax.lax.platform_dependent(x, columns, tpu=product, default=index)
+        picked: Array = jax.lax.platform_dependent(x, columns, tpu=product, default=index)
+        return picked
 
     # jax.custom_vjp does not support forward mode; custom_linear_solve does.
     y: Array = jax.lax.custom_linear_solve(

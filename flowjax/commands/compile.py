@@ -101,7 +101,7 @@ def _config(file: Path | None) -> FitConfig | PretrainConfig:
     tables: dict[str, Any] = {}
     with contextlib.suppress(OSError, ValueError):  # `read_config` reports the error
         tables = tomllib.loads(file.read_text("utf-8"))
-    return read_config(file, PretrainConfig if "model" in tables else FitConfig)
+    return read_config(file, PretrainConfig) if "model" in tables else read_config(file, FitConfig)
 
 
 def facts(program: Program, compiled: CompiledProgram, most: int | None) -> dict[str, Any]:

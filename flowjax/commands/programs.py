@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 FIT, PRETRAIN = ("fit", "log_prob", "inverse", "sample", "encode"), ("pretrain",)
 STEPS = 8  # steps per call of a training program
 # Sizes of encoders that need not be downloaded to be compiled.
-_KNOWN = {
+_KNOWN: dict[str, dict[str, Any]] = {
     "bert-base-uncased": {},
     "bert-large-uncased": {
         "hidden_size": 1024,

@@ -55,6 +55,8 @@ def in_blocks(
         each = context is not None and context.ndim == 2
         parts = (cut(x), cut(context)) if each and context is not None else (cut(x),)
         done = jax.lax.map(call, parts)
-        return jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:])[:n], done)
+        z, log_det = (a.reshape(-1, *a.shape[2:])[:n] for a in done)
+        return z, log_det
 
-    return jax.lax.platform_dependent(params, x, context, cpu=blocked, default=f)
+    z, log_det = jax.lax.platform_dependent(params, x, context, cpu=blocked, default=f)
+    return z, log_det

@@ -183,7 +183,7 @@ def largest_batch(
         example does not fit; None on CPUs, and if the size has no effect.
     """
     first = program or build(batch)
-    if first.target.chip is None:
+    if (chip := first.target.chip) is None:
         return None
     while not first.text and batch > 1:  # refused by the compiler
         batch = max(1, batch // 4)
@@ -198,5 +198,5 @@ def largest_batch(
     slope = (second.needed - first.needed) / (more - batch)
     if slope <= 0 or not second.text:
         return None if second.text else batch
-    most = int(batch + (first.target.chip.memory - first.needed) / slope)
+    most = int(batch + (chip.memory - first.needed) / slope)
     return max(0, most - most % 8 if most >= 8 else most)

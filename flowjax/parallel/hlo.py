@@ -27,7 +27,7 @@ _TRIPS = re.compile(r'"known_trip_count":\{"n":"(\d+)"\}')
 
 
 class Instruction(NamedTuple):
-    """One line of a program.
+    """Instruction of a program.
 
     Attributes:
         name: name of the result.
@@ -200,7 +200,9 @@ def _collective_bytes(i: Instruction) -> int:
     return sum(arrays)
 
 
-def _moved(i: Instruction, found: dict[str, Instruction], parts: dict) -> int:
+def _moved(
+    i: Instruction, found: dict[str, Instruction], parts: dict[str, list[Instruction]]
+) -> int:
     """Returns the bytes that an instruction outside of fusions reads and writes."""
     if i.op in _FREE:
         return 0

@@ -105,7 +105,7 @@ def max_steps(source: ExampleSource, batch_size: int, *, assembled: bool = False
     resident = jax.tree.leaves(source.resident)
     if (resident and not assembled) or not source.size:
         return MAX_STEPS
-    row = sum(x.nbytes for x in source.read(np.zeros(1, np.int64)).values())
+    row: int = sum(x.nbytes for x in source.read(np.zeros(1, np.int64)).values())
     row += sum(x.nbytes // source.size for x in resident)
     return max(MIN_STEPS, min(MAX_STEPS, DISPATCH_BYTES // max(1, row * batch_size)))
 

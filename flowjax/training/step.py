@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 import jax
@@ -188,7 +189,8 @@ def make_step(
             i, state, log, _ = carry
             batch = jax.tree.map(lambda x: x[i], batches)
             state, metrics, ok = one(state, data, batch)
-            return i + 1, state, jax.tree.map(lambda b, m: b.at[i].set(m), log, metrics), ok
+            put = partial(jax.lax.dynamic_update_index_in_dim, index=i, axis=0)
+            return i + 1, state, jax.tree.map(put, log, metrics), ok
 
         first = jax.tree.map(lambda x: x[0], batches)
         shapes = jax.eval_shape(lambda s, d, b: one(s, d, b)[1], state, data, first)

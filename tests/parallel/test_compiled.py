@@ -143,6 +143,31 @@ def test_batches_can_be_assembled_before_the_loop():
     assert max_steps(source, 4096) == 256 and max_steps(source, 4096, assembled=True) == 8
 
 
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("glow", {"levels": 2, "depth": 2, "width": 4}),
+        ("glow", {"levels": 1, "depth": 9, "width": 4}),  # scanned
+        ("realnvp", {"depth": 2, "width": 4, "mask": "checkerboard", "permutation": "lu"}),
+        ("neural_spline", {"depth": 2, "width": 4}),
+        ("maf", {"depth": 2, "width": 8}),
+    ],
+)
+def test_steps_lowered_for_a_tpu_do_not_gather(name, options):
+    flow = trained_part(flows.make(name, 6, **options))
+    params = jax.eval_shape(flow.init, jax.random.key(0), jnp.ones((8, 6)))
+    optimizer = training.freeze(training.default_optimizer(), params)
+    state = jax.eval_shape(lambda p: training.init_state(p, optimizer), params)
+    step = training.make_step(nll_loss(flow), optimizer, seed=0, assemble=rows_of_batch)
+    call = devices.data_parallel(step, devices.make_mesh(1))
+    x, rows = jnp.ones((32, 6)), jnp.ones((2, 8), jnp.int32)
+    lowered = call.trace(state, ({"x": x}, jnp.int32(2)), {"rows": rows}).lower
+    text = lowered(lowering_platforms=("tpu",)).as_text()
+    # The one gather selects the rows of all batches before the loop.
+    assert text.count('"stablehlo.gather"(') == 1 and "stablehlo.scatter" not in text
+    assert text.index('"stablehlo.gather"(') < text.index("stablehlo.while")
+
+
 def test_command(tmp_path, capsys):
     file, config = tmp_path / "out.json", tmp_path / "c.toml"
     config.write_text('[flow]\nname = "realnvp"\ndepth = 2\nwidth = 8\n[train]\nbatch_size = 64\n')

@@ -1,0 +1,177 @@
+"""Compiles every program for TPUs that are not present: benchmarks/compiled.md.
+
+    pip install -e '.[tpu]'
+    python benchmarks/compiled.py --out compiled.json [--only TEXT] [--table]
+
+Each finished cell is appended to the file, one JSON object per line, and a repeated command skips
+it. `--only` selects cells whose name has the text, `--table` prints the table of the file.
+"""
+
+import argparse
+import json
+import os
+from functools import partial
+from pathlib import Path
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+
+import jax
+import jax.numpy as jnp
+
+from flowjax import flows
+from flowjax.commands.compile import facts
+from flowjax.commands.programs import (
+    Program,
+    encode_program,
+    fit_program,
+    flow_program,
+    pretrain_program,
+)
+from flowjax.config import EncoderConfig, FitConfig, PretrainConfig, TrainConfig
+from flowjax.config.pretrain import PretrainModel
+from flowjax.encoder.bert_config import BertConfig
+from flowjax.parallel import compile_for, devices, open_target
+
+# name: flow, examples per chip, precision
+FLOWS = {
+    "glow 768": (partial(flows.glow, 768), 256, "float32"),
+    "glow_as_released 768": (partial(flows.glow_as_released, 768), 64, "float32"),
+    "realnvp 768, 12 x 512": (partial(flows.realnvp, 768, depth=12, width=512), 512, "bfloat16"),
+    "neural_spline 64": (partial(flows.neural_spline, 64), 512, "float32"),
+    "glow 768, affine": (partial(flows.glow, 768, coupling="affine"), 256, "float32"),
+    "glow 768, affine, lu": (
+        partial(flows.glow, 768, coupling="affine", permutation="lu"),
+        256,
+        "float32",
+    ),
+    "glow 768, scanned": (partial(flows.glow, 768, depth=12), 256, "float32"),
+    "whitening_glow 768": (partial(flows.whitening_glow, 768), 256, "float32"),
+    "maf 64": (partial(flows.maf, 64), 512, "float32"),
+    "whitening 768": (partial(flows.whitening, 768), 256, "float32"),
+}
+ENCODERS = {
+    "MiniLM-L6": BertConfig(hidden_size=384, num_hidden_layers=6, intermediate_size=1536),
+    "BERT-base": BertConfig(),
+    "BERT-large": BertConfig(
+        hidden_size=1024, num_hidden_layers=24, num_attention_heads=16, intermediate_size=4096
+    ),
+}
+TARGETS = ("v5e:2x2", "v5e:16x16", "v5p:2x2x1", "v5p:4x8x8")
+WHAT = ("log_prob", "inverse", "sample")
+SHOWN = ("gather", "scatter", "sort", "while")
+
+
+def cells():
+    """Yields `(name, target, function target -> facts)`, the cheapest and most telling first."""
+    for target in TARGETS:
+        for name, (make, batch, precision) in FLOWS.items():
+            if name != "whitening 768":  # has no training steps
+                for mapping in ("shard_map", "pmap"):
+                    yield (
+                        f"{name}, step, {mapping}",
+                        target,
+                        partial(fitted, make, batch, precision, mapping),
+                    )
+        for name, (make, batch, _) in FLOWS.items():
+            for what in WHAT:
+                yield f"{name}, {what}", target, partial(evaluated, make, batch, what)
+        for name, sizes in ENCODERS.items():
+            for dtype in ("bfloat16", "float32"):
+                yield f"{name}, encode, {dtype}", target, partial(encoded, sizes, dtype)
+        yield "masked LM, 2 layers of 768, step", target, partial(pretrained, 2)
+        yield "masked LM, 12 layers of 768, step", target, partial(pretrained, 12)
+        for name in ("eigh", "cholesky", "top_k"):
+            yield f"{name} of 768 x 768", target, partial(part, name)
+
+
+def described(name, batch, build, target):
+    return facts(Program(name, batch, "examples", build), build(target, batch), None)
+
+
+def fitted(make, batch, precision, mapping, target):
+    config = FitConfig(train=TrainConfig(precision=precision, mapping=mapping))
+    return described("fit", batch, partial(fit_program, config, make()), target)
+
+
+def evaluated(make, batch, what, target):
+    return described(what, batch, partial(flow_program, what, make()), target)
+
+
+def encoded(sizes, dtype, target):
+    build = partial(encode_program, sizes, EncoderConfig(dtype=dtype), 64)
+    return described("encode", 256, build, target)
+
+
+def pretrained(layers, target):
+    model = PretrainModel(layers=layers, width=768, heads=12, vocab_size=30_522)
+    return described(
+        "pretrain", 32, partial(pretrain_program, PretrainConfig(model=model)), target
+    )
+
+
+def part(name, target):
+    """Closed forms of whitening, and the choice of masked tokens, on one chip."""
+    one = target._replace(mesh=devices.mesh_of(list(target.mesh.devices.flat)[:1]))
+    calls = {
+        "eigh": jnp.linalg.eigh,
+        "cholesky": jnp.linalg.cholesky,
+        "top_k": lambda x: jax.lax.top_k(x, 100),
+    }
+    x = jax.ShapeDtypeStruct((768, 768), jnp.float32)
+    return described(name, 768, lambda target, batch: compile_for(one, calls[name], x), target)
+
+
+def read(file):
+    rows = map(json.loads, file.read_text().splitlines()) if file.exists() else []
+    return {(row["cell"], row["target"]): row for row in rows}
+
+
+def table(rows):
+    """Returns the table of benchmarks/compiled.md."""
+    lines = [
+        "| program | target | compile, CPU s | arguments, MB | scratch, MB | reused, MB | flops "
+        "| moved, MB | all-reduces | their MB | gather, scatter, sort | at least, ms |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows.values():
+        calls, size = row["collectives"].get("all-reduce", (0, 0))
+        ops = ", ".join(str(row["operations"].get(op, 0)) for op in SHOWN[:3])
+        mega = [
+            f"{row[k] / 1e6:.3g}" for k in ("argument_bytes", "scratch_bytes", "aliased_bytes")
+        ]
+        lines.append(
+            f"| {row['cell']} | {row['target']} | {row['compile_cpu_seconds']:.0f} | "
+            f"{' | '.join(mega)} | {row['flops']:.3g} | {row['bytes_moved'] / 1e6:.3g} | "
+            f"{calls} | {size / 1e6:.3g} | {ops} | {row['seconds_at_least']['total'] * 1e3:.3g} |"
+        )
+    return "\n".join(lines)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--only", default="")
+    parser.add_argument("--table", action="store_true")
+    args = parser.parse_args()
+    done = read(args.out)
+    if args.table:
+        print(table(done))
+        return
+    jax.config.update("jax_enable_compilation_cache", False)
+    for cell, target, run in cells():
+        key = f"{cell}, {target}"
+        if (cell, target) in done or args.only not in key:
+            continue
+        try:
+            row = {"cell": cell, **run(open_target(target)), "target": target}
+        except Exception as error:  # one cell must not end the others
+            print(key, f"{type(error).__name__}: {str(error)[:300]}", flush=True)
+            continue
+        with args.out.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+        print(key, f"{row['compile_cpu_seconds']:.0f} s", flush=True)
+        jax.clear_caches()
+
+
+if __name__ == "__main__":
+    main()
