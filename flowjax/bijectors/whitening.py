@@ -69,7 +69,8 @@ def _shrinkage(xp: ModuleType, cov: Any, count: int, rows: Any, shrinkage: Shrin
         top = (1 - 2 / dim) * square + trace**2
         weight = top / ((count + 1 - 2 / dim) * safe)
     elif shrinkage == "likelihood":
-        weight = _likely_weight(xp, xp.linalg.eigvalsh(cov / trace), count)
+        values = xp.linalg.eigvalsh(cov / xp.where(trace > 0, trace, 1))
+        weight = _likely_weight(xp, values, count)
     else:
         fourth = (xp.square(xp.square(rows).sum(axis=1))).sum() / count
         weight = (fourth - square) / (count * safe)

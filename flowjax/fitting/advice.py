@@ -13,7 +13,8 @@ from flowjax.data.arrays import ArraySource
 TOLERANCE = 0.01
 REMEDY = (
     "use the flow whitening, or fit whitening_glow with validation (a fraction, such as 0.1) and "
-    "patience: it starts as this Gaussian and keeps the parameters with the best validation"
+    "patience, both with shrinkage='likelihood': whitening_glow starts as this Gaussian and keeps "
+    "the parameters with the best validation"
 )
 
 
@@ -40,7 +41,7 @@ def about_data(source: ArraySource) -> str | None:
         return (
             f"data: expected more examples than dimensions, got {source.size} examples of "
             f"dimension {source.dim}; the fit describes only these examples: {many}, or use the "
-            "flow whitening with the option shrinkage='auto'"
+            "flow whitening with the option shrinkage='likelihood'"
         )
     return None
 
@@ -58,8 +59,8 @@ def about_likelihood(name: str, likelihood: Mapping[str, float]) -> str | None:
     Example:
         >>> values = {"measured_examples": 9, "nll_nats": 3.0, "bits_per_dim": 2.2}
         >>> gaussian = {"gaussian_nll_nats": 2.9, "gaussian_bits_per_dim": 2.1}
-        >>> about_likelihood("glow", values | gaussian)  # doctest: +ELLIPSIS
-        'glow: expected a better density than a Gaussian, got an NLL of 3 against 2.9 nats per ...'
+        >>> print(about_likelihood("glow", values | gaussian))  # doctest: +ELLIPSIS
+        glow: expected a better density than a Gaussian, got an NLL of 3 against 2.9 nats per ...
     """
     prefix, examples = _compared(likelihood)
     gaussian = likelihood.get(f"{prefix}gaussian_bits_per_dim")

@@ -153,3 +153,21 @@ def test_a_result_unpacks_to_three_values_and_keeps_its_likelihood():
     params, metrics, steps = result
     assert (params, metrics, steps) == ({"a": 1.0}, [], 3)
     assert pickle.loads(pickle.dumps(result)).likelihood == {"nll_nats": 2.0}
+
+
+def test_the_gaussian_of_few_examples_is_shrunk():
+    """An unshrunk covariance is a poor density of held-out examples, which any flow would beat."""
+    x = np.random.default_rng(0).normal(size=(460, 40)).astype(np.float32)
+    train, held = ArraySource(x[:60]), ArraySource(x[60:])
+
+    def held_nll(flow):
+        params = flow.init(jax.random.key(0), train.rows)
+        return likelihood.measure(flow, params, train, held)
+
+    plain = held_nll(flows.whitening(40))
+    shrunk = held_nll(flows.whitening(40, shrinkage="likelihood"))
+    gaussian = plain["validation_gaussian_nll_nats"]
+    assert gaussian == pytest.approx(shrunk["validation_nll_nats"], abs=1e-3)
+    assert gaussian < plain["validation_nll_nats"] - 5
+    assert "shrinkage='likelihood'" in advice.about_likelihood("whitening", plain)
+    assert "shrinkage='likelihood'" in advice.about_data(ArraySource(x[:9]))
