@@ -104,16 +104,21 @@ def update(moments: Moments, batch: Any, weights: Any = None) -> Moments:
     rows = rows.astype(np.float64)
     check_finite("batch", rows)
     if weights is None:
-        mean = rows.mean(axis=0)
+        mean = _exact_mean(rows, rows.mean(axis=0))
         centred = rows - mean
         return merge(moments, Moments(len(rows), mean, centred.T @ centred))
     w = np.asarray(weights, np.float64)
     count: Any = w.sum()
     if count == 0:
         return moments
-    mean = w @ rows / count
+    mean = _exact_mean(rows[w > 0], w @ rows / count)
     centred = rows - mean
     return merge(moments, Moments(count, mean, (centred * w[:, None]).T @ centred))
+
+
+def _exact_mean(rows: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """Returns `mean` without the rounding errors of the means of equal numbers."""
+    return np.where((rows == rows[0]).all(axis=0), rows[0], mean)
 
 
 def moments_of(batches: Iterable[Any], dim: int) -> Moments:

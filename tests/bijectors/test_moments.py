@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flowjax.bijectors.moments import covariance, merge, moments_of, no_moments, update
+from flowjax.bijectors.moments import (
+    covariance,
+    merge,
+    moments_of,
+    no_moments,
+    update,
+    weighted_moments,
+)
 from flowjax.types import FlowjaxError
 
 
@@ -27,6 +34,20 @@ def test_streamed_and_merged_moments_equal_those_of_the_whole_batch(cuts, shift)
         merged = merge(merged, shard)
     assert merged.count == 60
     np.testing.assert_allclose(covariance(merged), whole, rtol=1e-7)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_constant_columns_have_a_covariance_of_exactly_0(weighted):
+    """Rounding errors of the means of parts are no spread."""
+    rng = np.random.default_rng(0)
+    x = np.repeat(rng.normal(size=(1, 50)), 220, axis=0)
+    x[:, 0] = rng.normal(size=220)
+    parts = np.split(x, [17, 90, 91])
+    weights = [rng.random(len(part)) if weighted else None for part in parts]
+    found = weighted_moments(zip(parts, weights, strict=True), dim=50)
+    assert covariance(found)[0, 0] > 0.5 and not covariance(found)[1:].any()
+    near = found._replace(m2=found.m2 + 1e-32 * found.count * np.diag(found.mean**2))
+    assert not covariance(near)[1:].any()
 
 
 @pytest.mark.parametrize(
