@@ -364,6 +364,13 @@ class BertFlow(SourceScores, SentenceModel):
     def save(self, folder: str | Path, *, overwrite: bool = False) -> Path:
         """Writes a portable model folder and returns its path; see `saving.model.save_model`.
 
+        Args:
+            folder: folder to write.
+            overwrite: True replaces a folder that flowjax wrote.
+
+        Returns:
+            Path of the folder.
+
         Raises:
             FlowjaxError: The model is not fitted, or the folder exists and `overwrite` is False.
         """
@@ -420,6 +427,9 @@ class BertFlow(SourceScores, SentenceModel):
             flow: the saved flow if it is a composed flow; None for a recipe.
             encoder: the encoder of another package that the model was fitted with; None for an
                 encoder that `save` wrote.
+
+        Returns:
+            The fitted model.
         """
         if encoder is not None and not isinstance(encoder, EncoderAdapter):
             encoder = EncoderAdapter(encoder)

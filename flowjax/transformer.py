@@ -169,6 +169,9 @@ class FlowTransformer(*_BASES):  # type: ignore[misc]
 
         Args:
             X: vectors, shape (n, d).
+
+        Returns:
+            Latents, shape (n, latent dimension), in the dtype of the data.
         """
         return self._call("forward", self._checked(X))
 
@@ -179,6 +182,9 @@ class FlowTransformer(*_BASES):  # type: ignore[misc]
 
         Args:
             X: latents, shape (n, latent dimension).
+
+        Returns:
+            Vectors, shape (n, d).
         """
         check_is_fitted(self, "params_")
         return self._call("inverse", check_array(X, dtype=_FLOATS))
@@ -188,6 +194,9 @@ class FlowTransformer(*_BASES):  # type: ignore[misc]
 
         Args:
             X: vectors, shape (n, d).
+
+        Returns:
+            Log-densities, shape (n,), in nats.
         """
         return self._call("log_prob", self._checked(X))
 
@@ -197,6 +206,9 @@ class FlowTransformer(*_BASES):  # type: ignore[misc]
         Args:
             X: vectors, shape (n, d).
             y: ignored.
+
+        Returns:
+            Mean log-density, in nats per example.
         """
         return float(np.mean(self.score_samples(X), dtype=np.float64))
 
@@ -207,6 +219,9 @@ class FlowTransformer(*_BASES):  # type: ignore[misc]
             n_samples: number of vectors.
             random_state: integer seed or `numpy.random.RandomState`; None means the
                 `random_state` of the estimator.
+
+        Returns:
+            Vectors, shape (n_samples, d).
         """
         calls, n = self._fitted(), check_integer("n_samples", n_samples, least=1)
         seed = _seed(self.random_state if random_state is None else random_state)

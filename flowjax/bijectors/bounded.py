@@ -74,6 +74,9 @@ def logit(low: Any = 0.0, high: Any = 1.0) -> Bijector:
 def tanh() -> Bijector:
     """Returns the hyperbolic tangent, from the real line to (-1, 1); see `sigmoid`.
 
+    Returns:
+        A `Bijector` without parameters.
+
     Example:
         >>> tanh().forward({}, jnp.array([[0.0]]))[0].tolist()
         [[0.0]]
@@ -83,6 +86,9 @@ def tanh() -> Bijector:
 
 def arctanh() -> Bijector:
     """Returns the inverse hyperbolic tangent, from (-1, 1) to the real line; see `logit`.
+
+    Returns:
+        A `Bijector` without parameters.
 
     Example:
         >>> arctanh().forward({}, jnp.array([[0.0]]))[0].tolist()
@@ -96,6 +102,9 @@ def softplus(low: Any = 0.0) -> Bijector:
 
     Args:
         low: lower limits: a number, or an array of shape (dim,).
+
+    Returns:
+        A `Bijector` without parameters.
 
     Raises:
         FlowjaxError: A limit is not finite.
@@ -113,6 +122,9 @@ def inverse_softplus(low: Any = 0.0) -> Bijector:
 
     Args:
         low: lower limits: a number, or an array of shape (dim,).
+
+    Returns:
+        A `Bijector` without parameters.
 
     Raises:
         FlowjaxError: A limit is not finite. The `init` of the bijector raises it if the data are

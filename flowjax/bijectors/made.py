@@ -212,6 +212,9 @@ def made(
         activation: "relu", "gelu", "silu", "tanh" or a function.
         start: initialisation of the last layer, "zero" or "spread", see `mlp`.
 
+    Returns:
+        A `MaskedNet`, the conditioner of `masked_autoregressive`.
+
     Raises:
         FlowjaxError: An option is out of range or unknown.
 

@@ -58,6 +58,9 @@ def affine_map(scale: str = "tanh", bound: float = 2.0) -> ScalarMap:
         scale: parametrisation of the scale, "tanh" or "sigmoid", see `affine_coupling`.
         bound: limit of log_scale for "tanh", log_scale = bound * tanh(raw / bound).
 
+    Returns:
+        A `ScalarMap`.
+
     Raises:
         FlowjaxError: The scale is unknown, or the bound is not positive.
 

@@ -146,6 +146,9 @@ def spline_map(bins: int = 8, bound: float = 5.0) -> ScalarMap:
         bins: number of bins, 2 to 500.
         bound: half width of the interval [-bound, bound].
 
+    Returns:
+        A `ScalarMap`.
+
     Raises:
         FlowjaxError: `bins` or `bound` is out of range.
 
@@ -181,6 +184,9 @@ def circular_spline_map(bins: int = 8) -> ScalarMap:
 
     Args:
         bins: number of bins, 2 to 500.
+
+    Returns:
+        A `ScalarMap`.
 
     Raises:
         FlowjaxError: `bins` is out of range.

@@ -25,6 +25,9 @@ def read_config(path: str | Path, kind: type[T]) -> T:
         path: the file.
         kind: `FitConfig`, `PretrainConfig`, ...
 
+    Returns:
+        The config of the class `kind`.
+
     Raises:
         FlowjaxError: No such file, not TOML, an unknown table or field, or a value of a wrong
             type.

@@ -170,6 +170,9 @@ class FinetuneConfig:
     def resolved(self) -> FinetuneConfig:
         """Returns the config with the defaults of the objective in place of None.
 
+        Returns:
+            The config.
+
         Raises:
             FlowjaxError: Fields do not agree: simcse without dropout, or a selection by STS-B
                 without its folder.

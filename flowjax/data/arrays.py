@@ -180,6 +180,9 @@ def open_rows(data: Any, name: str = "data", columns: str | None = None) -> np.n
         columns: names of the columns of a Parquet file, see `parquet.read_rows`; or the name of a
             tensor.
 
+    Returns:
+        Array of shape (n, d), memory-mapped for a `.npy` file or a store.
+
     Raises:
         FlowjaxError: The file does not exist or is not an array, the store is incomplete, or
             `columns` has no effect.

@@ -64,6 +64,9 @@ def open_source(source: Any, column: str | None = None) -> SentenceSource:
         column: name of the field with the sentence. A table needs it; a source without columns
             refuses it.
 
+    Returns:
+        A `SentenceSource`, which yields the sentences as strings.
+
     Raises:
         FlowjaxError: The source does not exist or has an unknown format, or `column` is missing or
             has no effect.

@@ -114,6 +114,12 @@ class EmbeddingStore:
     def open(cls, folder: str | Path) -> EmbeddingStore:
         """Opens an existing store for reading.
 
+        Args:
+            folder: folder of the store.
+
+        Returns:
+            The store.
+
         Raises:
             FlowjaxError: The folder holds no store, or its manifest is damaged.
         """
@@ -185,6 +191,9 @@ class EmbeddingStore:
         Args:
             total: number of rows of the source.
             share: see `fill`.
+
+        Returns:
+            Number of rows.
         """
         done = read_journals(self.folder).blocks
         firsts = range(share[0] * self.block, total, share[1] * self.block)

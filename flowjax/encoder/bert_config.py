@@ -137,6 +137,12 @@ class BertConfig:
     def from_dict(cls, values: Mapping[str, Any]) -> BertConfig:
         """Converts the contents of a Hugging Face `config.json`; ignores irrelevant fields.
 
+        Args:
+            values: contents of a `config.json`.
+
+        Returns:
+            The sizes of the model.
+
         Raises:
             FlowjaxError: The model family is not supported, or a field has an unsupported value.
         """

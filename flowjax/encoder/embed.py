@@ -131,6 +131,9 @@ class SentenceEncoder(SentenceModel):
             revision: branch, tag or commit on the hub.
             **options: `batch_size`, `special_tokens`, `normalize`, `dtype`.
 
+        Returns:
+            The encoder.
+
         Raises:
             FlowjaxError: The encoder is not found, its files are damaged or inconsistent, or its
                 `modules.json` names a module that flowjax does not support.
@@ -329,6 +332,12 @@ class SentenceEncoder(SentenceModel):
         """Returns the token ids of each sentence, truncated to `max_length`.
 
         Truncation keeps the last special token. The method adds to the counts in `report`.
+
+        Args:
+            sentences: n strings.
+
+        Returns:
+            Token ids of each sentence, including the special tokens.
 
         Raises:
             FlowjaxError: A sentence is not a string or has a lone surrogate.

@@ -27,6 +27,9 @@ def open_encoder(
         max_length: maximum number of tokens of an encoder that is given by name.
         **options: other options of `SentenceEncoder.from_pretrained`.
 
+    Returns:
+        A `SentenceEncoder`, or an `EncoderAdapter` around another object.
+
     Raises:
         FlowjaxError: The encoder does not exist or has no `encode`, or an option is unknown or
             given together with an object.

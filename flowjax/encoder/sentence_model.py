@@ -347,6 +347,9 @@ class SentenceModel(ScoreScale, abc.ABC):
             embeddings2: the same number of strings or vectors.
             scale: "cosine" or "percentile", see `similarity`.
 
+        Returns:
+            Similarities, shape `(n,)`, or a torch tensor if `embeddings1` is a torch tensor.
+
         Raises:
             FlowjaxError: The numbers of embeddings differ, the scale is unknown, or the model has
                 no null distribution.

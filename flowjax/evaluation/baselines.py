@@ -62,6 +62,9 @@ def null_top_singular_vectors(vectors: np.ndarray, k: int, *, center: bool = Fal
     Returns:
         Function from (m, d) to (m, d), of rank d - k.
 
+    Raises:
+        FlowjaxError: `k` is out of range, or the vectors are not finite numbers of shape (n, d).
+
     Example:
         >>> x = np.array([[3.0, 0.0], [3.0, 1.0], [3.0, -1.0]])
         >>> null_top_singular_vectors(x, 1)(x).round(6) + 0.0

@@ -100,6 +100,9 @@ def pearson(x: np.ndarray, y: np.ndarray, names: tuple[str, str] = ("x", "y")) -
         y: finite numbers that are not all equal, shape (n,).
         names: names of the samples in error messages.
 
+    Returns:
+        Correlation coefficient in [-1, 1].
+
     Raises:
         FlowjaxError: The correlation is undefined.
 
@@ -122,6 +125,9 @@ def spearman(x: np.ndarray, y: np.ndarray, names: tuple[str, str] = ("x", "y")) 
         x: finite numbers that are not all equal, shape (n,) with n at least 2.
         y: finite numbers that are not all equal, shape (n,).
         names: names of the samples in error messages.
+
+    Returns:
+        Correlation coefficient in [-1, 1].
 
     Raises:
         FlowjaxError: The correlation is undefined.

@@ -94,6 +94,9 @@ def isoscore(vectors: np.ndarray) -> float:
     Returns:
         The score in [0, 1]: 1 for isotropic vectors, 0 for variance in one direction only.
 
+    Raises:
+        FlowjaxError: The vectors are equal, have one dimension, or are not finite.
+
     Example:
         >>> round(isoscore(np.array([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, -1.0]])), 6)
         1.0

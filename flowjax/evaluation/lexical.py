@@ -32,6 +32,9 @@ def edit_distances(
     Returns:
         Distances, shape (n,), float64.
 
+    Raises:
+        FlowjaxError: The numbers of sentences differ, or the unit is unknown.
+
     Example:
         >>> edit_distances(["kitten", "a b"], ["sitting", "a b"])
         array([3., 0.])

@@ -40,6 +40,9 @@ def load_pairs(
         delimiter: text between the cells of a table, such as `";"` or `"||"`; by default a tab for
             `.tsv` and `.txt`, and a comma for `.csv`. See `files.tables.read_cells` for quoting.
 
+    Returns:
+        A task with one split.
+
     Raises:
         FlowjaxError: A column, a score or a sentence is missing or malformed (the message names
             the file and the line), or an option does not fit the file.

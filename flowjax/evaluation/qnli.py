@@ -18,6 +18,9 @@ def roc_auc(scores: np.ndarray, labels: np.ndarray) -> float:
         scores: finite numbers, shape (n,).
         labels: 0 or 1, shape (n,); both must occur.
 
+    Returns:
+        Area under the ROC curve in [0, 1].
+
     Raises:
         FlowjaxError: A label is neither 0 nor 1, only one class occurs, or a score is not finite.
 

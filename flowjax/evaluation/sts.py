@@ -140,6 +140,9 @@ class Lookup:
         sentences: n sentences; equal sentences get the vector of the first.
         vectors: finite vectors, shape (n, d).
 
+    Raises:
+        FlowjaxError: The vectors are not finite, or their number is not that of the sentences.
+
     Example:
         >>> lookup = Lookup(["a", "b"], np.array([[1.0, 0.0], [1.0, 1.0]]))
         >>> lookup.cosines(Pairs(("a", "b"), ("b", "b"), [1.0, 5.0])).round(4)

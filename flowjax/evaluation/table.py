@@ -32,6 +32,9 @@ def by_vectors(scores: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, A
     Args:
         scores: result of `evaluate_task` for each kind of vectors.
 
+    Returns:
+        Dict from the names of the vectors to their scores.
+
     Example:
         >>> by_vectors({"plain": {"dev": {"pairs": 2}}, "glow": {"dev": {"pairs": 2}}})
         {'dev': {'plain': {'pairs': 2}, 'glow': {'pairs': 2}}}
@@ -79,6 +82,9 @@ def markdown_table(
         subsets: True to add one row per subset.
         measures: correlations in a cell, in this order.
 
+    Returns:
+        The table as text.
+
     Example:
         >>> scores = {"pairs": 1379, "spearman": 47.286, "pearson": 45.0}
         >>> print(markdown_table({"stsb": {"test": {"plain": scores}}}))
@@ -112,6 +118,9 @@ def rich_table(
         title: title of the table.
         width: width in characters; the width of the terminal if None. If the table is wider, each
             measure gets a row of its own.
+
+    Returns:
+        A table of `rich`.
 
     Example:
         >>> scores = {"pairs": 1379, "spearman": 47.286, "pearson": 45.0}

@@ -78,6 +78,12 @@ class PairTask:
     def check_splits(self, splits: Iterable[str] | None) -> tuple[str, ...]:
         """Returns the names of the given splits, or of all splits for None.
 
+        Args:
+            splits: names of splits; None means all.
+
+        Returns:
+            Names of the splits.
+
         Raises:
             FlowjaxError: A split does not exist; the message lists the existing splits.
         """

@@ -22,6 +22,9 @@ def verdict(results: Mapping[str, Any], flow: str) -> str:
         results: results in the layout of `flowjax.evaluation.table`.
         flow: name of the vectors of the flow.
 
+    Returns:
+        The sentence.
+
     Example:
         >>> scores = {"plain": {"spearman": 61.0}, "glow": {"spearman": 60.2}}
         >>> verdict({"stsb": {"test": scores}}, "glow")

@@ -38,6 +38,9 @@ NORMAL = Base(
 def normal() -> Base:
     """Returns the standard normal base, N(0, I).
 
+    Returns:
+        A `Base`.
+
     Example:
         >>> import jax.numpy as jnp
         >>> round(float(normal().log_prob({}, jnp.zeros((1, 2)))[0]), 4)

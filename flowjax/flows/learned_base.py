@@ -20,6 +20,9 @@ def diagonal_normal() -> Base:
 
     The base starts as the standard normal. The log-scales are bounded to (-2, 2).
 
+    Returns:
+        A `Base`.
+
     Example:
         >>> base = diagonal_normal()
         >>> params = base.init(jax.random.key(0), jnp.zeros((5, 2)))
@@ -57,6 +60,9 @@ def mixture(components: int = 8) -> Base:
 
     Args:
         components: number of components, at least 1.
+
+    Returns:
+        A `Base`.
 
     Raises:
         FlowjaxError: `components` is not an integer of at least 1.
@@ -111,6 +117,9 @@ def uniform(low: float = 0.0, high: float = 1.0) -> Base:
     Args:
         low: lower limit.
         high: upper limit.
+
+    Returns:
+        A `Base`.
 
     Raises:
         FlowjaxError: A limit is not finite, or `low` is not smaller than `high`.

@@ -71,6 +71,9 @@ class CompiledProgram(NamedTuple):
 
         Args:
             chips: number of chips; None means those of the target.
+
+        Returns:
+            Lower bound, in seconds.
         """
         chip, n = self.target.chip, chips or self.target.size
         if chip is None:

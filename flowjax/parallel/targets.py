@@ -85,6 +85,9 @@ def open_target(name: str) -> Target:
     Args:
         name: `v5e:AxB`, `v6e:AxB` or `v5p:AxBxC` with the shape of the topology, or `cpu:N`.
 
+    Returns:
+        The target.
+
     Raises:
         FlowjaxError: The target is unknown, libtpu is not installed or knows no such topology, or
             this process has fewer than N CPU devices.

@@ -29,6 +29,12 @@ class Column(NamedTuple):
     def show(self, value: Any) -> str:
         """Returns a value formatted for the HTML page.
 
+        Args:
+            value: value of the cell.
+
+        Returns:
+            The text of the cell.
+
         Example:
             >>> Column("rho", "Spearman", digits=2).show(63.456)
             '63.46'

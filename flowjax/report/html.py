@@ -29,6 +29,9 @@ def render(page: Page, image: str = "png") -> tuple[str, dict[str, bytes]]:
         page: content of the page.
         image: format of the figures: png, svg or pdf. Browsers do not show PDF in a page, so the
             page then contains PNG.
+
+    Returns:
+        The page as HTML.
     """
     figures = {n: f for b in page.blocks() if isinstance(b, Plot) for n, f in b.figures.items()}
     images = {f"{name}.{image}": _bytes(figure, image) for name, figure in figures.items()}

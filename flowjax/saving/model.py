@@ -109,6 +109,9 @@ def load_model(
         flow: the saved flow if it is a composed flow.
         encoder: the encoder of a model whose encoder is of another package.
 
+    Returns:
+        The parts of the model.
+
     Raises:
         FlowjaxError: The folder contains no model, has another format or is damaged, or the
             encoder cannot be loaded.

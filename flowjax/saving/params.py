@@ -51,6 +51,9 @@ def load_params(path: str | Path, like: Any) -> Any:
         path: file to read.
         like: pytree of arrays or shapes with the structure of the parameters.
 
+    Returns:
+        Pytree of NumPy arrays.
+
     Raises:
         FlowjaxError: The file is missing, damaged, or has tensors of other names or shapes.
     """

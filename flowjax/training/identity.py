@@ -25,6 +25,9 @@ def run_identity(
         batch_size: number of examples of a global batch.
         name: name of the examples.
 
+    Returns:
+        Dict of facts that a resumed run must share.
+
     Example:
         >>> from flowjax.data.arrays import ArraySource
         >>> found = run_identity(ArraySource(np.zeros((9, 2))), key=3, batch_size=4)

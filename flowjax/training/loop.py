@@ -70,6 +70,12 @@ class Stopped(KeyboardInterrupt):
     """
 
     def __init__(self, step: int = 0, params: Any = None) -> None:
+        """Creates the exception.
+
+        Args:
+            step: number of finished steps.
+            params: parameters after these steps.
+        """
         self.step, self.params = step, params
         super().__init__(f"stopped after step {step}")
 

@@ -135,6 +135,9 @@ def optimizer_from(optimizer: Any) -> optax.GradientTransformation:
     Args:
         optimizer: optax transformation; learning rate or schedule of `default_optimizer`; or None.
 
+    Returns:
+        An optax transformation.
+
     Raises:
         FlowjaxError: `optimizer` is of another type, or the learning rate is not positive.
 

@@ -65,6 +65,9 @@ def init_state(params: Any, optimizer: optax.GradientTransformation) -> TrainSta
         params: parameters; the state has copies of them, because a step frees its buffers.
         optimizer: optax transformation.
 
+    Returns:
+        The state before the first step.
+
     Raises:
         FlowjaxError: The `init` of the optimizer fails.
 

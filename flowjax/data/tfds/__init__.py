@@ -48,6 +48,9 @@ def builder(name: str, data_dir: str | Path | None = None) -> Any:
             and a config, such as `sts_pairs/sts12`.
         data_dir: folder of the prepared data sets; the default folder of TFDS if None.
 
+    Returns:
+        The builder, which `prepare` runs.
+
     Raises:
         FlowjaxError: The name or the config is unknown.
     """

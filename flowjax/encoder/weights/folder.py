@@ -112,7 +112,12 @@ def save_pretrained(
 def saved_files(folder: Path) -> set[str] | None:
     """Returns the possible files of `save_pretrained` and of `SentenceEncoder.save`.
 
-    Returns None if the `config.json` of the folder is missing or of other software.
+    Args:
+        folder: folder of an encoder.
+
+    Returns:
+        Names of the files, or None if the `config.json` of the folder is missing or of other
+        software.
 
     Example:
         >>> saved_files(Path("nowhere")) is None

@@ -33,6 +33,12 @@ def names(config: BertConfig) -> dict[str, Place]:
 
     A kernel has the shape (in, out) in the parameters and (out, in) in PyTorch's files.
 
+    Args:
+        config: sizes of the model.
+
+    Returns:
+        Mapping from the names in the file to the path and the shape of a parameter.
+
     Example:
         >>> config = BertConfig(hidden_size=4, num_attention_heads=2, intermediate_size=8)
         >>> names(config)["encoder.layer.3.intermediate.dense.weight"]
