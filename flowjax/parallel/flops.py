@@ -39,7 +39,8 @@ def _flops(eqn: Any, platform: str) -> float:
     if name == "dot_general":
         contracted, _ = params["dimension_numbers"][0]
         shape = eqn.invars[0].aval.shape
-        return 2.0 * eqn.outvars[0].aval.size * math.prod(shape[axis] for axis in contracted)
+        terms = math.prod(shape[axis] for axis in contracted)
+        return float(2 * eqn.outvars[0].aval.size * terms)
     if name == "cond":
         branches = params["branches"]
         if (platforms := params.get("branches_platforms")) is not None:
@@ -51,13 +52,13 @@ def _flops(eqn: Any, platform: str) -> float:
     if name == "while":
         return count_flops(params["body_jaxpr"], platform)
     if name == "scan":
-        return params["length"] * count_flops(params["jaxpr"], platform)
+        return float(params["length"]) * count_flops(params["jaxpr"], platform)
     if name == "custom_linear_solve":  # the solution, without the check of the system
         return count_flops(params["jaxprs"].solve, platform)
     if name == "triangular_solve":
         return float(eqn.outvars[0].aval.size * eqn.invars[0].aval.shape[-1])
     if "shard_map" in name:  # its shapes are those of one device
-        return params["mesh"].size * count_flops(params["jaxpr"], platform)
+        return float(params["mesh"].size) * count_flops(params["jaxpr"], platform)
     inner = [params[k] for k in ("jaxpr", "call_jaxpr", "fun_jaxpr") if k in params]
     if inner and hasattr(getattr(inner[0], "jaxpr", inner[0]), "eqns"):
         return count_flops(inner[0], platform)
@@ -70,4 +71,4 @@ def _flops(eqn: Any, platform: str) -> float:
 
 def _size(aval: Any) -> int:
     floats = jax.numpy.issubdtype(getattr(aval, "dtype", int), jax.numpy.floating)
-    return aval.size if floats else 0
+    return int(aval.size) if floats else 0

@@ -49,6 +49,7 @@ REQUIRED = {
     "search": ["run", "x.txt", "query"],
     "analyze": ["run"],
     "fit-array": ["x.npy"],
+    "compile": ["--target", "cpu:1"],
 }
 AGREE = {
     "--train.patience": ["--train.validation", "0.1"],
