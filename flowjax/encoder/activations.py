@@ -32,13 +32,15 @@ def gelu(x: Array) -> Array:
         >>> [round(y, 4) for y in gelu(jnp.array([-1.0, 0.0, 1.0])).tolist()]
         [-0.1587, 0.0, 0.8413]
     """
-    return jax.lax.platform_dependent(x, tpu=gelu_by_erf, default=_gelu_by_erfc)
+    value: Array = jax.lax.platform_dependent(x, tpu=gelu_by_erf, default=_gelu_by_erfc)
+    return value
 
 
 def gelu_by_erf(x: Array) -> Array:
     """Returns `gelu(x)`, computed from `erf`; see `gelu`."""
     half = np.sqrt(0.5).astype(x.dtype)
-    return 0.5 * x * (1 + jax.lax.erf(x * half))
+    value: Array = 0.5 * x * (1 + jax.lax.erf(x * half))
+    return value
 
 
 def _gelu_by_erfc(x: Array) -> Array:

@@ -19,8 +19,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from flowjax.encoder.bert_config import ACTIVATIONS, BertConfig
+from flowjax.encoder.activations import ACTIVATIONS
+from flowjax.encoder.bert_config import BertConfig
 from flowjax.encoder.dense import Dense
+from flowjax.encoder.dropout import Dropout
 from flowjax.errors import FlowjaxError
 
 __all__ = ["ACTIVATIONS", "Bert", "BertConfig", "resolve_layer"]
@@ -54,7 +56,7 @@ class Embeddings(nn.Module):
         if c.type_vocab_size:
             x += table(c.type_vocab_size, "token_type_embeddings")(types)
         x = LayerNorm(epsilon=c.layer_norm_eps, dtype=self.dtype, name="LayerNorm")(x)
-        dropped: Array = nn.Dropout(c.hidden_dropout_prob)(x, deterministic=not train)
+        dropped: Array = Dropout(c.hidden_dropout_prob)(x, deterministic=not train)
         return dropped
 
 
@@ -125,7 +127,7 @@ class Layer(nn.Module):
             return LayerNorm(epsilon=c.layer_norm_eps, dtype=self.dtype, name=name)
 
         def drop(x: Array, rate: float) -> Array:
-            dropped: Array = nn.Dropout(rate)(x, deterministic=not train)
+            dropped: Array = Dropout(rate)(x, deterministic=not train)
             return dropped
 
         def split_heads(x: Array) -> Array:
