@@ -66,7 +66,10 @@ def test_the_loss_decreases(reference):
     assert len(losses) == 50
 
 
-@pytest.mark.parametrize("n_devices", [2, 4, 8])
+SOME = [pytest.param(n, marks=pytest.mark.slow) for n in (2, 4)]
+
+
+@pytest.mark.parametrize("n_devices", [*SOME, 8])
 @pytest.mark.parametrize("mapping", ["shard_map", "pmap"])
 def test_any_number_of_devices_gives_the_same_losses(reference, n_devices, mapping):
     state, losses = run(n_devices=n_devices, mapping=mapping)
@@ -89,8 +92,7 @@ def test_streamed_rows_equal_resident_rows(reference):
 @pytest.mark.parametrize("steps_per_call", [1, 3, 64])
 def test_dispatch_lengths_do_not_change_the_result(reference, steps_per_call):
     state, losses = run(steps_per_call=steps_per_call)
-    assert same(state, reference[0]) or steps_per_call != 64
-    np.testing.assert_allclose(losses, reference[1], rtol=1e-6)
+    assert same(state, reference[0]) and np.array_equal(losses, reference[1])
 
 
 @pytest.mark.parametrize("at", [1, 17, 49])
