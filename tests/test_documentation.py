@@ -104,14 +104,16 @@ def write_inputs(folder):
     (folder / "DATA/STS12/STS.gs.toy.txt").write_text("1\n2\n5\n")
 
 
-def test_the_readme_runs_as_one_script_twice(tmp_path):
+@pytest.mark.parametrize("times", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_the_readme_runs_as_one_script(tmp_path, times):
     """In a process of its own, because the tests have eight devices."""
     write_inputs(tmp_path)
     script = readme_script()
     assert script.count("main(") == 9 and "import flowjax" in script
     (tmp_path / "readme.py").write_text(script)
     run = (
-        "from flowjax.commands.main import main\nfor _ in range(2): exec(open('readme.py').read())"
+        "from flowjax.commands.main import main\n"
+        f"for _ in range({times}): exec(open('readme.py').read())"
     )
     done = subprocess.run(
         [sys.executable, "-c", run],
