@@ -54,7 +54,9 @@ def evaluation_page(
         "Agreement of cosine similarity with gold scores. All calibrations were fitted on the "
         f"same sentences, without labels. {where}"
     )
-    notes = " ".join(note for found in results["notes"].values() for note in found)
+    notes = " ".join(
+        f"{name}: {note}." for name, found in results["notes"].items() for note in found
+    )
     related = [figures.task_cosines(found, model) for found in tasks]
     tables = result_tables(results, resampled, model.flow)
     sections = [
