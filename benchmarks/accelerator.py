@@ -343,8 +343,7 @@ def cell_masked_lm(size: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]
     import optax
 
     from flowjax.encoder.bert import BertConfig
-    from flowjax.pretraining.masked_lm import MaskedLM, Masking
-    from flowjax.pretraining.objective import make_loss
+    from flowjax.pretraining.masked_lm import MaskedLM, Masking, masked_lm_loss
     from flowjax.pretraining.packed import PackedRows
 
     rows, length = size["masked"]
@@ -356,10 +355,16 @@ def cell_masked_lm(size: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]
             **size["bert"], hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout
         )
         model = MaskedLM(config, jnp.dtype(dtype))
+
+        # As in `pretraining.objective`, whose configs need further packages.
+        def loss(params: Any, _: Any, batch: Any, key: Any, model: Any = model) -> Any:
+            keys = jax.vmap(jax.random.fold_in, (None, 0))(key, batch["rows"])
+            return masked_lm_loss(model, params, batch["ids"], keys, masking, train=True)
+
         example = jnp.ones((1, 8), int)
         params = jax.jit(partial(model.init, jax.random.key(0)))(example, example[:, :2])
         found = train_ms(
-            make_loss(model, masking), optax.adamw(1e-4), params, PackedRows(ids), rows,
+            loss, optax.adamw(1e-4), params, PackedRows(ids), rows,
             size["step_seconds"],
         )  # fmt: skip
         head = 2 * masking.count(length) * rows * config.hidden_size * vocab

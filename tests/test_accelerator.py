@@ -35,7 +35,7 @@ def fast_compilation():
 @pytest.mark.parametrize(
     "cell",
     [
-        *("encoder", "epoch", "masked_lm", "functions", "sentences"),
+        *("encoder", "epoch", "functions", "sentences"),
         pytest.param("mappings", marks=pytest.mark.slow),  # the same functions as epoch
     ],
 )
@@ -65,10 +65,11 @@ def run(folder, *words):
 
 
 def test_failures_and_limits_lose_nothing(tmp_path):
-    results, text = run(tmp_path, "machine", "torch_encoder", "--seconds", "600")
+    results, text = run(tmp_path, "machine", "masked_lm", "torch_encoder", "--seconds", "600")
     assert "TFLOP/s" in text and results[0]["name"] == "versions"
     errors = {r["name"]: r["values"].get("error") for r in results if r["cell"] == "cells"}
-    assert errors["machine"] is None and "torch" in errors["torch_encoder"]
+    assert errors["machine"] is errors["masked_lm"] is None
+    assert "torch" in errors["torch_encoder"]
     results, text = run(tmp_path, "machine", "epoch", "--seconds", "5.5")
     errors = {r["name"]: r["values"].get("error") for r in results if r["cell"] == "cells"}
     assert errors == {"machine": "stopped after 1 s", "epoch": "not run: no time left"}

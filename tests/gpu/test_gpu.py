@@ -20,8 +20,7 @@ from flowjax.encoder.bert import Bert, BertConfig
 from flowjax.encoder.embed_rows import embed_rows
 from flowjax.fitting.losses import nll_loss
 from flowjax.parallel import devices
-from flowjax.pretraining.masked_lm import MaskedLM, Masking, mask_tokens
-from flowjax.pretraining.objective import make_loss
+from flowjax.pretraining.masked_lm import MaskedLM, Masking, mask_tokens, masked_lm_loss
 from flowjax.types import trainable_mask
 
 pytestmark = pytest.mark.gpu
@@ -181,6 +180,10 @@ def test_training_steps_of_the_masked_language_model(places):
     ids = np.random.default_rng(0).integers(5, 1000, (10, 8, 32)).astype(np.int32)
     params = model.init(jax.random.key(0), ids[0], ids[0, :, :2])
     batches = {"ids": ids, "rows": np.arange(80, dtype=np.int32).reshape(10, 8)}
-    loss = make_loss(model, Masking(0.15, 4, 1000))
+
+    def loss(params, _, batch, key):
+        keys = jax.vmap(jax.random.fold_in, (None, 0))(key, batch["rows"])
+        return masked_lm_loss(model, params, batch["ids"], keys, Masking(0.15, 4, 1000))
+
     cpu, gpu = (losses(loss, params, batches, place, "shard_map") for place in places)
     np.testing.assert_allclose(gpu, cpu, rtol=1e-2)
