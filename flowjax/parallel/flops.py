@@ -10,7 +10,7 @@ import jax
 _FREE = {"broadcast_in_dim", "reshape", "transpose", "squeeze", "slice", "concatenate", "copy",
          "convert_element_type", "iota", "gather", "dynamic_slice", "dynamic_update_slice",
          "stop_gradient", "select_n", "pad", "rev", "split", "bitcast_convert_type", "psum",
-         "expand_dims", "pvary", "platform_index", "copy_p"}  # fmt: skip
+         "expand_dims", "unstack", "stack", "pvary", "platform_index", "copy_p"}  # fmt: skip
 
 
 def count_flops(jaxpr: Any, platform: str = "tpu") -> float:
