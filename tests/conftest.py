@@ -10,6 +10,8 @@ from pathlib import Path
 os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+# Each worker of xdist has a core; more threads of BLAS would wait for each other.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # Workers and the processes that tests start share the compiled programs of this run. Many tests
 # build equal flows and encoders, which `jax.jit` alone would compile again.
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:

@@ -77,6 +77,7 @@ def test_pickling(encoder, model):
         assert np.array_equal(again.encode(SENTENCES[:3]), one.encode(SENTENCES[:3]))
         assert again.digest == one.digest and again.prompts == one.prompts
         one.prompts.clear()
+    again = pickle.loads(pickle.dumps(model))
     assert again.fitted_on == model.fitted_on and again.encoder.location == encoder.location
     composed = flows.build(bijectors.chain(bijectors.actnorm(), bijectors.reverse()), 256)
     with pytest.raises(FlowjaxError, match="pickle: expected the flow of a recipe"):

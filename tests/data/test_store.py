@@ -166,6 +166,9 @@ def test_a_mismatch_is_refused(tmp_path):
         make(extra=1)
     with pytest.raises(OtherStore, match="dim 8, got 16"):
         EmbeddingStore(tmp_path, {}, dim=8)
+    EmbeddingStore(tmp_path / "more", {"encoder": "bert", "prompt": "a "}, dim=DIM)
+    with pytest.raises(OtherStore, match="expected vectors of prompt None, got 'a '"):
+        EmbeddingStore(tmp_path / "more", {"encoder": "bert"}, dim=DIM)
 
 
 @pytest.mark.parametrize(
