@@ -42,6 +42,8 @@ LOOKS = (
 )
 # Kinds of vectors that look the same in all figures; the others get the remaining looks.
 FAMILIES = ("plain", "whitening")
+# Kinds that get the last looks, so that a flow has the same look with and without them.
+LAST = ("centred", "center", "standardize", "standardized")
 GREY = "#7F7F7F"
 # Smallest width of a panel in inches; narrower panels are stacked.
 PANEL = 2.6
@@ -73,7 +75,8 @@ def looks(names: Iterable[str]) -> dict[str, Look]:
     for name in names:
         family = name.partition("^")[0]
         keys[name] = name if family in keys.values() else family
-    order = [*FAMILIES, *(key for key in keys.values() if key not in FAMILIES)]
+    others = [key for key in dict.fromkeys(keys.values()) if key not in FAMILIES]
+    order = [*FAMILIES, *sorted(others, key=lambda key: key in LAST)]
     return {name: LOOKS[order.index(key) % len(LOOKS)] for name, key in keys.items()}
 
 

@@ -68,6 +68,7 @@ def gain_by_power(
         xycoords=("axes fraction", "data"),
         textcoords="offset points",
         ha="right",
+        bbox={"facecolor": axes.get_facecolor(), "edgecolor": "none", "alpha": 0.7, "pad": 1},
     )
     style.label(axes, "", "power of the calibration", "gain over plain vectors, %")
     ticks = sorted({float(x) for xs in powers.values() for x in xs})

@@ -174,6 +174,8 @@ def test_kinds_differ_in_grey():
     kinds = looks(["plain", "standardize", "whitening", "glow^0.5", "glow"])
     assert kinds["glow^0.5"] == kinds["glow"] != kinds["standardize"]
     assert looks(["glow", "whitening"])["whitening"] == kinds["whitening"]
+    assert looks(["centred", "glow"])["glow"] == kinds["glow"]
+    assert len(set(looks(["whitening", "whitening^0.9", "plain"]).values())) == 3
 
 
 def test_the_cone_has_the_origin_and_one_scale():
