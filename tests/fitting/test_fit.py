@@ -1,5 +1,7 @@
 """`fit`: likelihood goes up, frozen leaves stay, data comes in every form, errors are clear."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,6 +17,8 @@ from flowjax.training.optimizers import default_optimizer, freeze
 from flowjax.types import trainable_mask
 
 KEY = jax.random.key(0)
+# test_likelihood.py tests the measurement, which compiles two more programs in every fit.
+fit = functools.partial(flowjax.fit, measured=False)
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +38,7 @@ def small(dim=4, **options):
 
 def test_the_likelihood_rises(rows):
     flow = small()
-    result = flowjax.fit(
+    result = fit(
         flow, rows, key=KEY, batch_size=64, steps=300, devices=1, optimizer=optax.adam(1e-2)
     )
     before = flow.log_prob(flow.init(jax.random.split(KEY)[0], rows), rows).mean()
@@ -46,8 +50,7 @@ def test_the_likelihood_rises(rows):
 
 def test_the_same_key_gives_the_same_params(rows):
     a, b, c = (
-        flowjax.fit(small(), rows, key=k, batch_size=64, steps=10, devices=1).params
-        for k in (1, 1, 2)
+        fit(small(), rows, key=k, batch_size=64, steps=10, devices=1).params for k in (1, 1, 2)
     )
     same = [np.array_equal(x, y) for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b))]
     assert all(same)
@@ -58,7 +61,7 @@ def test_the_same_key_gives_the_same_params(rows):
 def test_a_path_an_array_and_eight_devices_agree(rows, tmp_path):
     np.save(tmp_path / "x.npy", rows)
     results = [
-        flowjax.fit(small(), data, key=0, batch_size=64, steps=20, devices=n)
+        fit(small(), data, key=0, batch_size=64, steps=20, devices=n)
         for data, n in ((rows, 1), (tmp_path / "x.npy", 1), (str(tmp_path / "x.npy"), 8))
     ]
     for result in results[1:]:
@@ -67,12 +70,12 @@ def test_a_path_an_array_and_eight_devices_agree(rows, tmp_path):
 
 
 def test_epochs_count_rows(rows):
-    result = flowjax.fit(small(), rows, key=0, batch_size=60, epochs=0.5, devices=1)
+    result = fit(small(), rows, key=0, batch_size=60, epochs=0.5, devices=1)
     assert result.steps == 5
 
 
 def test_closed_forms_take_no_steps(rows):
-    result = flowjax.fit(flows.whitening(4), rows, key=0, steps=100)
+    result = fit(flows.whitening(4), rows, key=0, steps=100)
     assert result.steps == 0 and result.metrics == []
     z, _ = flows.whitening(4).forward(result.params, rows)
     np.testing.assert_allclose(np.cov(z.T, bias=True), np.eye(4), atol=1e-3)
@@ -81,7 +84,7 @@ def test_closed_forms_take_no_steps(rows):
 def test_frozen_leaves_stay_also_under_weight_decay(rows):
     flow = flows.whitening_glow(4, levels=1, depth=1, width=4)
     start = flow.init(jax.random.split(KEY)[0], rows)
-    result = flowjax.fit(
+    result = fit(
         flow, rows, key=KEY, batch_size=64, steps=20, optimizer=optax.adamw(1e-2, weight_decay=0.5)
     )
     moved = 0
@@ -104,7 +107,7 @@ def test_freeze_leaves_an_optimizer_alone_where_nothing_is_frozen():
 
 def test_validation_keeps_the_best_and_patience_ends(rows):
     train, held = rows[:40], rows[40:]
-    result = flowjax.fit(
+    result = fit(
         small(width=64), train, key=0, batch_size=40, steps=2000, validation=held,
         validate_every=20, patience=3, optimizer=optax.adam(1e-2), devices=1,
     )  # fmt: skip
@@ -119,7 +122,7 @@ def test_validation_keeps_the_best_and_patience_ends(rows):
 
 
 def test_validation_may_be_a_share(rows):
-    result = flowjax.fit(
+    result = fit(
         small(),
         rows,
         key=0,
@@ -134,7 +137,7 @@ def test_validation_may_be_a_share(rows):
         with pytest.raises(
             ValueError, match="validation: expected a fraction between 0 and 1 that splits 600"
         ):
-            flowjax.fit(small(), rows, key=0, steps=1, validation=share)
+            fit(small(), rows, key=0, steps=1, validation=share)
 
 
 def test_context_is_used():
@@ -142,7 +145,7 @@ def test_context_is_used():
     context = rng.integers(0, 2, (500, 1)).astype(np.float32)
     x = (10 * context + rng.normal(size=(500, 2))).astype(np.float32)
     flow = flows.realnvp(2, depth=2, width=8, base="conditional")
-    result = flowjax.fit(
+    result = fit(
         flow, x, key=0, batch_size=100, steps=300, context=context,
         optimizer=optax.adam(1e-2), devices=1,
     )  # fmt: skip
@@ -152,7 +155,7 @@ def test_context_is_used():
 
 
 def test_rows_of_metrics_do_not_depend_on_the_speed(rows):
-    result = flowjax.fit(small(), rows, key=0, batch_size=32, steps=250, devices=1)
+    result = fit(small(), rows, key=0, batch_size=32, steps=250, devices=1)
     assert [row["step"] for row in result.metrics] == list(range(2, 251, 2))
 
 
@@ -160,8 +163,8 @@ def test_on_step_can_end():
     seen = []
     x = np.random.default_rng(0).normal(size=(64, 4)).astype(np.float32)
     flow = flows.build(bijectors.actnorm(), 4)
-    result = flowjax.fit(
-        flow, x, key=0, batch_size=8, steps=10_000, devices=1, measured=False,
+    result = fit(
+        flow, x, key=0, batch_size=8, steps=10_000, devices=1,
         on_step=lambda row: seen.append(row) or len(seen) == 3,
     )  # fmt: skip
     assert 3 <= len(seen) and result.steps < 10_000
@@ -187,12 +190,12 @@ BAD = {
 def test_bad_input(name):
     data, options, message = BAD[name]
     with pytest.raises(ValueError, match=message):
-        flowjax.fit(small(), data, key=0, **{"batch_size": 4, "devices": 1, **options})
+        fit(small(), data, key=0, **{"batch_size": 4, "devices": 1, **options})
 
 
 def test_metrics_hold_the_likelihoods_terms_and_the_rate(rows):
     rate = optax.linear_schedule(0.0, 1e-2, 100)
-    result = flowjax.fit(
+    result = fit(
         small(), rows, key=0, batch_size=32, steps=100, devices=1,
         optimizer=default_optimizer(rate, weight_decay=0.1),
     )  # fmt: skip
@@ -203,7 +206,7 @@ def test_metrics_hold_the_likelihoods_terms_and_the_rate(rows):
 
 
 def test_an_optimizer_that_keeps_its_rate_to_itself(rows):
-    result = flowjax.fit(
+    result = fit(
         small(), rows, key=0, batch_size=32, steps=2, optimizer=optax.sgd(1e-3), devices=1
     )
     assert "learning_rate" not in result.metrics[-1]
@@ -212,19 +215,21 @@ def test_an_optimizer_that_keeps_its_rate_to_itself(rows):
 def test_the_default_optimizer_is_adam(rows):
     ours, plain = default_optimizer(1e-2, clip_norm=None), optax.adam(1e-2)
     a, b = (
-        flowjax.fit(small(), rows, key=0, batch_size=32, steps=20, optimizer=o, devices=1).params
+        fit(small(), rows, key=0, batch_size=32, steps=20, optimizer=o, devices=1).params
         for o in (ours, plain)
     )
     for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b)):
         np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("recipe", [flows.realnvp, flows.glow])
+@pytest.mark.parametrize(
+    "recipe", [flows.realnvp, pytest.param(flows.glow, marks=pytest.mark.slow)]
+)
 def test_bfloat16_ends_where_float32_does(rows, recipe):
     flow, options = recipe(4, width=32), {"batch_size": 64, "steps": 300, "devices": 1}
     scores, params = {}, {}
     for precision in ("float32", "bfloat16", "tf32"):
-        params[precision] = flowjax.fit(flow, rows, key=0, precision=precision, **options).params
+        params[precision] = fit(flow, rows, key=0, precision=precision, **options).params
         scores[precision] = float(flow.log_prob(params[precision], rows).mean())
     assert scores["bfloat16"] != scores["float32"]  # it did round
     for precision, score in scores.items():
@@ -236,7 +241,7 @@ def test_bfloat16_ends_where_float32_does(rows, recipe):
 
 def test_an_unknown_precision_is_named(rows):
     with pytest.raises(ValueError, match="precision: expected one of float32, bfloat16, tf32"):
-        flowjax.fit(small(), rows, key=0, batch_size=32, steps=1, precision="float8", devices=1)
+        fit(small(), rows, key=0, batch_size=32, steps=1, precision="float8", devices=1)
 
 
 CLOSED = {
@@ -277,7 +282,7 @@ def test_given_moments_are_kept(rows):
 
 def test_a_share_kept_aside_of_streamed_rows_is_that_of_resident_ones(rows):
     options = {"key": 0, "batch_size": 32, "steps": 20, "validation": 0.25, "devices": 1}
-    a, b = (flowjax.fit(small(), ArraySource(rows, resident=r), **options) for r in (True, False))
+    a, b = (fit(small(), ArraySource(rows, resident=r), **options) for r in (True, False))
     for x, y in zip(jax.tree.leaves(a.params), jax.tree.leaves(b.params)):
         np.testing.assert_allclose(x, y, atol=1e-5)
     assert a.metrics[-1]["validation_nll_nats"] == pytest.approx(

@@ -1,5 +1,7 @@
 """A fit that was stopped or killed goes on as if it had not been, or says why it cannot."""
 
+import functools
+
 import jax
 import numpy as np
 import optax
@@ -7,6 +9,8 @@ import pytest
 
 import flowjax
 from flowjax import flows
+
+fit = functools.partial(flowjax.fit, measured=False)
 
 
 @pytest.fixture(scope="module")
@@ -21,13 +25,13 @@ def small(dim=4, **options):
 
 
 def test_checkpoints_resume(rows, tmp_path):
-    whole = flowjax.fit(small(), rows, key=0, batch_size=64, steps=30, devices=1)
+    whole = fit(small(), rows, key=0, batch_size=64, steps=30, devices=1)
     options = {"key": 0, "batch_size": 64, "devices": 1, "checkpoint_dir": tmp_path}
-    flowjax.fit(small(), rows, steps=12, **options)
-    resumed = flowjax.fit(small(), rows, steps=30, **options)
+    fit(small(), rows, steps=12, **options)
+    resumed = fit(small(), rows, steps=30, **options)
     assert equal(resumed.params, whole.params)
     with pytest.raises(ValueError, match="expected a folder without checkpoints"):
-        flowjax.fit(small(), rows, steps=30, resume=False, **options)
+        fit(small(), rows, steps=30, resume=False, **options)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +42,7 @@ def overfit():
     options = {"key": 0, "batch_size": 50, "steps": 400, "validate_every": 10, "patience": 3}
 
     def run(**others):
-        return flowjax.fit(
+        return fit(
             small(width=16), x[:60], validation=x[60:], devices=1, optimizer=optax.adam(2e-3),
             **{**options, **others},
         )  # fmt: skip
@@ -111,9 +115,9 @@ def test_a_finished_run_keeps_its_best(tmp_path, overfit, never_stopped):
 def test_checkpoints_with_and_without_validation_are_told_apart(rows, tmp_path, first):
     options = {"key": 0, "batch_size": 32, "steps": 4, "devices": 1, "checkpoint_dir": tmp_path}
     shares = [0.2, None] if first == "with" else [None, 0.2]
-    flowjax.fit(small(), rows, **options, validation=shares[0])
+    fit(small(), rows, **options, validation=shares[0])
     with pytest.raises(ValueError, match=r"state\.best.*checkpoints of another .* validation"):
-        flowjax.fit(small(), rows, **options, validation=shares[1])
+        fit(small(), rows, **options, validation=shares[1])
 
 
 OTHERS = {
@@ -133,10 +137,10 @@ def test_another_flow_does_not_go_on_from_there(rows, tmp_path, name):
     """Even where its parameters have the same shapes."""
     options = {"key": 0, "batch_size": 32, "steps": 2, "devices": 1, "checkpoint_dir": tmp_path}
     first = {"permutation": "lu", "seed": 0} if name == "seed" else {}
-    flowjax.fit(flows.glow(4, levels=1, depth=1, width=8, **first), rows, **options)
+    fit(flows.glow(4, levels=1, depth=1, width=8, **first), rows, **options)
     others, said = OTHERS[name]
     with pytest.raises(ValueError, match=f"{said}.* checkpoints of another model"):
-        flowjax.fit(flows.glow(4, levels=1, depth=1, width=8, **others), rows, **options)
+        fit(flows.glow(4, levels=1, depth=1, width=8, **others), rows, **options)
 
 
 ANOTHER = {
@@ -161,15 +165,15 @@ def test_another_run_does_not_resume(rows, tmp_path, name):
     first |= {"validation": rows[60:90]} if name == "validation" else {}
     first |= {"params": flow.init(jax.random.key(3), rows)} if name == "start" else {}
     first |= {"loss": neutral} if name == "loss" else {}
-    options = {"devices": 1, "measured": False, "checkpoint_dir": tmp_path}
-    flowjax.fit(flow, steps=2, **first, **options)
-    assert flowjax.fit(flow, steps=3, **first, **options).steps == 3
+    options = {"devices": 1, "checkpoint_dir": tmp_path}
+    fit(flow, steps=2, **first, **options)
+    assert fit(flow, steps=3, **first, **options).steps == 3
     others, message = ANOTHER[name]
     change = {k: forms[v] if isinstance(v, str) else v for k, v in others.items()}
     if name == "start":
         change = {"params": flow.init(jax.random.key(3), 2 * rows)}
     with pytest.raises(flowjax.errors.FlowjaxError, match=message) as caught:
-        flowjax.fit(flow, steps=4, **{**first, **change}, **options)
+        fit(flow, steps=4, **{**first, **change}, **options)
     assert "\n" not in str(caught.value) and "in a new folder" in str(caught.value)
 
 
@@ -183,5 +187,5 @@ def test_a_run_resumes_with_another_power_of_the_latents(rows, tmp_path):
     ends = {}
     for power, steps in ((1, 2), (None, 4), (0.5, 4)):
         flow = flows.glow(4, levels=1, depth=1, width=8, latent_power=power)
-        ends[power] = flowjax.fit(flow, rows, steps=steps, **options).params
+        ends[power] = fit(flow, rows, steps=steps, **options).params
     assert equal(ends[0.5]["bijector"][0], ends[None]["bijector"])

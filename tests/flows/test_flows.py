@@ -224,7 +224,7 @@ def nets_moved(params, size=0.02):
     return jax.tree_util.tree_map_with_path(choose, params, noisy(params, size=size))
 
 
-@pytest.mark.parametrize("permutation", ["random", "lu"])
+@pytest.mark.parametrize("permutation", ["random", pytest.param("lu", marks=pytest.mark.slow)])
 def test_deep_and_wide_inverts_and_compiles_as_shallow(permutation):
     """64 steps at dim 768 invert to 1e-3 in float32, and their program is not longer than 9's."""
     x = jnp.asarray(np.random.default_rng(0).standard_normal((64, 768)), jnp.float32)

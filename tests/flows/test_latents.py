@@ -11,7 +11,7 @@ from flowjax.flows.latents import divided, joined
 RNG = np.random.default_rng(0)
 X = (RNG.normal(size=(1500, 6)) @ RNG.normal(size=(6, 6)) + 2).astype(np.float32)
 GLOW = {"depth": 1, "width": 4}
-POWERS = (0.0, 0.3, 0.5, 1.0)
+POWERS = (0.0, 0.3, 1.0)
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,7 @@ def test_it_raises_the_likelihood(fitted):
     assert gain.mean() > 1
 
 
-@pytest.mark.parametrize("power", [0.5, 1.0])
+@pytest.mark.parametrize("power", [0.3, 1.0])
 def test_before_the_fit_it_is_the_identity(fitted, power):
     flow, key = fitted[power][0], jax.random.key(0)
     inner = flow.closed_form.inner
@@ -108,7 +108,7 @@ def test_before_the_fit_it_is_the_identity(fitted, power):
 
 
 def test_training_itself_is_the_same(fitted):
-    same = jax.tree.map(np.array_equal, fitted[0.5][1]["bijector"][0], fitted[None][1]["bijector"])
+    same = jax.tree.map(np.array_equal, fitted[0.3][1]["bijector"][0], fitted[None][1]["bijector"])
     assert all(jax.tree.leaves(same))
 
 
@@ -122,7 +122,12 @@ RECIPES = {
 }
 
 
-@pytest.mark.parametrize("name", RECIPES)
+SLOW = ("neural_spline", "iaf", "glow_as_released")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow if n in SLOW else ()) for n in RECIPES]
+)
 def test_every_trained_recipe_has_powers(name):
     """With components, whitening_glow also has a closed form that comes first."""
     flow = flows.make(name, 6, latent_power=0.5, **RECIPES[name])
@@ -162,7 +167,9 @@ def test_whitening_has_the_same_density_for_every_power(components, base):
 
 def test_fewer_rows_than_dimensions_stay_tame():
     flow = flows.glow(6, latent_power=1, **GLOW)
-    params = flowjax.fit(flow, X[:4], key=0, batch_size=4, steps=2, devices=1).params
+    params = flowjax.fit(
+        flow, X[:4], key=0, batch_size=4, steps=2, devices=1, measured=False
+    ).params
     z = np.asarray(flow.forward(params, X[4:])[0])
     assert np.isfinite(z).all() and np.abs(z).max() < 1e3
 
@@ -182,7 +189,7 @@ def test_over_another_base_there_is_none(base):
     """Whitening is the most likely affine map of the latents for a normal base only."""
     flow = flows.glow(6, base=base, **GLOW)
     context = None if base == "student_t" else X[:, :1]
-    options = {"key": 0, "batch_size": 96, "steps": 2, "context": context}
+    options = {"key": 0, "batch_size": 96, "steps": 2, "context": context, "measured": False}
     params = flowjax.fit(flow, X, **options).params
     first = flow.init(jax.random.key(0), X, context)
     assert jax.tree.structure(params) == jax.tree.structure(first)

@@ -95,7 +95,7 @@ def test_a_fit_is_the_same_in_mixed_units():
     )
     found = []
     for x, change in ((data(), 0.0), (data() * scale + offset, np.log(scale).sum())):
-        params = fit(flow, x, key=0, steps=40, batch_size=48).params
+        params = fit(flow, x, key=0, steps=40, batch_size=48, measured=False).params
         found.append(float(flow.log_prob(params, x.astype(np.float32)).mean()) + change)
     np.testing.assert_allclose(*found, atol=0.01)
 
