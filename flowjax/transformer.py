@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, cast
 
 import jax
 import numpy as np
@@ -187,7 +187,8 @@ class FlowTransformer(*_BASES):  # type: ignore[misc]
             Vectors, shape (n, d).
         """
         check_is_fitted(self, "params_")
-        return self._call("inverse", check_array(X, dtype=_FLOATS))
+        rows = check_array(X, dtype=cast(Any, _FLOATS))
+        return self._call("inverse", rows)
 
     def score_samples(self, X: Any) -> np.ndarray:
         """Returns the log-density of each vector, shape (n,), in nats.
@@ -265,8 +266,8 @@ class FlowTransformer(*_BASES):  # type: ignore[misc]
 
     def _checked(self, X: Any) -> np.ndarray:
         check_is_fitted(self, "params_")
-        rows: np.ndarray = validate_data(self, X, dtype=_FLOATS, reset=False)
-        return rows
+        rows: Any = validate_data(self, X, dtype=_FLOATS, reset=False)
+        return np.asarray(rows)
 
     def _call(self, name: str, X: np.ndarray) -> np.ndarray:
         with _precision(X.dtype):

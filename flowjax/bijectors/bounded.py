@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from flowjax.bijectors.common import as_float, check_batch, total
 from flowjax.errors import FlowjaxError, check_that
@@ -151,11 +152,11 @@ def _limit(name: str, value: Any) -> np.ndarray:
 
 
 def _limits(low: Any, high: Any) -> tuple[np.ndarray, np.ndarray]:
-    limits = _limit("low", low), _limit("high", high)
+    limits: Any = _limit("low", low), _limit("high", high)
     alike = 0 in (limits[0].ndim, limits[1].ndim) or limits[0].shape == limits[1].shape
     ordered = alike and bool((limits[0] < limits[1]).all())
     check_that(ordered, "high", f"numbers above low = {low}, of the same shape", high)
-    return limits
+    return limits[0], limits[1]
 
 
 def _sigmoid(low: np.ndarray, high: np.ndarray) -> tuple[Function, Function]:
@@ -226,7 +227,7 @@ def _pair(
 
     def start_inside(key: PRNGKey, x: Array, context: Array | None = None) -> Params:
         x = check_batch("x", x)
-        if not isinstance(x, jax.core.Tracer):
+        if not isinstance(x, Tracer):
             bad = np.argwhere(~np.asarray(inside(x)))
             if len(bad):
                 row, column = bad[0].tolist()

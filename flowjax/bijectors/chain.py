@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from flowjax.bijectors.common import alike, as_float, check_batch, check_bijector
 from flowjax.bijectors.permutation import identity
@@ -145,7 +146,7 @@ def repeat(
         try:
             part = bijector if isinstance(bijector, Bijector) else bijector(index)
         except TypeError as error:
-            if not isinstance(index, jax.core.Tracer):
+            if not isinstance(index, Tracer):
                 raise
             expected = "a function of a traced integer, such as lambda i: permutation(index=i)"
             raise FlowjaxError(f"repeat: bijector: expected {expected}, got {error}") from error

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from flowjax.errors import FlowjaxError, check_that
 from flowjax.types import FROZEN, Array, Bijector, Params
@@ -133,7 +134,7 @@ def check_batch(name: str, x: Any, least: int = 1) -> Array:
     valid = len(shape) == 2 and shape[0] >= 1 and shape[1] >= least
     check_that(valid, name, f"(n, dim) with n >= 1 and dim >= {least}", shape)
     values = as_float(x)
-    if not isinstance(values, jax.core.Tracer):
+    if not isinstance(values, Tracer):
         check_finite(name, np.asarray(values))
     return values
 

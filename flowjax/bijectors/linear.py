@@ -43,7 +43,8 @@ def _rotation(dim: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """
     from scipy.linalg import lu  # slow to import
 
-    rows, lower, upper = lu(_mixing_rotation(dim, seed), p_indices=True)
+    factors: Any = lu(_mixing_rotation(dim, seed), p_indices=True)
+    rows, lower, upper = factors
     diagonal = np.diag(upper).copy()
     triangles = np.tril(lower, -1) + np.triu(upper / diagonal[:, None], 1)
     return np.argsort(rows), triangles, diagonal

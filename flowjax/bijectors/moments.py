@@ -7,9 +7,9 @@ from functools import reduce
 from types import ModuleType
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from flowjax.bijectors.common import check_finite, product
 from flowjax.errors import check_that
@@ -154,7 +154,7 @@ def centred(x: Any) -> tuple[ModuleType, Any, Any]:
         >>> mean.tolist(), rows.tolist()
         ([3.0, 7.0], [[-2.0, 0.0], [2.0, 0.0]])
     """
-    traced = isinstance(x, jax.core.Tracer)
+    traced = isinstance(x, Tracer)
     xp: ModuleType = jnp if traced else np
     wide: Any = x if traced else np.asarray(x, np.float64)
     mean = wide.mean(axis=0)
@@ -175,7 +175,7 @@ def root_mean_square(xp: ModuleType, rows: Any) -> Any:
 
 def column_moments(x: Any) -> tuple[ModuleType, Any, Any]:
     """Returns `(xp, mean, std)` of the columns of `x` (n, dim); see `centred` for `xp`."""
-    if isinstance(x, jax.core.Tracer):
+    if isinstance(x, Tracer):
         _, mean, rows = centred(x)
         return jnp, mean, root_mean_square(jnp, rows)
     x, width = np.asarray(x), max(1, (1 << 20) // len(x))  # 8 MiB of float64 at a time
@@ -254,7 +254,7 @@ def deviations(x: Array) -> tuple[ModuleType, Any, Any, Any]:
 
 def scatter(rows: Any) -> Any:
     """Returns `rows^T rows`, shape (dim, dim), computed with the array module of `rows`."""
-    return product(rows.T, rows) if isinstance(rows, jax.core.Tracer) else rows.T @ rows
+    return product(rows.T, rows) if isinstance(rows, Tracer) else rows.T @ rows
 
 
 def covariance(moments: Moments) -> np.ndarray:

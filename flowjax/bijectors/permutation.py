@@ -9,6 +9,7 @@ from typing import Any, Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from flowjax.bijectors.common import as_float, check_batch, constant_log_det
 from flowjax.errors import check_choice, check_integer
@@ -122,7 +123,7 @@ def permutation(
     """
     seed = check_integer("seed", seed)
     check_choice("mask", mask, MASKS)
-    traced = isinstance(index, jax.core.Tracer)
+    traced = isinstance(index, Tracer)
     number: Any = index if traced else check_integer("index", index)
     number = number % PERIOD
 

@@ -232,7 +232,8 @@ def _words(kind: Any) -> str:
 def field_docs(kind: type) -> dict[str, str]:
     """Returns the help text of each field of a dataclass and of its bases."""
     docs = {f.name: f.metadata.get("help", "") for f in dataclasses.fields(kind)}
-    for base in filter(dataclasses.is_dataclass, reversed(kind.__mro__)):
+    bases: list[type] = [base for base in kind.__mro__ if dataclasses.is_dataclass(base)]
+    for base in reversed(bases):
         try:
             (node,) = ast.parse(textwrap.dedent(inspect.getsource(base))).body
         except OSError:  # made by `make_dataclass`

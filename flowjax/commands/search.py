@@ -138,7 +138,7 @@ def corpus_blocks(
         texts = list(islice(sentences, len(block))) if sentences else None
         if texts is not None and len(texts) < len(block):
             _differ(args, len(rows), f"{start + len(texts)}")
-        yield (model.transform(block) if plain else block), texts
+        yield (model.transform(block) if plain and model is not None else block), texts
         release(rows)
     if sentences is not None and next(sentences, None) is not None:
         _differ(args, len(rows), "more")

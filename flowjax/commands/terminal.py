@@ -65,8 +65,8 @@ def wrapped(text: str, stream: TextIO) -> str:
 
 def message(text: str, stream: TextIO | None = None) -> None:
     """Prints a text, on standard error by default."""
-    stream = stream or sys.stderr
-    print(wrapped(text, stream), file=stream, flush=True)
+    out = stream or sys.stderr
+    print(wrapped(text, out), file=out, flush=True)
 
 
 class _Formatter(logging.Formatter):

@@ -128,7 +128,7 @@ class ArraySource:
             Floating-point arrays, see `float_dtype`.
         """
         file = None if isinstance(rows, slice) else self._file
-        x = self.rows[rows] if file is None else file.read(rows)
+        x: np.ndarray = self.rows[rows] if file is None else file.read(np.asarray(rows))
         taken = {"x": _floats(x)}
         if self.context is not None:
             taken["context"] = _floats(self.context[rows])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import shutil
 import tempfile
 import weakref
@@ -117,7 +118,7 @@ def _choose(
 
 def _blocks(file: Any, path: str | Path, columns: list[str], lists: bool) -> Iterator[np.ndarray]:
     """Yields blocks of rows, shape (rows, d), float32."""
-    from pyarrow.compute import list_value_length
+    compute: Any = importlib.import_module("pyarrow.compute")
 
     at, width = 0, None  # index of the first row of the block, length of the lists
     for batch in file.iter_batches(batch_size=_ROWS, columns=columns):
@@ -127,7 +128,7 @@ def _blocks(file: Any, path: str | Path, columns: list[str], lists: bool) -> Ite
         if lists:
             chosen = [chosen[0].flatten()]
             _refuse_null(chosen[0], path, columns[0], None)
-            sizes = list_value_length(batch.column(columns[0])).to_numpy()
+            sizes = compute.list_value_length(batch.column(columns[0])).to_numpy()
             width = sizes[0] if width is None else width
             if (sizes != width).any():
                 row = int(np.argmax(sizes != width))

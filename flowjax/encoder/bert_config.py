@@ -152,7 +152,7 @@ class BertConfig:
             name = typed(classes[0], str, "config: architectures")
             kind = "bert" if name.startswith("Bert") else name
         family = FAMILIES.get(kind, Family())
-        found = dict(family.defaults)
+        found: dict[str, Any] = dict(family.defaults)
         for each in dataclasses.fields(cls):
             value = values.get(family.names.get(each.name, each.name))
             if value is not None:

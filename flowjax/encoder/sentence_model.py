@@ -76,19 +76,19 @@ class SentenceModel(ScoreScale, abc.ABC):
     @property
     def prompts(self) -> dict[str, str]:
         """Prefixes of sentences, by name, a dict that can be changed."""
-        prompts: dict[str, str] = self.__dict__.setdefault("_prompts", {})
+        prompts: dict[str, str] = vars(self).setdefault("_prompts", {})
         return prompts
 
     @property
     def default_prompt_name(self) -> str | None:
         """Key in `prompts` of the prompt that is added to every sentence, or None."""
-        return self.__dict__.get("_default_prompt")
+        return vars(self).get("_default_prompt")
 
     @default_prompt_name.setter
     def default_prompt_name(self, name: str | None) -> None:
         if name is not None:
             check_choice("default_prompt_name", name, self.prompts)
-        self.__dict__["_default_prompt"] = name
+        vars(self)["_default_prompt"] = name
 
     @property
     def default_prompt(self) -> str:
@@ -98,7 +98,7 @@ class SentenceModel(ScoreScale, abc.ABC):
     @property
     def model_card_data(self) -> EvaluationCard:
         """Store of the metrics that evaluators of sentence-transformers report."""
-        card: EvaluationCard = self.__dict__.setdefault("_card", EvaluationCard())
+        card: EvaluationCard = vars(self).setdefault("_card", EvaluationCard())
         return card
 
     @property

@@ -122,11 +122,12 @@ def typed(value: Any, kind: type[T], name: str | Path) -> T:
             value = float(value)
         except OverflowError:  # an integer of more than 308 digits
             value = math.inf
-    valid = isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
-    if not valid or (kind is float and not math.isfinite(value)):
+    found: Any = value
+    valid = isinstance(found, kind) and (kind is bool or not isinstance(value, bool))
+    if not valid or (kind is float and not math.isfinite(found)):
         got = type(value).__name__ if isinstance(value, (dict, list)) else repr(value)[:60]
         raise FlowjaxError(f"{name}: expected {_TYPES[kind]}, got {got}")
-    result: T = value
+    result: T = found
     return result
 
 

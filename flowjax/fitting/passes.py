@@ -131,7 +131,7 @@ def mean_nll(mean_log_prob: Callable[..., Any], params: Params, source: ArraySou
         log_prob = mean_log_prob(params, rows["x"], rows.get("context"), *weights)
         n = len(rows["x"])
         total += -float(log_prob) * n, float(weights[0].sum()) if weights else n
-    nll, count = sum(processes.gather_arrays(total))
+    nll, count = np.sum(processes.gather_arrays(total), axis=0)
     return float(nll / count)
 
 

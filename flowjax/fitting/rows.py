@@ -85,9 +85,8 @@ def held_out(
         >>> rest.size, held.size
         (8, 2)
     """
-    is_rows = isinstance(validation, str | PathLike | ArraySource) or hasattr(
-        validation, "columns"
-    )
+    kinds = (str, PathLike, ArraySource)
+    is_rows: bool = isinstance(validation, kinds) or hasattr(validation, "columns")
     if not is_rows and np.ndim(validation) == 0:  # a number or None
         for name, value in {"context": context, "weights": weights}.items():
             if value is not None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
 
 from flowjax.types import Array, Params
 
@@ -37,7 +38,7 @@ def in_blocks(
         >>> in_blocks(double, 2.0, jnp.ones((3, 2)), None)[0].shape
         (3, 2)
     """
-    traced = isinstance(x, jax.core.Tracer) and jax.default_backend() == "cpu"
+    traced = isinstance(x, Tracer) and jax.default_backend() == "cpu"
     size = 1 << (max(1, BLOCK // x.shape[-1]).bit_length() - 1)  # a power of two
     if not (traced and x.ndim == 2 and isinstance(x.shape[0], int) and len(x) >= 2 * size):
         return f(params, x, context)

@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import jax.export
 import jax.numpy as jnp
+from jax.core import Tracer
 
 from flowjax.bijectors import chain
 from flowjax.bijectors import standardize as standardize_bijector
@@ -203,7 +204,7 @@ def check_count(n: Any) -> Any:
     """Returns the number of samples to draw: an integer, or a symbolic size of `jax.export`."""
     if jax.export.is_symbolic_dim(n):
         return n
-    if isinstance(n, jax.core.Tracer):
+    if isinstance(n, Tracer):
         raise FlowjaxError(
             "n: expected an integer that is known at compile time, got a traced value; use "
             "jax.jit(flow.sample, static_argnums=2)"
@@ -234,14 +235,15 @@ def sample_shape(n: Any, context: Any) -> tuple[Any, ...]:
         >>> sample_shape(5, None), sample_shape((1000,), jnp.zeros((5, 2)))
         ((5,), (1000, 5))
     """
-    each = () if context is None else jnp.shape(context)[:-1]
+    shape = () if context is None else jnp.shape(context)
+    each = shape[:-1]
     if isinstance(n, (tuple, list)):
         return (*map(check_count, n), *each)
     count = check_count(n)
     if each not in ((), (count,)):
         raise FlowjaxError(
             f"context: expected shape ({count}, width) or (width,) for {count} samples, got "
-            f"{jnp.shape(context)}; pass ({count},) in place of {count} to draw {count} samples "
+            f"{shape}; pass ({count},) in place of {count} to draw {count} samples "
             "for each context vector"
         )
     return (count,)

@@ -72,13 +72,14 @@ def whitening(
     options: Any = {"components": components, "shrinkage": shrinkage}
     options["eigenvalue_floor"] = eigenvalue_floor
     part = whitening_bijector(power=power, moments=moments, **options)
+    powers: Any = () if power == 1 else (lambda whole: divided(whole, power), scaled)
     return gaussian_flow(
         "whitening",
         dim,
         part,
         lambda found: whitening_bijector(moments=found, **options),
         base,
-        *(() if power == 1 else (lambda whole: divided(whole, power), scaled)),
+        *powers,
         moments=moments,
         possible=shrinkage != "ledoit_wolf",  # it needs the examples, not only their moments
         latent_dim=components,

@@ -83,5 +83,6 @@ def start_from(
 def _rotation(angles: np.ndarray) -> np.ndarray:
     """Returns the block-diagonal matrix of 2 x 2 rotations by `angles`."""
     cos, sin = np.cos(angles), np.sin(angles)
-    rotation: np.ndarray = block_diag(*np.moveaxis(np.array([[cos, -sin], [sin, cos]]), -1, 0))
+    blocks = np.moveaxis(np.array([[cos, -sin], [sin, cos]]), -1, 0)
+    rotation: np.ndarray = np.asarray(block_diag(*blocks))
     return rotation

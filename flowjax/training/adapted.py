@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -48,7 +48,7 @@ def adapted(optimizer: optax.GradientTransformation) -> optax.GradientTransforma
             _check_form(state, new)
         return updates, jax.tree.map(lambda new, old: new.astype(old.dtype), new, state)
 
-    return optax.GradientTransformationExtraArgs(init, update)
+    return optax.GradientTransformationExtraArgs(init, cast(Any, update))
 
 
 def lenient(optimizer: optax.GradientTransformation) -> optax.GradientTransformationExtraArgs:
@@ -72,7 +72,7 @@ def lenient(optimizer: optax.GradientTransformation) -> optax.GradientTransforma
         updated: tuple[Any, Any] = inner.update(grads, state, params, **extra)
         return updated
 
-    return optax.GradientTransformationExtraArgs(inner.init, update)
+    return optax.GradientTransformationExtraArgs(inner.init, cast(Any, update))
 
 
 def extra_arguments(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -62,7 +62,8 @@ def clip_by_global_norm(limit: float) -> optax.GradientTransformationExtraArgs:
         factor = limit / jnp.maximum(norm, limit)
         return jax.tree.map(lambda g: g * factor.astype(g.dtype), updates), state
 
-    return optax.GradientTransformationExtraArgs(lambda params: optax.EmptyState(), update)
+    init = lambda params: optax.EmptyState()  # noqa: E731
+    return optax.GradientTransformationExtraArgs(init, cast(Any, update))
 
 
 def scale_by_rate(learning_rate: optax.ScalarOrSchedule) -> optax.GradientTransformation:
@@ -208,7 +209,8 @@ def freeze(
         found, state = inner.update(trained(updates), state, rest, **extra)
         return whole(found, jax.tree.map(jnp.zeros_like, updates)), state
 
-    return optax.GradientTransformationExtraArgs(lambda p: inner.init(trained(p)), update)
+    init = cast(Any, lambda params: inner.init(trained(params)))
+    return optax.GradientTransformationExtraArgs(init, update)
 
 
 def _restricted(name: str, extra: Any, trained: Any, whole: Any) -> Any:

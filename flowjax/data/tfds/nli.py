@@ -39,7 +39,8 @@ class NliSentences(InputOrderBuilder):
         return self.in_order(features, self.__doc__ or "")
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Any]:
-        corpus = self.builder_config.name
+        config: Any = self.builder_config
+        corpus = config.name
         folder = self.manual_folder(dl_manager)
         found = find_nli(corpus, folder) if folder else {}
         if not found and not self.manual_only:

@@ -25,7 +25,8 @@ def read(file: Path) -> dict[str, np.ndarray]:
     if not isinstance(tree, dict):
         raise FlowjaxError(f"expected nested dicts of arrays, got {type(tree).__name__}")
     tensors = {}
-    for path, value in flatten_dict(tree.get("params", tree)).items():
+    flat: dict[tuple[str, ...], object] = flatten_dict(tree.get("params", tree))
+    for path, value in flat.items():
         if not isinstance(value, np.ndarray):
             raise FlowjaxError(f"{'/'.join(path)}: expected an array, got {type(value).__name__}")
         name = ".".join((*path[:-1], _LEAVES.get(path[-1], path[-1])))
