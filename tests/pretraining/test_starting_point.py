@@ -7,12 +7,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from flowjax.commands.main import main
 from flowjax.config import PretrainConfig, PretrainData, PretrainModel, PretrainTrain
 from flowjax.encoder.bert import Bert, BertConfig
 from flowjax.encoder.embed import SentenceEncoder
 from flowjax.pretraining.pretrain import pretrain
 from flowjax.pretraining.starting_point import OFFSETS, start_from
 
+DEFAULT = PretrainConfig()
 CONFIG = BertConfig(
     vocab_size=50, hidden_size=192, num_hidden_layers=2, num_attention_heads=4,
     intermediate_size=64, max_position_embeddings=48, initializer_range=192**-0.5,
@@ -53,7 +55,7 @@ def test_shapes_are_unchanged():
     assert jax.tree.map(jnp.shape, new) == jax.tree.map(jnp.shape, dict(params))
 
 
-def test_pretrain_learns_resumes_and_gives_an_encoder(tmp_path):
+def test_pretrain_learns_resumes_and_gives_an_encoder(tmp_path, capsys):
     rng = np.random.default_rng(0)
     words = [f"{a}{b}" for a in "bcdfgh" for b in ("an", "or", "it", "u")]
     lines = []
@@ -68,19 +70,29 @@ def test_pretrain_learns_resumes_and_gives_an_encoder(tmp_path):
         PretrainTrain(steps=40, batch_size=16, warmup_steps=5, decay_steps=10, learning_rate=5e-3,
                       checkpoint_every=20, validate_every=20, export_every=30),
     )  # fmt: skip
-    rows = []
-    first = dataclasses.replace(config, train=dataclasses.replace(config.train, steps=40))
-    report = pretrain(first, [text], [text], tmp_path / "run", log=rows.append)
+    run = tmp_path / "run"
+    argv = ["pretrain", "--text", text, "--heldout", text, "--out", run]
+    for table, values in dataclasses.asdict(config).items():
+        changed = vars(getattr(config, table)).items() - vars(getattr(DEFAULT, table)).items()
+        for name, _ in changed:
+            argv += [f"--{table}.{name.replace('_', '-')}", values[name]]
+    assert main([str(word) for word in argv]) == 0
+    report = json.loads(capsys.readouterr().out)
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert rows[-1]["loss"] < 0.9 * rows[0]["loss"]
     assert report["steps"] == 40 and 0 <= report["heldout_accuracy"] <= 1
     assert report["heldout_loss"] < rows[0]["loss"]
-    assert json.loads((tmp_path / "run" / "model" / "pretrain.json").read_text()) == report
-    encoder = SentenceEncoder.from_pretrained(tmp_path / "run" / "model", max_length=16)
-    assert encoder.encode(["ban bor bit", "hu"]).shape == (2, 32)
-    assert [p.name for p in (tmp_path / "run" / "encoders").iterdir()] == ["30"]
-    half = SentenceEncoder.from_pretrained(tmp_path / "run" / "encoders" / "30", max_length=16)
-    assert np.abs(half.encode(["ban bor"]) - encoder.encode(["ban bor"])).max() > 1e-4
+    assert json.loads((run / "model" / "pretrain.json").read_text()) == report
+    assert main(["plot", str(run)]) == 0
+    (tmp_path / "s.txt").write_text("ban bor bit\nhu\n")
+    argv = ["encode", run / "model", tmp_path / "s.txt", "--out", tmp_path / "v.npy"]
+    assert main([str(word) for word in argv]) == 0
+    vectors = np.load(tmp_path / "v.npy")
+    assert vectors.shape == (2, 32)
+    assert [p.name for p in (run / "encoders").iterdir()] == ["30"]
+    half = SentenceEncoder.from_pretrained(run / "encoders" / "30")
+    assert np.abs(half.encode(["ban bor bit", "hu"]) - vectors).max() > 1e-4
     # A finished run resumes from its last checkpoint and trains no further step.
     again = []
-    pretrain(first, [text], [], tmp_path / "run", log=again.append)
+    pretrain(config, [text], [], run, log=again.append)
     assert again == []
