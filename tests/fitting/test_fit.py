@@ -146,8 +146,8 @@ def test_context_is_used():
     x = (10 * context + rng.normal(size=(500, 2))).astype(np.float32)
     flow = flows.realnvp(2, depth=2, width=8, base="conditional")
     result = fit(
-        flow, x, key=0, batch_size=100, steps=300, context=context,
-        optimizer=optax.adam(1e-2), devices=1,
+        flow, x, key=0, batch_size=100, steps=150, context=context,
+        optimizer=optax.adam(2e-2), devices=1,
     )  # fmt: skip
     right = flow.log_prob(result.params, x, context).mean()
     wrong = flow.log_prob(result.params, x, 1 - context).mean()
@@ -226,7 +226,7 @@ def test_the_default_optimizer_is_adam(rows):
     "recipe", [flows.realnvp, pytest.param(flows.glow, marks=pytest.mark.slow)]
 )
 def test_bfloat16_ends_where_float32_does(rows, recipe):
-    flow, options = recipe(4, width=32), {"batch_size": 64, "steps": 300, "devices": 1}
+    flow, options = recipe(4, depth=2, width=32), {"batch_size": 64, "steps": 100, "devices": 1}
     scores, params = {}, {}
     for precision in ("float32", "bfloat16", "tf32"):
         params[precision] = fit(flow, rows, key=0, precision=precision, **options).params
