@@ -157,7 +157,8 @@ class BertConfig:
             value = values.get(family.names.get(each.name, each.name))
             if value is not None:
                 found[each.name] = value
-        config = cls(**found | {"model_type": kind})
+        found["model_type"] = kind
+        config = cls(**found)
         for name, only in _ONLY.items():
             value = values.get(name, only)
             check_that(value == only, f"config: {name}", repr(only), value)

@@ -71,8 +71,10 @@ def measure(
 
     The Gaussian is the density of `flows.whitening` with `shrinkage="likelihood"`: it has the mean
     and the shrunk covariance of the training examples. Without the shrinkage, the covariance of
-    few examples would be a poor density of held-out examples, and any flow would seem better. Both densities are measured on the same examples: on all examples of a
-    source, or on `MEASURED` equally spaced examples of a larger source.
+    few examples would be a poor density of held-out examples, and any flow would seem better.
+
+    Both densities are measured on the same examples: on all examples of a source, or on `MEASURED`
+    equally spaced examples of a larger source.
 
     Args:
         flow: fitted flow.
