@@ -192,7 +192,7 @@ class _Lines:
             if self._requested:
                 print(self._count, file=sys.stderr, flush=True)
             else:
-                logger.info("%s", self._count)
+                logger.info("%s", str(self._count))  # the count changes
 
     def close(self) -> None:
         if self._requested and self._count.done:

@@ -124,7 +124,10 @@ def test_int_for_float_and_none(tmp_path):
         ('[train]\nlearning_rate = "none"', r"train\.learning_rate: expected float, got 'none'"),
         ("[encoder]\nspecial_tokens = 1", r"encoder\.special_tokens: expected bool, got 1"),
         ("[data]\nfit = [1]", r"data\.fit: expected str, got \[1\]"),
-        ("[flow]\nshrinkage = true", r"flow\.shrinkage: expected float or str, got True"),
+        (
+            "[flow]\nshrinkage = true",
+            r"flow\.shrinkage: expected float or likelihood or .*, got True",
+        ),
         ("[train]\nsteps = 0", r"train\.steps: expected an integer of at least 1, got 0"),
         ("[train]\nlearning_rate = nan", r"train\.learning_rate: expected .*, got nan"),
         ("[train]\nsteps = 5\nepochs = 2", r"train: expected either steps or epochs, got steps 5"),

@@ -368,7 +368,7 @@ def test_huge_losses_of_the_first_steps_are_noted():
 
 
 def test_the_style_of_reports_needs_no_pyplot():
-    figure = drawn(lambda panels: [ax.plot([0, 1]) for ax in panels], 2, size=(2, 1))
+    figure = drawn(lambda ax: [panel.plot([0, 1]) for panel in ax], 2, size=(2, 1))
     assert figure.get_size_inches().tolist() == [4, 1] and not plt.get_fignums()
     assert not figure.axes[0].spines["right"].get_visible()
     assert GREY.startswith("#") and "matplotlib" in sys.modules
