@@ -81,7 +81,7 @@ def masks(dim: int, context_width: int, width: int, order: Any) -> Masks:
     rank = np.argsort(sequence) + 1
     known = np.concatenate([rank, np.zeros(context_width, int)])
     degrees = _degrees(dim, width, context_width > 0)
-    block = max(np.bincount(degrees).max(), 1)
+    block = max(int(np.bincount(degrees).max()), 1)
     starts = np.minimum(np.searchsorted(degrees, np.arange(dim)), width - block)
     return Masks(
         sequence,

@@ -72,7 +72,10 @@ def score(parts: Contributions) -> float:
         >>> round(score({"neighbours": np.array([90.0, 70.0]), "halves": np.full(9, 20.0)}), 6)
         50.0
     """
-    mean = sum(weight * _log_odds(parts[kind].mean()) for kind, weight in _weights(parts).items())
+    weights = _weights(parts)
+    mean = sum(
+        weight * float(_log_odds(np.array(parts[kind].mean()))) for kind, weight in weights.items()
+    )
     return float(100 / (1 + np.exp(-mean)))
 
 

@@ -66,7 +66,7 @@ def ppmi_embeddings(
     ppmi[:, :special] = 0
     frequency = ppmi.sum(1)
     context = frequency**smoothing
-    context /= max(context.sum(), 1e-12)
+    context /= max(float(context.sum()), 1e-12)
     with np.errstate(divide="ignore", invalid="ignore"):
         ppmi /= frequency[:, None]
         ppmi /= context
