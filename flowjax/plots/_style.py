@@ -159,9 +159,8 @@ def legend(axes: Axes) -> None:
     if not handles:
         return
     size = FontProperties(size=mpl.rcParams["legend.fontsize"]).get_size_in_points()
-    box, figure = axes.get_position(), axes.get_figure(root=True)
-    assert figure is not None
-    letters = np.multiply(figure.get_size_inches(), (box.width, box.height)) * 72 / size
+    extent = axes.get_window_extent()
+    letters = np.array((extent.width, extent.height)) / axes.figure.dpi * 72 / size
     widest = max(8, int((letters[0] - 4.5) / 0.56))
     labels = ["\n".join(textwrap.wrap(text, widest)) or text for text in labels]
     longest = max(len(line) for text in labels for line in text.split("\n"))

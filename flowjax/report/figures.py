@@ -174,10 +174,9 @@ def neighbours_section(model: ReportedModel, some: RunVectors) -> list[Section]:
     Returns:
         A list with one section, or an empty list if there are no sentences.
     """
+    some = some.take(_SEARCHED)
     if some.sentences is None:
         return []
-    some = some.take(_SEARCHED)
-    assert some.sentences is not None
     return neighbours_of(some.sentences, model.clouds(some.vectors), some.description)
 
 
