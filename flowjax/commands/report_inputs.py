@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from flowjax._version import __version__
+from flowjax.calibration.held import SampledSource
 from flowjax.compare import calibrations, describe
 from flowjax.config import FitConfig
 from flowjax.data.fingerprint import fingerprint
@@ -24,7 +25,7 @@ from flowjax.encoder.embed import CHUNK, SentenceEncoder
 from flowjax.evaluation import PairTask
 from flowjax.fitting.advice import verdict
 from flowjax.model import BertFlow
-from flowjax.report.inputs import RankedWords, ReportedModel, RunVectors, TaskVectors
+from flowjax.report.inputs import RankedWords, ReportedModel, RunVectors, Seen, TaskVectors
 
 # A larger corpus is not read into memory to count its words.
 MAX_SENTENCES = 2_000_000
@@ -110,8 +111,19 @@ def run_vectors(
     if fitted_on is not None and len(vectors) <= MAX_SENTENCES:
         texts = [s for s in fitted_on if s.strip()]
         sentences = texts if fingerprint(texts) == found.hash else None
-    description = f"{len(vectors):,} vectors that the flow was fitted on"
-    return RunVectors(vectors, sentences, description, seen=1.0)
+    fitted = _fitted_fraction(model, len(vectors))
+    description = f"{len(vectors):,} vectors of the run"
+    return RunVectors(vectors, sentences, description, Seen(fitted, 1 - fitted))
+
+
+def _fitted_fraction(model: BertFlow, rows: int) -> float:
+    """Returns the fraction of the sentences of a run that its calibrations were fitted on.
+
+    The others were held out to select the flow. It is 1 if nothing was selected.
+    """
+    facts = model.fitted_on
+    examples = facts.get("examples", rows) if "selection" in facts else rows
+    return float(min(1.0, examples / max(rows, 1)))
 
 
 def task_vectors(
@@ -129,15 +141,41 @@ def task_vectors(
         fitted_on: sentences of the fit, if available.
     """
     found = []
-    known = None if fitted_on is None else set(itertools.islice(fitted_on, MAX_SENTENCES + 1))
-    if known is not None and len(known) > MAX_SENTENCES:
-        known = None
+    fitted, selected = _parts_of_fit(model, fitted_on)
     for task in tasks:
         sentences = task.sentences(unique=True)
         vectors = model.encoder.encode(sentences) if plain is None else plain[task.name]
-        seen = None if known is None else float(np.mean([s in known for s in sentences]))
+        seen = None
+        if fitted is not None:
+            seen = Seen(
+                *(float(np.mean([s in part for s in sentences])) for part in (fitted, selected))
+            )
         found.append(TaskVectors(task, sentences, vectors, seen))
     return found
+
+
+def _parts_of_fit(
+    model: BertFlow, fitted_on: Iterable[str] | None
+) -> tuple[set[str] | None, set[str]]:
+    """Returns the sentences of the fit, and the held-out sentences that selected the flow.
+
+    Args:
+        model: fitted model.
+        fitted_on: sentences of the run, or None.
+
+    Returns:
+        The first set is None if the sentences are not available or too many.
+    """
+    if fitted_on is None:
+        return None, set()
+    source = SampledSource(fitted_on, model.seed)
+    known = set(itertools.islice(source, MAX_SENTENCES + 1))
+    if len(known) > MAX_SENTENCES:
+        return None, set()
+    held: set[str] = set()
+    if _fitted_fraction(model, model.fitted_on.get("sentences", 0)) < 1:
+        held = set(source.held().sentences)
+    return known - held, held
 
 
 def ranked_words(encoder: SentenceEncoder, sentences: Iterable[str] | None) -> RankedWords:

@@ -9,7 +9,7 @@ from flowjax.evaluation import evaluate_vectors
 from flowjax.evaluation.table import by_vectors
 from flowjax.report import figures, measures, sentences
 from flowjax.report.blocks import Block, Fact, Page, Section, Table
-from flowjax.report.inputs import RankedWords, ReportedModel, RunVectors, TaskVectors
+from flowjax.report.inputs import RankedWords, ReportedModel, RunVectors, Seen, TaskVectors
 from flowjax.report.results import main_scores, resample, result_facts
 
 # Maximum number of vectors that the baselines are fitted on.
@@ -97,7 +97,7 @@ def _results(found: TaskVectors, model: ReportedModel) -> dict[str, Any]:
 def _run_isotropy(some: RunVectors, model: ReportedModel) -> Table:
     clouds = {name: map_(some.vectors) for name, map_ in model.maps.items()}
     notes = [ISOTROPY_NOTE]
-    if some.seen:
+    if some.seen and some.seen.fitted:
         notes.append(
             "Whitening makes the vectors that it was fitted on isotropic by construction."
         )
@@ -127,7 +127,7 @@ def _task_isotropy(found: TaskVectors, model: ReportedModel) -> Table:
 
 
 def _isotropy_facts(
-    rows: Sequence[Mapping[str, Any]], kinds: Sequence[str], seen: float | None
+    rows: Sequence[Mapping[str, Any]], kinds: Sequence[str], seen: Seen | None
 ) -> list[Fact]:
     """Returns the isotropy of each kind of vectors; the last row has the exact Gaussian sample."""
     return isotropy_facts(rows, kinds, sentences.short_seen(seen))

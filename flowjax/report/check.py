@@ -39,7 +39,7 @@ def check_page(
         command: command that made the page.
     """
     rows, best = found["table"], found["best"]
-    shown = _shown(rows, best)
+    shown = shown_vectors(rows, best)
     related = " and ".join(_PAIRS.get(kind, kind.replace("_", " ")) for kind in found["pairs"])
     size = f"{before.shape[0]:,} x {before.shape[1]}"
     dim = before.shape[1]
@@ -76,7 +76,7 @@ def check_page(
     )
 
 
-def _shown(rows: Sequence[Mapping[str, Any]], best: str) -> list[str]:
+def shown_vectors(rows: Sequence[Mapping[str, Any]], best: str) -> list[str]:
     """Returns the names of the vectors in the figures: one power of each recipe."""
     families: dict[str, str] = {}
     for row in rows:

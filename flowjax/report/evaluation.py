@@ -15,7 +15,7 @@ from flowjax.plots.training import panels_of
 from flowjax.report import figures, sentences
 from flowjax.report.blocks import Column, Page, Plot, Section, Table
 from flowjax.report.check import gain_plot
-from flowjax.report.inputs import ReportedModel, RunVectors, TaskVectors
+from flowjax.report.inputs import ReportedModel, RunVectors, Seen, TaskVectors
 from flowjax.report.results import main_scores, resample, result_facts, result_tables
 
 # Maximum number of vectors in the figures.
@@ -126,6 +126,8 @@ def _pooled(tasks: Sequence[TaskVectors]) -> RunVectors:
     lookup = Lookup(texts, np.concatenate([found.plain for found in tasks]))
     sizes, seen = [len(found.sentences) for found in tasks], [found.seen for found in tasks]
     known = [part for part in seen if part is not None]
-    fraction = float(np.average(known, weights=sizes)) if len(known) == len(seen) else None
+    part = None
+    if len(known) == len(seen):
+        part = Seen(*np.average(known, axis=0, weights=sizes).tolist())
     description = f"{len(distinct):,} distinct sentences of the tasks"
-    return RunVectors(lookup[distinct].astype(np.float32), distinct, description, fraction)
+    return RunVectors(lookup[distinct].astype(np.float32), distinct, description, part)

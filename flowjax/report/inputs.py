@@ -52,6 +52,18 @@ class ReportedModel(NamedTuple):
         return {name: np.asarray(self.maps[name](plain)) for name in self.kinds}
 
 
+class Seen(NamedTuple):
+    """Part that sentences had in the fit of the calibrations.
+
+    Attributes:
+        fitted: fraction of the sentences that the calibrations were fitted on.
+        selected: fraction that was held out from the fit, and whose pairs selected the flow.
+    """
+
+    fitted: float
+    selected: float = 0.0
+
+
 class RunVectors(NamedTuple):
     """Plain vectors of a set of sentences.
 
@@ -59,13 +71,13 @@ class RunVectors(NamedTuple):
         vectors: array of shape `(n, d)`, possibly memory-mapped.
         sentences: the n sentences; None if they are not available.
         description: description of the vectors, for captions.
-        seen: fraction of the vectors that the calibrations were fitted on; None if unknown.
+        seen: part of the vectors in the fit; None if unknown.
     """
 
     vectors: np.ndarray
     sentences: Sequence[str] | None
     description: str
-    seen: float | None = None
+    seen: Seen | None = None
 
     def take(self, rows: int, *, seed: int = 0) -> RunVectors:
         """Returns a random subset of at most `rows` vectors, in the original order."""
@@ -97,13 +109,13 @@ class TaskVectors(NamedTuple):
         task: labelled pairs.
         sentences: n distinct sentences of all splits.
         plain: plain vectors, shape `(n, d)`.
-        seen: fraction of the sentences that the calibrations were fitted on; None if unknown.
+        seen: part of the sentences in the fit; None if unknown.
     """
 
     task: PairTask
     sentences: Sequence[str]
     plain: np.ndarray
-    seen: float | None = None
+    seen: Seen | None = None
 
     @property
     def split(self) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from flowjax.report.inputs import Seen
+
 # Mean cosines of random pairs above these values are called high and raised.
 HIGH, RAISED = 0.3, 0.1
 # Differences of IsoScore that are called equal.
@@ -111,42 +113,50 @@ def aucs(values: Mapping[str, float], related: str, random: str = "a random pair
     return f"Probability that {related} has a higher cosine than {random}: {text}."
 
 
-def seen(fraction: float | None) -> str:
+def seen(part: Seen | None) -> str:
     """Returns a sentence about the overlap of sentences with the sentences of the fit.
 
     Args:
-        fraction: fraction of the sentences that the flow was fitted on; None if unknown.
+        part: part of the sentences in the fit; None if unknown.
 
     Example:
-        >>> seen(0.0)
+        >>> seen(Seen(0.0))
         'The calibrations were fitted on other sentences.'
-    """
-    if fraction is None:
+        >>> seen(Seen(0.75, 0.25))
+        'The calibrations were fitted on 75 % of these sentences, and the flow was selected on 25 % that were held out from the fit; no labels were used.'
+    """  # noqa: E501
+    if part is None:
         return "It is not known whether the calibrations were fitted on these sentences."
-    if fraction == 0:
-        return "The calibrations were fitted on other sentences."
-    if fraction == 1:
+    chosen = ""
+    if part.selected:
+        chosen = f"the flow was selected on {_percent(part.selected)} that were held out from the"
+        chosen = f", and {chosen} fit; no labels were used."
+    if part.fitted == 0:
+        return f"The calibrations were fitted on other sentences{chosen or '.'}"
+    if part.fitted == 1:
         return "In-sample: the calibrations were fitted on these sentences, without labels."
-    percent = _percent(fraction)
-    return f"The calibrations were fitted on {percent} of these sentences, without labels."
+    text = f"The calibrations were fitted on {_percent(part.fitted)} of these sentences"
+    return text + (chosen or ", without labels.")
 
 
-def short_seen(fraction: float | None) -> str:
+def short_seen(part: Seen | None) -> str:
     """Returns the words of `seen` for a tile.
 
     Example:
-        >>> short_seen(1.0), short_seen(None)
-        ('in-sample', 'may be in-sample')
+        >>> short_seen(Seen(1.0)), short_seen(Seen(0.75, 0.25)), short_seen(None)
+        ('in-sample', '75 % in-sample', 'may be in-sample')
     """
-    if fraction is None:
+    if part is None:
         return "may be in-sample"
-    if fraction == 0:
-        return "held-out sentences"
-    return "in-sample" if fraction == 1 else f"{_percent(fraction)} in-sample"
+    if part.fitted == 0:
+        return "selected on them" if part.selected else "held-out sentences"
+    return "in-sample" if part.fitted == 1 else f"{_percent(part.fitted)} in-sample"
 
 
 def _percent(fraction: float) -> str:
-    """Returns a fraction strictly between 0 and 1 in percent, which is neither 0 nor 100."""
+    """Returns a fraction in percent, which is 0 or 100 only if the fraction is 0 or 1."""
+    if fraction in (0, 1):
+        return f"{100 * fraction:.0f} %"
     return f"{max(1, min(99, round(100 * fraction)))} %"
 
 

@@ -3,18 +3,20 @@
 import csv
 import gzip
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from html_reader import Reader
 
+from flowjax.calibration.held import SampledSource
 from flowjax.commands.analyze import fitted_config, fitted_sentences, fitted_tasks
 from flowjax.commands.evaluate import SAMPLE_NOTE, load_tasks
 from flowjax.commands.main import main
-from flowjax.commands.report_inputs import ranked_words, run_vectors
+from flowjax.commands.report_inputs import ranked_words, run_vectors, task_vectors
 from flowjax.compare import compare
 from flowjax.errors import FlowjaxError
-from flowjax.evaluation import isotropy_report, load_pairs
+from flowjax.evaluation import Pairs, PairTask, isotropy_report, load_pairs
 from flowjax.model import BertFlow
 from flowjax.report import measures
 from flowjax.report.blocks import MISSING
@@ -199,7 +201,7 @@ def test_without_a_store_the_embedded_sample_is_encoded(tiny_run):
             return np.zeros((len(texts), 2), np.float32)
 
     class Model:
-        encoder = Encoder()
+        encoder, fitted_on = Encoder(), {}
 
     found = run_vectors(Model(), tiny_run[0] / "model")
     assert len(found.vectors) == len(found.sentences) > 1000
@@ -209,9 +211,33 @@ def test_without_a_store_the_embedded_sample_is_encoded(tiny_run):
 def test_sentences_of_another_store_are_ignored(tiny_run):
     folder, text, _ = tiny_run
     lines = text.read_text("utf-8").splitlines()
-    assert run_vectors(None, folder, lines).sentences == lines
-    assert run_vectors(None, folder, lines[::-1]).sentences is None
-    assert run_vectors(None, folder).sentences is None
+    model = SimpleNamespace(fitted_on={})
+    assert run_vectors(model, folder, lines).sentences == lines
+    assert run_vectors(model, folder, lines[::-1]).sentences is None
+    assert run_vectors(model, folder).sentences is None
+
+
+def test_held_out_sentences_of_a_selection_are_not_called_in_sample(tiny_run):
+    """Exactly the sentences that the selection held out, also within another task."""
+    folder, text, _ = tiny_run
+    lines = text.read_text("utf-8").splitlines()
+    held = SampledSource(lines, 3).held()
+    rest = len(lines) - len(held.rows)
+    assert 0 < rest < len(lines)
+    encoder = SimpleNamespace(encode=lambda texts: np.zeros((len(texts), 2), np.float32))
+    facts = {"sentences": len(lines), "examples": rest, "selection": {}}
+    model = SimpleNamespace(fitted_on=facts, seed=3, encoder=encoder)
+    assert run_vectors(model, folder).seen == (rest / len(lines), 1 - rest / len(lines))
+    first, second = held.sentences[0], next(s for s in lines if s not in held.sentences)
+    task = PairTask("t", {"test": {"t": Pairs((first,), ("A new sentence.",), [1.0])}})
+    (found,) = task_vectors(model, [task], fitted_on=lines)
+    assert found.seen == (0.0, 0.5)
+    task = PairTask("t", {"test": {"t": Pairs((first,), (second,), [1.0])}})
+    (found,) = task_vectors(model, [task], fitted_on=lines)
+    assert found.seen == (0.5, 0.5)
+    del facts["selection"]
+    assert run_vectors(model, folder).seen == (1.0, 0.0)
+    assert task_vectors(model, [task], fitted_on=lines)[0].seen == (1.0, 0.0)
 
 
 def test_an_existing_report_is_kept_without_overwrite(tiny_run, analyzed, capsys):

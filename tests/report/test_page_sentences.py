@@ -3,6 +3,7 @@
 import pytest
 
 from flowjax.report import sentences
+from flowjax.report.inputs import Seen
 
 
 @pytest.mark.parametrize(
@@ -64,19 +65,26 @@ def test_isoscores_are_compared_by_their_values(scores, words):
 
 
 @pytest.mark.parametrize(
-    ("fraction", "words", "short"),
+    ("part", "words", "short"),
     [
         (None, "not known", "may be in-sample"),
-        (0.0, "on other sentences", "held-out sentences"),
-        (0.0001, "on 1 % of these", "1 % in-sample"),
-        (0.5, "on 50 % of these", "50 % in-sample"),
-        (0.999, "on 99 % of these", "99 % in-sample"),
-        (1.0, "In-sample", "in-sample"),
+        (Seen(0.0), "on other sentences.", "held-out sentences"),
+        (
+            Seen(0.0, 0.5),
+            "on other sentences, and the flow was selected on 50 %",
+            "selected on them",
+        ),
+        (Seen(0.0001), "on 1 % of these", "1 % in-sample"),
+        (Seen(0.5), "on 50 % of these sentences, without labels.", "50 % in-sample"),
+        (Seen(0.75, 0.25), "on 75 % of these sentences, and the flow was", "75 % in-sample"),
+        (Seen(0.75, 0.25), "selected on 25 % that were held out from the fit", "75 % in-sample"),
+        (Seen(0.999), "on 99 % of these", "99 % in-sample"),
+        (Seen(1.0), "In-sample", "in-sample"),
     ],
 )
-def test_values_of_fitted_sentences_are_called_in_sample(fraction, words, short):
-    assert words in sentences.seen(fraction)
-    assert sentences.short_seen(fraction) == short
+def test_values_of_fitted_sentences_are_called_in_sample(part, words, short):
+    assert words in sentences.seen(part)
+    assert sentences.short_seen(part) == short
 
 
 @pytest.mark.parametrize(
