@@ -60,16 +60,7 @@ def gain_by_power(
         bar = [[max(middle - low, 0.0)], [max(high - middle, 0.0)]]
         one: dict[str, Any] = {"color": kinds[name].color, "marker": kinds[name].marker}
         axes.errorbar([place], [middle], bar, linestyle="", capsize=3, label=name, **one)
-    axes.axhline(0.0, color=style.ink(), linewidth=1.2)
-    axes.annotate(
-        "plain vectors",
-        (1.0, 0.0),
-        (-2, 3),
-        xycoords=("axes fraction", "data"),
-        textcoords="offset points",
-        ha="right",
-        bbox={"facecolor": axes.get_facecolor(), "edgecolor": "none", "alpha": 0.7, "pad": 1},
-    )
+    axes.axhline(0.0, color=style.ink(), linewidth=1.2, label="plain vectors")
     style.label(axes, "", "power of the calibration", "gain over plain vectors, %")
     ticks = sorted({float(x) for xs in powers.values() for x in xs})
     if ticks:
