@@ -52,8 +52,10 @@ class Cache:
         file = self.folder / f"{self.weights}-{pooling}-{texts}.npy"
         if not file.exists():
             encoder = flowjax.SentenceEncoder.from_pretrained(self.name, pooling=pooling)
+            distinct = list(dict.fromkeys(sentences))
+            place = {text: row for row, text in enumerate(distinct)}
             part = file.with_suffix(".part.npy")
-            np.save(part, encoder.encode(list(sentences)))
+            np.save(part, encoder.encode(distinct)[[place[text] for text in sentences]])
             part.rename(file)
         return np.load(file)
 

@@ -1,15 +1,19 @@
-"""The paper's tables 2, 4, 5 and 6 on the embedded encoder: the configs named minibert_* run.
+"""The paper's tables on the embedded encoder: the configs named minibert_* run.
 
     python benchmarks/tables.py --data-dir DATA --seeds 5 --out benchmarks/results
+    python benchmarks/tables.py --data-dir DATA --tables table3 --encoder runs/0/model,runs/1/model
 
 Each row is a file of configs/; sentences are encoded once. Target rows are fitted on each task's
 own sentences, NLI rows on SNLI's dev and test sentences in DATA/snli. Writes tables.md and .json.
+The encoders of table 3 are results of configs/table3/minibert_nli_finetune.toml, one for each
+seed; the n-th flow is fitted on the n-th encoder.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +32,20 @@ from flowjax.evaluation import (
 )
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
-TASKS = {"table2": "stsb,sickr,sts12,sts14", "table4": "qnli", "table5": "stsb", "table6": "stsb"}
+TASKS = {
+    "table2": "stsb,sickr,sts12,sts14",
+    "table3": "stsb,sickr,sts12,sts14",
+    "table4": "qnli",
+    "table5": "stsb",
+    "table6": "stsb",
+}
 
 
 @dataclasses.dataclass(frozen=True)
 class Args:
     data_dir: Path
     encoder: str = "minibert"
-    """Another one to run the same rows on: a folder or a name."""
+    """Another one to run the same rows on: a folder or a name; or several, one for each seed."""
     tables: str = "table2,table4,table5,table6"
     seeds: int = 5
     cache: Path = Path("runs/vectors")
@@ -43,30 +53,45 @@ class Args:
 
 
 def main(args: Args) -> None:
-    cache = Cache(args.cache, args.data_dir, args.encoder)
+    caches = [Cache(args.cache, args.data_dir, name) for name in args.encoder.split(",")]
     results: dict[str, dict[str, dict[str, list[float]]]] = {}
     for table in args.tables.split(","):
         rows = results.setdefault(table, {})
         for file in sorted((CONFIGS / table).glob("minibert_*.toml")):
+            if file.stem.endswith("_finetune"):
+                continue
             row = rows.setdefault(file.stem.removeprefix("minibert_"), {})
             config = read_config(file, FitConfig)
-            for name in TASKS[table].split(","):
-                found = cache.task(name, config.encoder.pooling)
-                on = found.plain[found.target]
-                if config.data.fit == "nli.txt":
-                    on = cache.vectors(nli(args.data_dir), config.encoder.pooling)
-                seeds = range(args.seeds if config.flow.name == "glow" else 1)
-                for seed in seeds:
-                    scores = measure(table, found, calibration(config, file.stem, on, seed))
-                    for key, value in scores.items():
-                        row.setdefault(key, []).append(value)
+            several = range(args.seeds if config.flow.name == "glow" else 1)
+            for number, cache in enumerate(caches):
+                for seed in [number] if len(caches) > 1 else several:
+                    for scores in scored(table, file.stem, config, cache, seed):
+                        for key, value in scores.items():
+                            row.setdefault(key, []).append(value)
             print(
                 table, file.stem, {k: np.round(v, 2).tolist() for k, v in row.items()}, flush=True
             )
     args.out.mkdir(parents=True, exist_ok=True)
-    facts = {"encoder": args.encoder, "weights": cache.weights, "seeds": args.seeds}
+    facts = {
+        "encoder": ", ".join(Path(name).parent.name or name for name in args.encoder.split(",")),
+        "weights": ", ".join(cache.weights for cache in caches),
+        "seeds": args.seeds if len(caches) == 1 else len(caches),
+    }
     (args.out / "tables.json").write_text(json.dumps(facts | results, indent=1) + "\n", "utf-8")
     (args.out / "tables.md").write_text(markdown(facts, results), "utf-8")
+
+
+def scored(
+    table: str, stem: str, config: FitConfig, cache: Cache, seed: int
+) -> Iterator[dict[str, float]]:
+    """Yields a row's numbers on each task of a table."""
+    pooling, shared = config.encoder.pooling, None
+    if config.data.fit == "nli.txt":
+        shared = calibration(config, stem, cache.vectors(nli(cache.data_dir), pooling), seed)
+    for name in TASKS[table].split(","):
+        found = cache.task(name, pooling)
+        to = shared or calibration(config, stem, found.plain[found.target], seed)
+        yield measure(table, found, to)
 
 
 def nli(data_dir: Path) -> list[str]:
@@ -96,11 +121,11 @@ def measure(table: str, found: Embedded, to: Transform) -> dict[str, float]:
             "with edit distance": edits["similarity"],
             "with gold": 100 * spearman(cosines, pairs.gold, ("cosine", "gold")),
         }
-    scored = evaluate_vectors(found.task, found.sentences, vectors)
+    splits = evaluate_vectors(found.task, found.sentences, vectors)
     name = found.task.name
     if found.task.metric == "auc":
-        return {f"{name} AUC": next(iter(scored.values()))["auc"]}
-    test = scored["test"]
+        return {f"{name} AUC": next(iter(splits.values()))["auc"]}
+    test = splits["test"]
     if not found.task.grouped:
         return {name: test["spearman"]}
     return {f"{name} {kind}": test[kind]["spearman"] for kind in ("wmean", "all")}

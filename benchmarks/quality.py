@@ -1,0 +1,202 @@
+"""How much do whitening and the flow gain on encoders of different quality?
+
+    python benchmarks/quality.py --data-dir DATA --encoders MLM=minibert NLI=runs/nli/model \
+        --out benchmarks/results
+
+Flows and whitenings are fitted on each task's own sentences (all splits, labels unseen), with a
+part held out. The powers and the selected vectors are chosen on pairs of texts made from the
+held-out sentences, without labels. Writes quality.jsonl, one line for each encoder, task and seed
+(an earlier line is not measured again), quality.md and quality.png. An encoder is NAME=FOLDER,
+or NAME=FOLDER@POOLING.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import tyro
+from embedded import Cache, Embedded
+
+import flowjax
+from flowjax import flows
+from flowjax.calibration.auto import candidates_of, choose, fit_options, fit_rows
+from flowjax.calibration.candidates import Candidate
+from flowjax.calibration.held import SampledSource
+from flowjax.calibration.select import pairs_of
+from flowjax.data.sentences import open_source
+from flowjax.evaluation import evaluate_vectors
+
+VECTORS = ("plain", "whitening", "whitening^p", "flow", "flow^q", "selected")
+
+
+@dataclasses.dataclass(frozen=True)
+class Args:
+    data_dir: Path
+    encoders: tuple[str, ...] = ("minibert=minibert",)
+    tasks: str = "stsb,sickr,sts12,sts14"
+    seeds: int = 1
+    epochs: float = 1.0
+    cache: Path = Path("runs/vectors")
+    out: Path = Path("runs/quality")
+
+
+def main(args: Args) -> None:
+    args.out.mkdir(parents=True, exist_ok=True)
+    file = args.out / "quality.jsonl"
+    rows = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+    for named in args.encoders:
+        label, _, rest = named.partition("=")
+        name, _, pooling = rest.partition("@")
+        cache = Cache(args.cache, args.data_dir, name)
+        encoder = flowjax.SentenceEncoder.from_pretrained(name, pooling=pooling or "auto")
+        for task in args.tasks.split(","):
+            for seed in range(args.seeds):
+                key = {"encoder": label, "weights": cache.weights, "task": task, "seed": seed}
+                key |= {"pooling": encoder.pooling, "epochs": args.epochs}
+                if any(key.items() <= row.items() for row in rows):
+                    continue
+                found = cache.task(task, encoder.pooling)
+                rows.append(key | measure(found, encoder, seed, args.epochs))
+                print(json.dumps(rows[-1]), flush=True)
+                with file.open("a") as out:
+                    out.write(json.dumps(rows[-1]) + "\n")
+    (args.out / "quality.md").write_text(table(rows), "utf-8")
+    print(table(rows))
+    draw(rows, args.out / "quality.png")
+
+
+def measure(found: Embedded, encoder: Any, seed: int, epochs: float) -> dict[str, Any]:
+    """Spearman x 100 of each kind of vectors by split, and the chosen powers."""
+    source = SampledSource(open_source(found.task.sentences()), seed)
+    held = source.held()
+    pairs = pairs_of(held.sentences, seed)
+    texts = list(dict.fromkeys(t for both in pairs for t in (*both.left, *both.right)))
+    place = {text: row for row, text in enumerate(texts)}
+    vectors = encoder.encode(texts)
+    known = {
+        both.kind: tuple(vectors[[place[t] for t in side]] for side in (both.left, both.right))
+        for both in pairs
+    }
+    rest = np.delete(found.plain[found.target], held.rows, axis=0)
+    options = fit_options(
+        None, batch_size=None, learning_rate=None, weight_decay=None, clip_norm=1.0
+    )
+    steps = max(1, round(epochs * len(rest) / options["batch_size"]))
+    glow = flows.make("glow", rest.shape[1])
+    candidates = candidates_of(fit_rows(encoder, glow, rest, seed=seed, steps=steps, **options))
+    chosen = {
+        "plain": only(candidates, "plain"),
+        "whitening": only(candidates, "whitening^1"),
+        "whitening^p": best(candidates, "whitening^", known, seed),
+        "flow": only(candidates, "glow^0"),
+        "flow^q": best(candidates, "glow", known, seed),
+        "selected": choose(candidates, known, seed)[1],
+    }
+    scores = {
+        name: spearman(found, candidate.transform(found.plain))
+        for name, candidate in chosen.items()
+    }
+    return {"chosen": {k: v.name for k, v in chosen.items()}, "scores": scores}
+
+
+def only(candidates: list[Candidate], name: str) -> Candidate:
+    """The candidate of a name."""
+    return next(one for one in candidates if one.name == name)
+
+
+def best(candidates: list[Candidate], prefix: str, pairs: Any, seed: int) -> Candidate:
+    """The preferred candidate of a family, also where its gain is too small to be selected."""
+    family = [one for one in candidates if one.name.startswith(prefix)]
+    selection, _ = choose([only(candidates, "plain"), *family], pairs, seed)
+    ranked = {one.name: selection.table[one.name] for one in family}
+    name = max(ranked, key=lambda name: ranked[name].get("dropped_words", 0.0))
+    return only(candidates, name)
+
+
+def spearman(found: Embedded, vectors: np.ndarray) -> dict[str, float]:
+    """Spearman x 100 by split; `all` pairs of a year together."""
+    splits = evaluate_vectors(found.task, found.sentences, vectors)
+    return {
+        split: round((scores["all"] if found.task.grouped else scores)["spearman"], 3)
+        for split, scores in splits.items()
+    }
+
+
+def averages(rows: list[dict[str, Any]]) -> dict[str, dict[str, tuple[float, float]]]:
+    """Mean over the tasks of each kind of vectors, and its standard deviation over the seeds."""
+    found: dict[str, dict[str, tuple[float, float]]] = {}
+    for label in dict.fromkeys(row["encoder"] for row in rows):
+        own = [row for row in rows if row["encoder"] == label]
+        runs = sorted({(row["weights"], row["seed"]) for row in own})
+        found[label] = {}
+        for name in VECTORS:
+            values = [
+                np.mean(
+                    [
+                        row["scores"][name]["test"]
+                        for row in own
+                        if (row["weights"], row["seed"]) == run
+                    ]
+                )
+                for run in runs
+            ]
+            spread = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+            found[label][name] = (float(np.mean(values)), spread)
+    return found
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Markdown: mean over the tasks, and each task."""
+    tasks = list(dict.fromkeys(row["task"] for row in rows))
+    lines = [
+        "# Gain of calibration against the quality of the encoder",
+        "",
+        "By `python benchmarks/quality.py`. Spearman x 100 on the test splits, pairs of a year "
+        f"together; p and q are chosen without labels. Mean of {', '.join(tasks)}:",
+        "",
+        "| encoder | " + " | ".join(VECTORS) + " | whitening^p - plain | flow - plain |",
+        "| --- |" + " ---: |" * (len(VECTORS) + 2),
+    ]
+    for label, means in averages(rows).items():
+        cells = [f"{mean:.2f}" + (f" ± {sd:.2f}" if sd else "") for mean, sd in means.values()]
+        gains = [means[name][0] - means["plain"][0] for name in ("whitening^p", "flow")]
+        lines.append(f"| {label} | " + " | ".join([*cells, *(f"{g:+.2f}" for g in gains)]) + " |")
+    for task in tasks:
+        own = [row for row in rows if row["task"] == task]
+        lines += ["", f"| {task} | " + " | ".join(VECTORS) + " | chosen |"]
+        lines += ["| --- |" + " ---: |" * len(VECTORS) + " --- |"]
+        for label, means in averages(own).items():
+            cells = [f"{mean:.2f}" + (f" ± {sd:.2f}" if sd else "") for mean, sd in means.values()]
+            first = next(row["chosen"] for row in own if row["encoder"] == label)
+            chosen = ", ".join(first[name] for name in ("whitening^p", "flow^q", "selected"))
+            lines.append(f"| {label} | " + " | ".join(cells) + f" | {chosen} |")
+    return "\n".join(lines) + "\n"
+
+
+def draw(rows: list[dict[str, Any]], file: Path) -> None:
+    """Draws the gain over plain vectors against the Spearman correlation of plain vectors."""
+    found = averages(rows)
+    figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
+    order = sorted(found, key=lambda label: found[label]["plain"][0])
+    x = [found[label]["plain"][0] for label in order]
+    for name, marker in (("whitening", "s"), ("whitening^p", "o"), ("flow", "^")):
+        y = [found[label][name][0] - found[label]["plain"][0] for label in order]
+        axes.plot(x, y, marker + "-", label=name)
+    for place, label in zip(x, order, strict=True):
+        axes.annotate(label, (place, axes.get_ylim()[0]), rotation=90, fontsize=8, va="bottom")
+    axes.axhline(0, color="0.6", lw=1)
+    axes.set(
+        xlabel="Spearman x 100 of plain vectors, mean of the test sets",
+        ylabel="gain over plain vectors",
+    )
+    axes.legend(frameon=False)
+    figure.savefig(file, dpi=150)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Args, description=__doc__))
