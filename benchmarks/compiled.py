@@ -152,6 +152,7 @@ def main():
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--only", default="")
     parser.add_argument("--table", action="store_true")
+    parser.add_argument("--text", type=Path, help="folder for the compiled programs")
     args = parser.parse_args()
     done = read(args.out)
     if args.table:
@@ -163,7 +164,8 @@ def main():
         if (cell, target) in done or args.only not in key:
             continue
         try:
-            row = {"cell": cell, **run(open_target(target)), "target": target}
+            compiled = run(open_target(target))
+            row = {"cell": cell, **compiled, "target": target}
         except Exception as error:  # one cell must not end the others
             print(key, f"{type(error).__name__}: {str(error)[:300]}", flush=True)
             continue

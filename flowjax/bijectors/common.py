@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
+from flowjax.bijectors.products import exact_dot
 from flowjax.errors import FlowjaxError, check_that
 from flowjax.types import FROZEN, Array, Bijector, Params
 
@@ -55,6 +56,8 @@ def product(x: Array, matrix: Array) -> Array:
     forward product. Conditioners do not need this function, because both directions of a coupling
     evaluate the same network.
     """
+    if x.dtype == matrix.dtype == jnp.float32 and matrix.ndim == 2 and x.ndim > 0:
+        return exact_dot(alike(x, matrix), alike(matrix, x))
     return jnp.matmul(x, matrix, precision="highest")
 
 

@@ -125,6 +125,8 @@ def facts(program: Program, compiled: CompiledProgram, most: int | None) -> dict
         "largest_batch_per_chip": most,
         "flops": compiled.flops,
         "bytes_moved": compiled.counts.bytes_moved,
+        "bytes_at_least": compiled.bytes_at_least,
+        "activation_bytes": compiled.activations,
         "collectives": compiled.counts.collectives,
         "operations": compiled.counts.operations,
         "float64": compiled.counts.float64,
@@ -151,9 +153,10 @@ def lines(found: dict[str, Any]) -> list[str]:
     if (most := found["largest_batch_per_chip"]) is not None:
         rows.append(("largest batch", f"{most:,} {found['unit']} per chip"))
     sent = ", ".join(f"{n} {op} of {_bytes(b)}" for op, (n, b) in found["collectives"].items())
+    least = f"at least {_bytes(found['bytes_at_least'])} needed"
     rows += [
         ("operations", f"{found['flops']:.3g} per chip and {step}"),
-        ("bytes moved", f"{_bytes(found['bytes_moved'])} per chip and {step}"),
+        ("bytes moved", f"{_bytes(found['bytes_moved'])} per chip and {step}; {least}"),
         ("collectives", f"{sent or 'none'} per {step}"),
     ]
     if bound := found["seconds_at_least"]:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import PartitionSpec
 
 from flowjax.config import FitConfig, PretrainConfig
 from flowjax.errors import FlowjaxError
 from flowjax.parallel import CompiledProgram, Target, compile_for, devices
-from flowjax.training.step import init_state, make_step
+from flowjax.training.step import PRECISIONS, Precision, TrainState, init_state, make_step
+from flowjax.types import trainable_mask
 
 if TYPE_CHECKING:
     from flowjax.encoder.bert_config import BertConfig
@@ -130,7 +133,58 @@ def _step_program(
     step = make_step(loss, optimizer, seed=0, **options)
     call = devices.data_parallel(step, target.mesh, mapping)
     resident = (None, jax.ShapeDtypeStruct((), jnp.int32))
-    return compile_for(target, call, state, resident, batches, axes=(None, None, 1))
+    axes = (None, None, 1)
+    compiled = compile_for(target, call, state, resident, batches, axes=axes, steps=STEPS)
+    kept = _activations(target, loss, state, batches, **options)
+    least = _least_bytes(target, state, batches)
+    return compiled._replace(bytes_at_least=least, activations=kept)
+
+
+def _least_bytes(target: Target, state: TrainState, batches: Any) -> float:
+    """Returns the bytes that a training step of one chip has to move.
+
+    The batch is read, trained parameters and their moments are read and written, and frozen
+    parameters are read.
+    """
+    leaves, trains = jax.tree.leaves(state.params), jax.tree.leaves(trainable_mask(state.params))
+    trained = _nbytes([x for x, trained in zip(leaves, trains, strict=True) if trained])
+    frozen = _nbytes(leaves) - trained
+    batch = _nbytes(batches) / STEPS / target.size
+    return float(batch + frozen + 2 * (trained + _nbytes(state.opt_state)))
+
+
+def _activations(
+    target: Target,
+    loss: Any,
+    state: TrainState,
+    batches: Any,
+    *,
+    accumulate: int = 1,
+    precision: Precision | None = None,
+) -> float:
+    """Returns the bytes of the values that one chip keeps for the backward pass of a step.
+
+    Each value is written and read once.
+    """
+    batch = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), batches)
+
+    def kept(params: Any, batch: Any, key: Any) -> list[Any]:
+        part = jax.tree.map(lambda x: x[: x.shape[0] // accumulate], batch)
+        with jax.default_matmul_precision(PRECISIONS[precision]) if precision else nullcontext():
+            found = jax.vjp(lambda p: loss(p, None, part, key), params, has_aux=True)[1]
+        known = {id(x) for x in jax.tree.leaves((params, batch, part))}
+        return [x for x in jax.tree.leaves(found) if id(x) not in known]
+
+    whole, rows = PartitionSpec(), PartitionSpec(devices.AXIS)
+    specs = {"in_specs": (whole, rows, whole), "out_specs": whole, "check_vma": False}
+    mapped = jax.shard_map(kept, mesh=target.mesh, **specs)
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    stored = jax.eval_shape(mapped, state.params, batch, key)
+    return 2.0 * accumulate * _nbytes(stored)
+
+
+def _nbytes(tree: Any) -> int:
+    return sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(tree))
 
 
 def fit_program(config: FitConfig, flow: Flow, target: Target, batch: int) -> CompiledProgram:

@@ -33,6 +33,10 @@ class CompiledProgram(NamedTuple):
         needed: bytes of memory that a call needs; if the compiler refuses a program that is too
             large, the bytes that it states.
         flops: floating-point operations, see `flops.count_flops`.
+        bytes_at_least: bytes that a call has to move: arguments are read and results written once.
+            For one step of a training program, see `commands.programs`.
+        activations: bytes of the values that a training step keeps for its backward pass, written
+            and read once; the compiler computes some of them again, and keeps others on the chip.
         counts: bytes moved, collectives and operations, see `hlo.Counts`.
         text: the compiled program; "" if the compiler refused it.
     """
@@ -46,6 +50,8 @@ class CompiledProgram(NamedTuple):
     aliased: int
     needed: int
     flops: float
+    bytes_at_least: float
+    activations: float
     counts: Counts
     text: str
 
@@ -101,6 +107,7 @@ def compile_for(
     function: Callable[..., Any],
     *args: Any,
     axes: Sequence[int | None] | None = None,
+    steps: int = 1,
 ) -> CompiledProgram:
     """Compiles a function for chips that are not present, and returns its cost on one chip.
 
@@ -111,6 +118,7 @@ def compile_for(
         *args: pytrees of arrays or `jax.ShapeDtypeStruct`; only shapes and dtypes are used.
         axes: for each argument, the axis along which the arrays are divided among the chips, or
             None for an argument that every chip holds completely. Default: None for all.
+        steps: iterations of a loop of variable length in the function, see `hlo.count`.
 
     Returns:
         The compiled program. A program that needs more memory than a chip has is returned
@@ -144,7 +152,9 @@ def compile_for(
             raise
         needed = _needed(str(error))
         none = Counts(0.0, {}, {}, False, False)
-        return CompiledProgram(place, *_since(began), 0, 0, 0, 0, needed, flops, none, "")
+        return CompiledProgram(
+            place, *_since(began), 0, 0, 0, 0, needed, flops, 0.0, 0.0, none, ""
+        )
     seconds = _since(began)
     memory: Any = compiled.memory_analysis()
     sizes = (
@@ -155,7 +165,9 @@ def compile_for(
     )
     needed = sizes[0] + sizes[1] + sizes[2] - sizes[3] + memory.generated_code_size_in_bytes
     text = compiled.as_text() or ""
-    return CompiledProgram(place, *seconds, *sizes, needed, flops, count(text), text)
+    least = float(sizes[0] + sizes[2])
+    counts = count(text, steps)
+    return CompiledProgram(place, *seconds, *sizes, needed, flops, least, 0.0, counts, text)
 
 
 def _since(began: tuple[float, float]) -> tuple[float, float]:

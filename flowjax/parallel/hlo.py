@@ -2,8 +2,9 @@
 
 `Compiled.cost_analysis` counts the body of every loop once, and counts buffers in on-chip memory
 as well. The counts here multiply the body of a loop by its number of iterations, if the program
-states it, and count the main memory only. The loop over the steps of a dispatch has a variable
-length, so its body counts once: the counts of a training program are those of one step.
+states it, and count the main memory only; of a conditional, the branch that moves the most bytes
+counts. The loop over the steps of a dispatch has a variable length, so its body counts once: the
+collectives of a training program are those of one step.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from typing import NamedTuple
 COLLECTIVES = ("all-reduce", "all-gather", "reduce-scatter", "collective-permute", "all-to-all")
 _FREE = {"parameter", "constant", "tuple", "get-tuple-element", "bitcast", "iota", "after-all",
          "partition-id", "replica-id", "while", "conditional", "call", "opt-barrier",
-         "copy-done", "all-reduce-done", "all-gather-done", "async-done"}  # fmt: skip
+         "copy-done", "slice-done", "dynamic-slice-done", "all-reduce-done", "all-gather-done",
+         "async-done"}  # fmt: skip
 _BITS = {"pred": 8, "token": 0, "opaque": 0}
 _ARRAY = re.compile(r"([a-z][a-z0-9]*)\[([\d,]*)\](?:\{([^}]*)\})?")
 _CALLED = re.compile(
@@ -50,7 +52,8 @@ class Counts(NamedTuple):
     """Counts of a program, see the module.
 
     Attributes:
-        bytes_moved: bytes read from and written to the main memory.
+        bytes_moved: bytes read from and written to the main memory. Work outside of a loop of
+            variable length is divided by its `steps`.
         collectives: number and bytes of the collectives, by operation.
         operations: number of instructions by operation, also inside of fusions.
         float64: True if any array is float64 or complex128.
@@ -64,11 +67,12 @@ class Counts(NamedTuple):
     callbacks: bool
 
 
-def count(text: str) -> Counts:
+def count(text: str, steps: int = 1) -> Counts:
     """Returns the counts of a compiled program.
 
     Args:
         text: `jax.stages.Compiled.as_text()`.
+        steps: iterations of the loop of variable length, if the program is a loop over steps.
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -81,14 +85,13 @@ def count(text: str) -> Counts:
     collectives: Counter[str] = Counter()
     sizes: Counter[str] = Counter()
     moved = 0.0
-    for name, times in _executed(parts, entry):
-        found = {i.name: i for i in parts[name]}
+    for name, times, inside in _executed(parts, entry):
         for i in parts[name]:
             op = i.op.removesuffix("-start")
             if op in COLLECTIVES:
                 collectives[op] += times
                 sizes[op] += times * _collective_bytes(i)
-            moved += times * _moved(i, found, parts)
+        moved += times * _moved_by(name, parts) / (1 if inside else steps)
     operations = Counter(_operation(i) for part in parts.values() for i in part)
     return Counts(
         moved,
@@ -147,21 +150,36 @@ def _closing(text: str) -> int:
     return len(text)
 
 
-def _executed(parts: dict[str, list[Instruction]], entry: str) -> Iterator[tuple[str, int]]:
-    """Yields each executed computation, outside of fusions, and how often a call runs it."""
+def _executed(
+    parts: dict[str, list[Instruction]], entry: str, inside: bool = False
+) -> Iterator[tuple[str, int, bool]]:
+    """Yields each executed computation, outside of fusions, and how often a call runs it.
+
+    The third value is True inside of a loop of variable length.
+    """
     for i in parts.get(entry, []):
-        if i.op in ("while", "call", "conditional", "async-start"):
-            names = _CALLED.findall(i.rest)
-            if branches := _BRANCHES.search(i.rest):
-                names += re.findall(r"%?([\w.\-]+)", branches[1])[:1]
-            times = _trips(i, parts) if i.op == "while" else 1
-            for name in names:
-                yield from ((part, times * n) for part, n in _executed(parts, name))
-    yield entry, 1
+        if i.op not in ("while", "call", "conditional", "async-start"):
+            continue
+        names = _CALLED.findall(i.rest)
+        if branches := _BRANCHES.search(i.rest):
+            names += re.findall(r"%?([\w.\-]+)", branches[1])
+        if i.op == "conditional":
+            names = [max(names, key=lambda name: _moved_by(name, parts), default="")]
+        known = _trips(i, parts) if i.op == "while" else 1
+        for name in names:
+            deeper = _executed(parts, name, inside or not known)
+            yield from ((part, (known or 1) * n, of) for part, n, of in deeper)
+    yield entry, 1, inside
+
+
+def _moved_by(name: str, parts: dict[str, list[Instruction]]) -> int:
+    """Returns the bytes that the instructions of a computation move."""
+    found = {i.name: i for i in parts.get(name, [])}
+    return sum(_moved(i, found, parts) for i in found.values())
 
 
 def _trips(loop: Instruction, parts: dict[str, list[Instruction]]) -> int:
-    """Returns the number of iterations of a loop; 1 if it is not a constant."""
+    """Returns the number of iterations of a loop; 0 if it is not a constant."""
     if known := _TRIPS.search(loop.rest):
         return int(known[1])
     condition = re.search(r"condition=%?([\w.\-]+)", loop.rest)
@@ -170,8 +188,8 @@ def _trips(loop: Instruction, parts: dict[str, list[Instruction]]) -> int:
     root = part[-1] if part else None
     if root and root.op == "compare" and "direction=LT" in root.rest and len(root.operands) == 2:
         limit = values.get(root.operands[1], "")
-        return int(limit) if limit.isdecimal() else 1
-    return 1
+        return int(limit) if limit.isdecimal() else 0
+    return 0
 
 
 def _arrays(shape: str) -> list[tuple[int, bool]]:
@@ -211,31 +229,67 @@ def _moved(
         return 2 * _main(i.shape)
     if i.op == "dynamic-update-slice":
         return 2 * _main(shapes[1])
+    if i.op in ("slice-start", "dynamic-slice-start"):  # operands, result, state
+        done = _arrays(i.shape)[len(shapes)]
+        return done[0] * (1 + done[1])
     if i.op in ("copy-start", "async-start"):
         return _main(shapes[0]) + sum(s for s, main in _arrays(i.shape)[:1] if main)
     if i.op == "fusion" and (called := _CALLED.search(i.rest)):
-        return _fused(i, shapes, parts.get(called[1], []))
+        return _fused(i, shapes, parts, called[1])
     return _main(i.shape) + sum(map(_main, shapes))
 
 
-def _fused(i: Instruction, shapes: list[str], body: list[Instruction]) -> int:
+def _fused(
+    i: Instruction, shapes: list[str], parts: dict[str, list[Instruction]], called: str
+) -> int:
     """Returns the bytes that a fusion moves; of an array that it slices, only the slices."""
     moved = 0
     written = _main(i.shape)
-    inner = {one.name: one for one in body}
-    for parameter in (one for one in body if one.op == "parameter"):
-        place = int(parameter.rest.partition(")")[0])
-        if place >= len(shapes) or not (size := _main(shapes[place])):
-            continue
-        users = [one for one in body if parameter.name in one.operands]
-        ops = {one.op for one in users if one.operands[0] == parameter.name}
-        if users and ops and ops <= {"dynamic-slice", "slice"}:
-            size = min(size, sum(_total(one.shape) for one in users))
-        elif users and ops == {"dynamic-update-slice"}:  # in place
-            size = sum(_total(inner[one.operands[1]].shape) for one in users)
-            written -= max(0, _main(shapes[place]) - size)
-        moved += size
+    for place, shape in enumerate(shapes):
+        if size := _main(shape):
+            read, in_place = _read(place, size, parts, called)
+            moved += read
+            written -= max(0, size - read) if in_place else 0
     return moved + max(0, written)
+
+
+def _read(
+    place: int, size: int, parts: dict[str, list[Instruction]], called: str
+) -> tuple[int, bool]:
+    """Returns the bytes that a fusion uses of one operand, and True if it updates it in place.
+
+    Args:
+        place: index of the operand.
+        size: bytes of the operand.
+        parts: instructions of all computations.
+        called: name of the computation of the fusion.
+    """
+    body = parts.get(called, [])
+    inner = {one.name: one for one in body}
+    names = {
+        one.name
+        for one in body
+        if one.op == "parameter" and one.rest.partition(")")[0] == str(place)
+    }
+    ops, used = set(), 0
+    for one in body:
+        if not names & {*one.operands}:
+            continue
+        if one.op == "bitcast":
+            names.add(one.name)
+            continue
+        ops.add(one.op)
+        first = one.operands[0] in names
+        if first and one.op in ("dynamic-slice", "slice"):
+            used += _total(one.shape)
+        elif first and one.op == "dynamic-update-slice":
+            used += _total(inner[one.operands[1]].shape)
+        elif one.op == "fusion" and (deeper := _CALLED.search(one.rest)):
+            for at, name in enumerate(one.operands):
+                used += _read(at, size, parts, deeper[1])[0] if name in names else 0
+        else:
+            used += size
+    return min(size, used), ops == {"dynamic-update-slice"}
 
 
 def _total(shape: str) -> int:
