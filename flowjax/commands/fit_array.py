@@ -22,8 +22,9 @@ class Args(FitArrayConfig):
     """
 
     CONFIG = FitArrayConfig
-    data: Positional[Path]
-    """Array of shape (n, d): .npy, .parquet, .safetensors, or an embedding store."""
+    data: Positional[str]
+    """Array of shape (n, d): .npy, .parquet, .safetensors, or an embedding store; a folder, or a
+    pattern in quotes, of .parquet or .npy shards; also a URL such as s3://bucket/vectors."""
     columns: str | None = None
     """Column of vectors in a .parquet file, or numeric columns separated by commas; tensor of a
     .safetensors file."""
@@ -37,7 +38,7 @@ def run(args: Args) -> None:
     """Runs the command."""
     from flowjax import flows
     from flowjax.commands.fit import fit_options, record_likelihood, step_count
-    from flowjax.data.arrays import ArraySource, open_rows
+    from flowjax.data.shard_source import open_examples
     from flowjax.fitting.advice import verdict
     from flowjax.fitting.fit import fit
     from flowjax.parallel import processes
@@ -46,8 +47,7 @@ def run(args: Args) -> None:
     began = time.monotonic()
     train, config = args.train, FitArrayConfig(args.flow, args.train)
     runs.check_run(args.out, config, command="fit-array", overwrite=args.overwrite)
-    rows = open_rows(args.data, str(args.data), args.columns)
-    source = ArraySource(rows, name=str(args.data))
+    source = open_examples(args.data, name=args.data, columns=args.columns)
     flow = flows.make(args.flow.name, source.dim, **args.flow.options())
     steps = step_count(train, source.size)
     options = fit_options(train, steps, source.dim)

@@ -71,6 +71,7 @@ def _run(name: str, rest: list[str]) -> int:
     level, rest = terminal.verbosity(rest)
     try:
         from flowjax.commands.flags import parse_flags
+        from flowjax.commands.storage import localized
 
         module = importlib.import_module(f"flowjax.commands.{name.replace('-', '_')}")
         args = parse_flags(module.Args, prog, rest)
@@ -82,8 +83,9 @@ def _run(name: str, rest: list[str]) -> int:
             environment.quiet_threads(),
             signals.handled(),
             terminal.reporting(prog, level),
+            localized(args, name) as local,
         ):
-            module.run(args)
+            module.run(local)
         sys.stdout.flush()
         return 0
     except SystemExit as stop:  # --help

@@ -142,7 +142,10 @@ def run_files(out: Path) -> tuple[set[str], set[str]]:
 def _prepare(out: Path, config: Any, command: str, overwrite: bool) -> None:
     if not overwrite and has_state(out):
         return
+    from flowjax.training.checkpoint import remove_remote_steps
+
     own = run_files(out)[0] - {LOCK}
+    remove_remote_steps(out / "checkpoints")
     _remove(out, own if overwrite else own - _prepared(out, config, own))
     with replacing(out / CONFIG) as new:
         write_config(config, new, f"flowjax {command} --config {out / CONFIG} --out {out}")

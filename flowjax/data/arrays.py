@@ -15,6 +15,7 @@ from flowjax.data.npy import load_npy
 from flowjax.data.rowfile import RowFile
 from flowjax.data.weights import check_mask, check_weights
 from flowjax.errors import FlowjaxError, check_that
+from flowjax.files.remote import as_url, download, is_remote
 from flowjax.parallel import processes
 
 # Larger arrays stay in host memory or on disk, and each batch is copied to the devices.
@@ -118,6 +119,10 @@ class ArraySource:
             yield self.rows[at : min(at + size, stop)]
             release(self.rows)
 
+    def spaced(self, stride: int) -> np.ndarray:
+        """Returns the indices of about one of `stride` examples, all over the source."""
+        return np.arange(0, self.size, stride)
+
     def take(self, rows: Any) -> dict[str, np.ndarray]:
         """Returns a dict with the arrays `x` and, if there are any, `context` and `weight`.
 
@@ -174,8 +179,8 @@ def open_rows(data: Any, name: str = "data", columns: str | None = None) -> np.n
     """Returns data as an array; `.npy`, `.safetensors` and embedding stores are memory-mapped.
 
     Args:
-        data: an array, the path of a `.npy`, `.parquet` or `.safetensors` file, or the folder of
-            an embedding store.
+        data: an array, the path or URL of a `.npy`, `.parquet` or `.safetensors` file, or the
+            folder of an embedding store. An object in object storage is copied to `TMPDIR`.
         name: name of an array in error messages.
         columns: names of the columns of a Parquet file, see `parquet.read_rows`; or the name of a
             tensor.
@@ -200,6 +205,12 @@ def open_rows(data: Any, name: str = "data", columns: str | None = None) -> np.n
             return np.asarray(data)
         except ValueError as error:  # the rows have different lengths
             raise FlowjaxError(f"{name}: expected rows of shape (n, d), got: {error}") from None
+    if is_remote(data):
+        if Path(data).suffix == ".parquet":
+            from flowjax.data.parquet import read_rows
+
+            return read_rows(as_url(data), columns, in_memory=RESIDENT_BYTES)
+        data = download(data)  # the rows are memory-mapped
     path = Path(data)
     if (path / "manifest.json").exists():
         from flowjax.data.store import EmbeddingStore

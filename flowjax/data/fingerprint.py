@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from flowjax.files.remote import is_remote, open_remote
+
 
 class Fingerprint:
     """Running SHA-256 hash; `str` returns its first 16 hexadecimal digits.
@@ -36,9 +38,14 @@ class Fingerprint:
         """Adds a text without a line end."""
         self._digest.update(text.encode())
 
-    def add_file(self, path: Path) -> None:
-        """Adds the bytes of a file."""
-        with path.open("rb") as file:
+    def add_file(self, path: str | Path) -> None:
+        """Adds the bytes of a file, or of an object in object storage."""
+        if is_remote(path):
+            with open_remote(path) as file:
+                while block := file.read(1 << 20):
+                    self._digest.update(block)
+            return
+        with Path(path).open("rb") as file:
             hashlib.file_digest(file, lambda: self._digest)
 
     def __str__(self) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Iterable, Iterator, Sized
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
 from flowjax.errors import FlowjaxError, first_line
 from flowjax.files.json import parse_json
+from flowjax.files.remote import is_remote, open_remote
 from flowjax.files.tables import json_text, read_json, read_table
 
 # Default columns, in order of preference.
@@ -38,7 +39,7 @@ def read_jsonl(lines: Iterable[str], name: str, column: str | None = None) -> It
         ['One.', 'Two.']
     """
     for number, row in read_json(lines, name):
-        yield _json_sentence(row, f"{name}: line {number}", column)
+        yield json_sentence(row, f"{name}: line {number}", column)
 
 
 def read_json_file(lines: Iterable[str], name: str, column: str | None = None) -> Iterator[str]:
@@ -65,10 +66,11 @@ def read_json_file(lines: Iterable[str], name: str, column: str | None = None) -
         yield from read_jsonl(lines, name, column)
         return
     for i, value in enumerate(parse_json("\n".join(lines), name)):
-        yield _json_sentence(value, f"{name}: item {i}", column)
+        yield json_sentence(value, f"{name}: item {i}", column)
 
 
-def _json_sentence(value: Any, where: str, column: str | None) -> str:
+def json_sentence(value: Any, where: str, column: str | None) -> str:
+    """Returns the text of a JSON value: an object with a text field, or a string."""
     if isinstance(value, dict):
         table, column = _holder(value, column)
         chosen = pick_column(table, where, column)
@@ -178,8 +180,11 @@ def open_parquet(path: str | Path) -> Iterator[tuple[Any, Any]]:
     """
     arrow, parquet = need_pyarrow("reading")
     try:
-        with parquet.ParquetFile(path) as file:
-            yield arrow, file
+        with ExitStack() as stack:
+            opened = stack.enter_context(open_remote(path)) if is_remote(path) else path
+            yield arrow, stack.enter_context(parquet.ParquetFile(opened))
+    except FlowjaxError:
+        raise
     except (MemoryError, OSError, arrow.ArrowException) as error:
         code = getattr(error, "errno", None)
         if code == errno.ENOSPC:  # a temporary file, which is not the file's fault

@@ -6,7 +6,7 @@ import importlib
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from itertools import chain
 from pathlib import Path
@@ -54,8 +54,8 @@ def read_rows(
         [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
     """
     with open_parquet(path) as (arrow, file):
-        chosen, lists = _choose(arrow, file.schema_arrow, path, columns)
-        blocks = _blocks(file, path, chosen, lists)
+        chosen, lists = choose_columns(arrow, file.schema_arrow, path, columns)
+        blocks = decoded_blocks(file, path, chosen, lists)
         first = next(blocks, None)
         if first is None:
             raise FlowjaxError(f"{path}: expected rows of shape (n, d), got none")
@@ -83,10 +83,20 @@ def has_text(path: str | Path, columns: Iterable[str]) -> bool:
         return any(kind.is_string(t) or kind.is_large_string(t) for t in kinds)
 
 
-def _choose(
+def choose_columns(
     arrow: Any, schema: Any, path: str | Path, columns: str | None
 ) -> tuple[list[str], bool]:
-    """Returns the names of the columns to read, and True if they are a single list column."""
+    """Returns the names of the columns to read, and True if they are a single list column.
+
+    Args:
+        arrow: module `pyarrow`.
+        schema: Arrow schema of the file.
+        path: name of the file in error messages.
+        columns: see `read_rows`.
+
+    Raises:
+        FlowjaxError: A column is missing or not numeric, or several list columns exist.
+    """
     kind = arrow.types
 
     def number(t: Any) -> bool:
@@ -116,12 +126,35 @@ def _choose(
     return chosen, False
 
 
-def _blocks(file: Any, path: str | Path, columns: list[str], lists: bool) -> Iterator[np.ndarray]:
-    """Yields blocks of rows, shape (rows, d), float32."""
+def decoded_blocks(
+    file: Any,
+    path: str | Path,
+    columns: Sequence[str],
+    lists: bool,
+    *,
+    dtype: Any = np.float32,
+    group: int | None = None,
+    first: int = 0,
+) -> Iterator[np.ndarray]:
+    """Yields blocks of rows, shape (rows, d).
+
+    Args:
+        file: `pyarrow.parquet.ParquetFile`.
+        path: name of the file in error messages.
+        columns: names of the columns to read, see `choose_columns`.
+        lists: True for a single list column.
+        dtype: dtype of the blocks.
+        group: number of the row group to read; None means all.
+        first: number of the first row that is read, for error messages.
+
+    Raises:
+        FlowjaxError: A value is null, or a list has another length.
+    """
     compute: Any = importlib.import_module("pyarrow.compute")
 
-    at, width = 0, None  # index of the first row of the block, length of the lists
-    for batch in file.iter_batches(batch_size=_ROWS, columns=columns):
+    at, width = first, None  # index of the first row of the block, length of the lists
+    groups = None if group is None else [group]
+    for batch in file.iter_batches(batch_size=_ROWS, columns=list(columns), row_groups=groups):
         chosen = [batch.column(name) for name in columns]
         for name, column in zip(columns, chosen, strict=True):
             _refuse_null(column, path, name, at)
@@ -137,7 +170,7 @@ def _blocks(file: Any, path: str | Path, columns: list[str], lists: bool) -> Ite
                     f"{path}: expected {width} numbers in {columns[0]!r}, got {got}"
                 )
         with np.errstate(over="ignore"):  # `check_rows` reports infinite numbers
-            numbers = [x.to_numpy(zero_copy_only=False).astype(np.float32) for x in chosen]
+            numbers = [x.to_numpy(zero_copy_only=False).astype(dtype, copy=False) for x in chosen]
         yield np.stack(numbers, axis=1).reshape(len(batch), -1)
         at += len(batch)
 

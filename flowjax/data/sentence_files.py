@@ -8,10 +8,12 @@ from functools import partial
 from glob import glob
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from flowjax.data.fingerprint import Fingerprint, fingerprint
 from flowjax.data.formats import read_csv, read_json_file, read_jsonl, read_parquet
 from flowjax.errors import FlowjaxError
+from flowjax.files import remote
 from flowjax.files.text import decode_lines, read_lines, split_suffix
 
 _KINDS = ".txt, .jsonl, .json, .csv or .tsv (also .gz, .xz, .bz2 or .zst), or .parquet"
@@ -42,8 +44,8 @@ class SentenceFile:
         Args:
             path: `.txt` (one sentence per line), `.jsonl`, `.json` (an array, or JSON lines),
                 `.csv`, `.tsv` or `.parquet` file. All formats but Parquet may be compressed
-                (`.gz`, `.xz`, `.bz2`, `.zst`). `"-"` is standard input with one sentence per line,
-                which can be read only once.
+                (`.gz`, `.xz`, `.bz2`, `.zst`), and a URL such as `s3://bucket/a.txt`. `"-"` is
+                standard input with one sentence per line, which can be read only once.
             column: name of the field with the sentence; `sentence` or `text` by default. In JSON,
                 `a.b` is the field b of the object a.
 
@@ -51,11 +53,14 @@ class SentenceFile:
             FlowjaxError: The file is missing, has an unknown suffix, or has no columns and
                 `column` is given.
         """
-        self.path, self.column = Path(path), column
+        # A URL stays text: a `Path` would shorten its slashes.
+        self.path: Any = remote.as_url(path) if remote.is_remote(path) else Path(path)
+        self.column = column
         self.is_stream = str(path) == "-"
-        self.name = "standard input" if self.is_stream else str(path)
+        self.name = "standard input" if self.is_stream else str(self.path)
+        self._version: str | None = None
         self._begun = False
-        _, suffix, packed = ("", "", "") if self.is_stream else split_suffix(path)
+        _, suffix, packed = ("", "", "") if self.is_stream else split_suffix(self.path)
         self.kind = suffix or ".txt"
         if not self.is_stream:
             self._check(suffix, packed)
@@ -66,9 +71,13 @@ class SentenceFile:
             )
 
     def _check(self, suffix: str, packed: str) -> None:
-        if not self.path.is_file():
+        if isinstance(self.path, str):
+            kind = remote.kind_of(self.path)
+        else:
+            kind = "file" if self.path.is_file() else "folder" if self.path.is_dir() else None
+        if kind != "file":
             found = "no such file"
-            if self.path.is_dir():
+            if kind == "folder":
                 found = f"a folder; for its files, use a pattern such as '{self.path}/*.txt'"
             raise FlowjaxError(f"{self.path}: expected a file of sentences, got {found}")
         kinds = (".txt", *_READERS) if packed else (".txt", ".parquet", *_READERS)
@@ -83,10 +92,24 @@ class SentenceFile:
                 raise FlowjaxError("standard input: expected a single iteration, got a second one")
             self._begun = True
             return decode_lines(sys.stdin.buffer, self.name)
+        return self._unchanged() if isinstance(self.path, str) else self._sentences()
+
+    def _sentences(self) -> Iterator[str]:
         if self.kind == ".parquet":
             return read_parquet(self.path, self.column)
         lines, read = read_lines(self.path), _READERS.get(self.kind)
         return read(lines, self.name, self.column) if read else lines
+
+    def _unchanged(self) -> Iterator[str]:
+        """Yields the sentences of an object, which must be the same in all iterations."""
+        self._same_version()
+        yield from self._sentences()
+        self._same_version()
+
+    def _same_version(self) -> None:
+        if isinstance(self.path, str):
+            self._version = self._version or remote.version(self.path)
+            remote.check_version(self.path, self._version)
 
     def fingerprint(self) -> str | None:
         """Returns a hash of the file's bytes and the column; None for standard input."""
@@ -94,7 +117,9 @@ class SentenceFile:
             return None
         digest = Fingerprint()
         digest.add_text(self.column or "")
+        self._same_version()
         digest.add_file(self.path)
+        self._same_version()
         return str(digest)
 
 
@@ -131,7 +156,8 @@ def expand(text: str | Path) -> list[str | Path]:
 
     Args:
         text: the list; `"-"`, a `Path`, and the name of an existing file are single paths. The
-            files of a pattern are sorted by name.
+            files of a pattern are sorted by name. A path or a pattern can be a URL, such as
+            `s3://bucket/part-*.txt`.
 
     Raises:
         FlowjaxError: No file matches a pattern, or the list contains `"-"`.
@@ -140,10 +166,13 @@ def expand(text: str | Path) -> list[str | Path]:
         return [text]
     found: list[str | Path] = []
     for part in filter(None, map(str.strip, text.split(","))):
-        if Path(part).exists() or not set(part) & set("*?["):
+        if not set(part) & set("*?[") or Path(part).exists():
             found.append(part)
             continue
-        matches = sorted(path for path in glob(part, recursive=True) if Path(path).is_file())
+        if remote.is_remote(part):
+            matches = remote.matching(part)
+        else:
+            matches = sorted(path for path in glob(part, recursive=True) if Path(path).is_file())
         if not matches:
             raise FlowjaxError(f"{part}: expected a pattern of files, got no matching file")
         found += matches

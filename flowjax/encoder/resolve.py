@@ -12,6 +12,8 @@ from flowjax.encoder.modules import LENGTHS, MODULES, PROMPTS, read_steps
 from flowjax.encoder.tokenizer import FILES as TOKENIZER_FILES
 from flowjax.encoder.weights.formats import FORMATS, shard_names
 from flowjax.errors import FlowjaxError
+from flowjax.files.folders import fetch_folder
+from flowjax.files.remote import is_remote
 
 EMBEDDED = ("minibert",)
 # Seconds after which the hub counts as unreachable.
@@ -52,10 +54,11 @@ def locate(name: str | Path, revision: str | None = None) -> Location:
     """Finds the files of an encoder, and downloads them if the name is on the hub.
 
     Args:
-        name: `"minibert"` (embedded in the package), a local folder, or a name on the Hugging Face
-            hub. Files from the hub are downloaded into Hugging Face's cache: the config, the
-            tokenizer, the settings of sentence-transformers, and the weights in the first
-            available format of `weights.FORMATS`. Files in the cache are used as they are.
+        name: `"minibert"` (embedded in the package), a local folder, the URL of a folder in object
+            storage, or a name on the Hugging Face hub. Files from the hub are downloaded into
+            Hugging Face's cache: the config, the tokenizer, the settings of sentence-transformers,
+            and the weights in the first available format of `weights.FORMATS`. Files in the cache
+            are used as they are.
         revision: branch, tag or commit on the hub; a name with a revision is never a local folder.
 
     Raises:
@@ -65,6 +68,8 @@ def locate(name: str | Path, revision: str | None = None) -> Location:
         raise FlowjaxError(f"encoder: expected {_EXPECTED}, got an empty name")
     if str(name) in EMBEDDED:
         return Location(Path(str(files("flowjax") / "assets" / str(name))), by_name=True)
+    if is_remote(name):
+        return Location(fetch_folder(name), by_name=False)
     if revision is None:
         folder = Path(name).expanduser()
         if folder.is_dir():

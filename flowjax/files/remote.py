@@ -1,4 +1,4 @@
-"""Objects in object storage (`s3://`, `gs://` and other URLs of fsspec): the only place that opens them.
+"""Objects in object storage (`s3://`, `gs://`, other URLs of fsspec), opened in this module only.
 
 fsspec transfers the bytes and repeats failed requests. Each error of a storage system becomes one
 line with the URL. A file is complete or an error: the number of bytes and the version of the
@@ -7,8 +7,11 @@ object (its ETag or generation) are compared with those at its opening.
 
 from __future__ import annotations
 
+import atexit
 import io
 import re
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -130,6 +133,10 @@ def version(url: str | Path) -> str:
         info = fs.info(path)
         if info["type"] != "file":
             raise FileNotFoundError(path)
+    return _version_of(info)
+
+
+def _version_of(info: dict[str, Any]) -> str:
     return " ".join(str(info[key]) for key in _VERSION if info.get(key) is not None)
 
 
@@ -184,9 +191,7 @@ def entries_of(url: str | Path) -> dict[str, str]:
     with reported(url):
         found = fs.find(path, detail=True)
     return {
-        name.removeprefix(root): " ".join(
-            str(info[key]) for key in _VERSION if info.get(key) is not None
-        )
+        name.removeprefix(root): _version_of(info)
         for name, info in sorted(found.items())
         if name.startswith(root) and not name.endswith("/")
     }
@@ -238,6 +243,72 @@ def open_remote(url: str | Path) -> IO[bytes]:
             changes while it is read (also raised by the stream).
     """
     return io.BufferedReader(_Reader(as_url(url)), 1 << 20)
+
+
+def temporary_folder() -> Path:
+    """Returns a new folder in `TMPDIR`, which is deleted when the process ends."""
+    folder = Path(tempfile.mkdtemp(prefix="flowjax-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def download(url: str | Path) -> Path:
+    """Returns a local copy of an object, which is deleted when the process ends.
+
+    The copy is in `TMPDIR` and has the name of the object. An unchanged object is downloaded once.
+
+    Raises:
+        FlowjaxError: The object cannot be read, or the folder of temporary files is too small.
+    """
+    url = as_url(url)
+    found = version(url)
+    path, known = _copies.get(url, (None, ""))
+    if path is None or known != found:
+        path = temporary_folder() / url.rpartition("/")[2]
+        fetch(url, path)
+        check_version(url, found)
+        _copies[url] = path, found
+    return path
+
+
+def fetch(url: str | Path, path: Path) -> None:
+    """Copies an object to a local file; an interrupted copy leaves no file.
+
+    Raises:
+        FlowjaxError: The object cannot be read, or the disk is too small.
+    """
+    from flowjax.files.replace import replacing
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open_remote(url) as file, replacing(path) as new, new.open("wb") as copy:
+        size, free = file.seek(0, io.SEEK_END), shutil.disk_usage(path.parent).free
+        if size > free:
+            raise FlowjaxError(
+                f"{as_url(url)}: expected {size:,} free bytes in {path.parent}, got {free:,}; "
+                "set TMPDIR to another folder"
+            )
+        file.seek(0)
+        shutil.copyfileobj(file, copy, _BLOCK)
+
+
+def upload(path: Path, url: str | Path) -> None:
+    """Copies a local file to an object, which appears when all its bytes have arrived.
+
+    Raises:
+        FlowjaxError: The object cannot be written, or has another size afterwards.
+    """
+    fs, place = filesystem(url)
+    with reported(url):
+        fs.put_file(str(path), place)
+        size = int(fs.info(place)["size"])
+    if size != path.stat().st_size:
+        raise FlowjaxError(
+            f"{as_url(url)}: expected {path.stat().st_size} bytes after the copy, got {size}"
+        )
+
+
+# Path and version of the downloaded copies, by URL.
+_copies: dict[str, tuple[Path, str]] = {}
 
 
 def read_remote(url: str | Path) -> bytes:

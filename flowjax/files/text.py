@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from flowjax.errors import FlowjaxError
+from flowjax.files import remote
 
 # Largest line in bytes. A small compressed file can hold a line that fills the memory.
 MAX_LINE = 64 << 20
@@ -23,7 +24,7 @@ _DAMAGE = (EOFError, OSError, lzma.LZMAError, zlib.error)
 _BOM = b"\xef\xbb\xbf"
 
 
-def _open_zstd(path: str | Path, mode: str) -> IO[bytes]:
+def _open_zstd(path: Any, mode: str) -> IO[bytes]:
     try:
         import pyarrow
     except ImportError:
@@ -31,9 +32,8 @@ def _open_zstd(path: str | Path, mode: str) -> IO[bytes]:
             f"{path}: expected an installed pyarrow to read .zst, got none; "
             "pip install 'bert-flowjax[parquet]'"
         ) from None
-    return io.BufferedReader(
-        pyarrow.CompressedInputStream(pyarrow.OSFile(str(path), mode), "zstd")
-    )
+    stream = path if hasattr(path, "read") else pyarrow.OSFile(str(path), mode)
+    return io.BufferedReader(pyarrow.CompressedInputStream(stream, "zstd"))
 
 
 # Function that opens a compressed file, by file suffix.
@@ -64,14 +64,18 @@ def open_binary(path: str | Path) -> IO[bytes]:
     """Opens a file for reading bytes and decompresses `.gz`, `.xz`, `.bz2` and `.zst`.
 
     Args:
-        path: path of an existing file.
+        path: path of an existing file, or URL of an object in object storage.
 
     Raises:
         FlowjaxError: The file is missing, is a folder, or cannot be opened, or pyarrow is missing
             for `.zst`.
     """
+    opener = OPENERS.get(Path(path).suffix.lower(), open)
+    if remote.is_remote(path):
+        stream = remote.open_remote(path)
+        return stream if opener is open else opener(stream, "rb")  # type: ignore[no-any-return]
     try:
-        opened: IO[bytes] = OPENERS.get(Path(path).suffix.lower(), open)(path, "rb")
+        opened: IO[bytes] = opener(path, "rb")
         return opened
     except OSError as error:
         got = error.strerror or str(error)
@@ -140,19 +144,22 @@ def decode_lines(file: Iterable[bytes], name: str) -> Iterator[str]:
         ) from None
 
 
-def expand_paths(paths: Iterable[str | Path]) -> list[Path]:
-    """Returns the text files of a list of paths.
+def expand_paths(paths: Iterable[str | Path]) -> list[Any]:
+    """Returns the text files of a list of paths; URLs of object storage stay text.
 
     Args:
-        paths: files, folders (their text files, sorted by name) and glob patterns.
+        paths: files, folders (their text files, sorted by name) and glob patterns; also URLs.
 
     Raises:
         FlowjaxError: A path or a pattern matches no file, or a file is a table or an archive.
     """
-    found: list[Path] = []
+    found: list[Any] = []
     for item in paths:
         path = Path(item)
-        if path.is_dir():
+        files: list[Any]
+        if remote.is_remote(item):
+            files = _remote_texts(remote.as_url(item))
+        elif path.is_dir():
             files = sorted(p for p in path.iterdir() if ".txt" in p.suffixes)
         elif path.exists():  # checked before the pattern: a file name may contain a bracket
             files = [path]
@@ -165,8 +172,17 @@ def expand_paths(paths: Iterable[str | Path]) -> list[Path]:
         found += files
     for path in found:
         if split_suffix(path)[1] in _NOT_LINES:
-            raise FlowjaxError(f"{path}: expected lines of text, got a {path.suffix} file")
+            suffix = Path(path).suffix
+            raise FlowjaxError(f"{path}: expected lines of text, got a {suffix} file")
     return found
+
+
+def _remote_texts(url: str) -> list[str]:
+    kind = remote.kind_of(url)
+    if kind == "folder":
+        names = [name for name in remote.entries_of(url) if ".txt" in Path(name).suffixes]
+        return [remote.join(url, name) for name in names if "/" not in name]
+    return [url] if kind == "file" else remote.matching(url)
 
 
 def find_files(folder: Path, pattern: str) -> list[Path]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-import numpy as np
-
 from flowjax.data.arrays import ArraySource
 
 # A flow is worse than a Gaussian if its NLL is larger by more than this, in bits per dimension.
@@ -31,7 +29,7 @@ def about_data(source: ArraySource) -> str | None:
     many = f"give many more examples than dimensions (here {source.dim})"
     if source.size == 1:
         return f"data: expected many examples, got 1; it does not determine a density: {many}"
-    rows = source.take(np.arange(0, source.size, math.ceil(source.size / 1000)))["x"]
+    rows = source.take(source.spaced(math.ceil(source.size / 1000)))["x"]
     if (rows == rows[0]).all():
         return (
             f"data: expected different examples, got {source.size} equal examples; they do not "

@@ -34,7 +34,7 @@ def few_of(source: ArraySource, limit: int) -> ArraySource:
     """
     if source.size <= limit:
         return source
-    return selected(source, np.arange(0, source.size, math.ceil(source.size / limit)))
+    return selected(source, source.spaced(math.ceil(source.size / limit)))
 
 
 def finished_nll(flow: Flow, train: ArraySource, held: ArraySource) -> Callable[[Params], float]:

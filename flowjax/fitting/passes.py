@@ -96,7 +96,7 @@ def moments_of_latents(
         (2, [[2.0]])
     """
     call = latents or latents_of(flow)
-    within = robust_range(source.take(np.arange(0, source.size, -(-source.size // EXAMPLES)))["x"])
+    within = robust_range(source.take(source.spaced(-(-source.size // EXAMPLES)))["x"])
 
     def kept(b: dict[str, np.ndarray]) -> tuple[Any, Any]:
         z, weight = np.asarray(call(params, b["x"], b.get("context"))), b.get("weight")
@@ -241,7 +241,7 @@ def _first_rows(source: ArraySource, stride: int) -> np.ndarray:
     """
     stride = max(1, stride)
     if source.weights is None:
-        return np.arange(0, source.size, stride)
+        return source.spaced(stride)
     steps = np.cumsum(source.weights)
     places = np.arange(stride / 2, source.size, stride) * (steps[-1] / source.size)
     last = np.flatnonzero(source.weights)[-1]

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from flowjax.data.arrays import ArraySource, float_dtype, open_rows, selected
-from flowjax.data.columns import discrete_columns, rounded_columns
+from flowjax.data.columns import ROWS, discrete_columns, rounded_columns
 from flowjax.data.part import Part
+from flowjax.data.shard_source import ShardSource, open_examples
 from flowjax.data.shuffle import shuffled
 from flowjax.errors import FlowjaxError, check_number
 
@@ -20,8 +21,8 @@ def rows_of(
     """Returns the data as an `ArraySource` and checks its dimension.
 
     Args:
-        data: array of shape (n, dim), a path, or an `ArraySource`, which has its own context and
-            weights.
+        data: array of shape (n, dim), a path, see `open_examples`, or an `ArraySource`, which has
+            its own context and weights.
         context: array of shape (n, c), or None.
         dim: dimension of the data vectors of the flow.
         name: name of the argument in error messages, "data" or "validation".
@@ -47,11 +48,9 @@ def rows_of(
         source = data
     else:
         context_name, weights_name = given
-        rows = open_rows(data, name)
-        conditions = None if context is None else _numbers(context, context_name)
-        source = ArraySource(
-            rows,
-            conditions,
+        source = open_examples(
+            data,
+            None if context is None else _numbers(context, context_name),
             weights=weights,
             name=name,
             context_name=context_name,
@@ -121,6 +120,8 @@ def about_columns(source: ArraySource, discrete: bool = True) -> list[str]:
     """
     warnings = []
     for name, rows in ((source.name, getattr(source, "rows", None)), ("context", source.context)):
+        if rows is None and name != "context" and isinstance(source, ShardSource):
+            rows = source.take(source.probe(ROWS))["x"]
         if rows is None:
             continue
         dtype = np.dtype(float_dtype(rows.dtype))
@@ -163,7 +164,8 @@ def hold_out_fraction(
     """Splits a source at random into a training source and a held-out source.
 
     If `source` is resident, both parts are copies in memory. Otherwise, both parts read the rows
-    of `source` through a shuffle of the row indices.
+    of `source` through a shuffle of the row indices. Shards that cannot be read at random are
+    split by row groups, see `ShardSource.split`.
 
     Args:
         source: source of all examples.
@@ -186,6 +188,8 @@ def hold_out_fraction(
             f"validation: expected a fraction between 0 and 1 that splits {source.size} examples, "
             f"got {fraction}"
         )
+    if isinstance(source, ShardSource) and source.order is not None:
+        return source.split(cut, seed)
     if source.resident is None:
         return Part(source, cut, source.size, seed=seed), Part(source, 0, cut, seed=seed)
     order = shuffled(np.arange(source.size), source.size, seed=seed)

@@ -17,6 +17,7 @@ from flowjax.saving.folder import (
     CONFIG,
     check_files,
     find_folder,
+    local_folder,
     new_folder,
     no_config,
     read_config,
@@ -88,6 +89,7 @@ def load_flow(folder: str | Path, flow: Flow | None = None) -> tuple[Flow, Param
             ...
         flowjax.errors.FlowjaxError: nowhere: expected a saved flow, got no such folder
     """
+    folder = local_folder(folder)
     found, config = find_folder(folder), read_config(folder)
     if config is None:
         raise no_config(folder, "a saved flow")
@@ -104,7 +106,7 @@ def holds_flow(folder: str | Path) -> bool:
         >>> holds_flow("nowhere")
         False
     """
-    config = read_config(folder)
+    config = read_config(local_folder(folder))
     return config is not None and "encoder" not in config
 
 

@@ -15,7 +15,9 @@ from typing import Any
 
 from flowjax._version import __version__
 from flowjax.errors import FlowjaxError
+from flowjax.files.folders import fetch_folder, push
 from flowjax.files.json import field, read_object
+from flowjax.files.remote import as_url, entries_of, is_remote, temporary_folder
 from flowjax.files.replace import check_replaceable, entries, replacing_folder
 
 # Folders of other formats raise an error. Format 2 had no digest of the layers of a flow.
@@ -48,27 +50,45 @@ def new_folder(
     Raises:
         FlowjaxError: See `check_folder`.
     """
-    check_folder(folder, overwrite=overwrite)
-    with replacing_folder(folder) as new:
+    earlier = check_folder(folder, overwrite=overwrite)
+    remote = is_remote(folder)
+    with replacing_folder(temporary_folder() / "model" if remote else folder) as new:
         yield new
         content = {"format": FORMAT, "flowjax": __version__, **config}
         content["files"] = {name: file_digest(new / name) for name in entries(new)}
         (new / CONFIG).write_text(json.dumps(content, indent=2) + "\n", "utf-8")
+        if remote:
+            push(new, as_url(folder), replaces=earlier)
 
 
-def check_folder(folder: str | Path, *, overwrite: bool) -> None:
+def check_folder(folder: str | Path, *, overwrite: bool) -> list[str]:
     """Raises FlowjaxError if a flow or a model may not be saved to a folder.
 
     Args:
-        folder: path of the folder.
+        folder: path of the folder, or its URL in object storage.
         overwrite: True permits a folder of an earlier save, without other files.
+
+    Returns:
+        Names of the objects below a URL.
 
     Raises:
         FlowjaxError: The path is a file; or the folder is not empty, and `overwrite` is False or
             the folder contains files that were not saved with it.
     """
+    if is_remote(folder):
+        found = list(entries_of(folder))
+        if found and not overwrite:
+            raise FlowjaxError(f"{as_url(folder)}: expected a new folder, got an existing folder")
+        own = saved_files(fetch_folder(folder)) if found else set()
+        for name in found:
+            if own is None or name not in own:
+                raise FlowjaxError(
+                    f"{as_url(folder)}: expected only saved files to overwrite, got {name}"
+                )
+        return found
     folder = Path(folder)
     check_replaceable(folder, saved_files(folder), overwrite=overwrite)
+    return []
 
 
 def saved_files(folder: Path) -> set[str] | None:
@@ -89,6 +109,19 @@ def find_folder(folder: str | Path) -> Path:
     """Returns the folder that holds `config.json`: `folder`, or `model` inside of a run folder."""
     folder = Path(folder)
     return folder / "model" if (folder / "model").is_dir() else folder
+
+
+def local_folder(folder: str | Path) -> str | Path:
+    """Returns a model or run folder, or a local copy of its files in object storage.
+
+    Raises:
+        FlowjaxError: The folder in object storage does not exist or cannot be read.
+
+    Example:
+        >>> local_folder("runs/mine")
+        'runs/mine'
+    """
+    return fetch_folder(folder) if is_remote(folder) else folder
 
 
 def read_config(folder: str | Path) -> dict[str, Any] | None:

@@ -15,7 +15,14 @@ from flowjax.encoder.embed import SentenceEncoder, load_calibrated
 from flowjax.encoder.modules import is_calibrated
 from flowjax.files.json import field, inner_path
 from flowjax.saving.flow import FILE, describe_flow, load_flow, read_flow
-from flowjax.saving.folder import CONFIG, find_folder, new_folder, no_config, read_config
+from flowjax.saving.folder import (
+    CONFIG,
+    find_folder,
+    local_folder,
+    new_folder,
+    no_config,
+    read_config,
+)
 from flowjax.saving.params import load_arrays, load_params, save_params
 from flowjax.types import Flow, FlowjaxError, Params
 
@@ -116,6 +123,7 @@ def load_model(
         FlowjaxError: The folder contains no model, has another format or is damaged, or the
             encoder cannot be loaded.
     """
+    folder = local_folder(folder)
     if is_calibrated(folder):
         return _load_modules(folder)
     found, config = find_folder(folder), read_config(folder)

@@ -10,6 +10,7 @@ import logging
 import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from difflib import ndiff
 from pathlib import Path
@@ -20,8 +21,10 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from flowjax.errors import FlowjaxError, first_line
+from flowjax.files.folders import url_of
 from flowjax.files.lock import locked
 from flowjax.parallel import devices, processes
+from flowjax.training.remote_steps import RemoteSteps, remote_steps, remove_steps
 
 logger = logging.getLogger("flowjax")
 # Keys of `about` and `run` among the checksums; paths of leaves begin with "[" or ".".
@@ -52,7 +55,7 @@ class Checkpoints:
         """Opens a folder of checkpoints; creates it if it does not exist.
 
         Args:
-            folder: path of the folder.
+            folder: path of the folder, or its URL in object storage, see `remote_steps.py`.
             keep: number of newest checkpoints to keep.
             about: description of the model, such as the layer summary of a flow. It is saved with
                 each checkpoint. `restore` raises an error for another description, because another
@@ -62,11 +65,22 @@ class Checkpoints:
                 error for other values.
             warn: function called with one line of text for each unusable checkpoint.
         """
-        self.folder = Path(folder).absolute()
+        url = url_of(folder)
+        self._remote = RemoteSteps(url) if url else None
+        self.folder: Any = self._remote.url if self._remote else Path(folder).absolute()
+        local = self._remote.folder if self._remote else self.folder
+        self._keep, self._copying = keep, ThreadPoolExecutor(1)
+        self._copied: Future[None] | None = None
         self._warn, self._about, self._run = warn, about, dict(run or {})
         logging.getLogger("absl").addFilter(self._passes)
         options = ocp.CheckpointManagerOptions(max_to_keep=keep)
-        self._manager = ocp.CheckpointManager(self.folder, options=options)
+        if self._remote and processes.several():  # no process sees the disk of another
+            i = jax.process_index()
+            options.multiprocessing_options = ocp.options.MultiprocessingOptions(
+                primary_host=i, active_processes={i}, barrier_sync_key_prefix=f"process{i}"
+            )
+            options.create = False
+        self._manager = ocp.CheckpointManager(local, options=options)
         self._lock = ExitStack()
 
     def __enter__(self) -> Checkpoints:
@@ -76,8 +90,8 @@ class Checkpoints:
             FlowjaxError: Another process uses the folder.
         """
         try:
-            if processes.is_first():
-                self._lock.enter_context(locked(self.folder / ".lock", self.folder))
+            if processes.is_first() and not self._remote:
+                self._lock.enter_context(locked(Path(self.folder) / ".lock", self.folder))
         except BaseException:
             self.close()
             raise
@@ -87,10 +101,15 @@ class Checkpoints:
         with self._lock:
             self.close()
 
+    def place(self, step: int) -> str:
+        """Returns the path or URL of the checkpoint of a step."""
+        return f"{self.folder}/{step}"
+
     @property
     def steps(self) -> list[int]:
         """Steps that have a checkpoint, in ascending order."""
-        return sorted(self._manager.all_steps())
+        found = self._remote.steps() if self._remote else self._manager.all_steps()
+        return sorted(found)
 
     def save(self, step: int, state: Any, *, wait: bool = False) -> None:
         """Saves a pytree of arrays in the background.
@@ -105,6 +124,9 @@ class Checkpoints:
             OSError: This save or an earlier save failed, for example because the disk is full.
             LostProcess: A peer process died.
         """
+        if self._remote:
+            self._save_remotely(self._remote, step, state, wait)
+            return
         if step in self._manager.all_steps():
             return
         with self._saving():
@@ -113,6 +135,26 @@ class Checkpoints:
             self._manager.save(step, args=ocp.args.Composite(state=arrays, checks=checks))
             if wait:
                 self._manager.wait_until_finished()
+
+    def _save_remotely(self, steps: RemoteSteps, step: int, state: Any, wait: bool) -> None:
+        """Saves a state on process 0, and copies it to object storage in the background."""
+        if not processes.is_first() or step in self._manager.all_steps():
+            return
+        state = jax.tree.map(lambda x: devices.to_host(x) if _on_device(x) else x, state)
+        with self._saving():
+            self._finish_copy()
+            checks = ocp.args.JsonSave({**_checks(state), ABOUT: self._about, RUN: self._run})
+            arrays = ocp.args.StandardSave(state)
+            self._manager.save(step, args=ocp.args.Composite(state=arrays, checks=checks))
+            self._manager.wait_until_finished()
+            self._copied = self._copying.submit(steps.publish, step, self._keep)
+            if wait:
+                self._finish_copy()
+
+    def _finish_copy(self) -> None:
+        if self._copied:
+            copied, self._copied = self._copied, None
+            copied.result()
 
     def restore(self, like: Any) -> tuple[int, Any] | None:
         """Reads the newest undamaged checkpoint.
@@ -129,6 +171,8 @@ class Checkpoints:
         """
         abstract = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), like)
         for step in reversed(self.steps):
+            if self._remote:
+                self._remote.fetch(step)
             try:
                 checks = self._read(step, checks=ocp.args.JsonRestore())["checks"]
                 self._check_about(step, checks.pop(ABOUT, ""))
@@ -139,11 +183,11 @@ class Checkpoints:
                 raise
             except Exception as error:  # tensorstore and json raise many types for damaged files
                 reason = first_line(error)
-                self._warn(f"{self.folder / str(step)}: cannot be read: {reason}")
+                self._warn(f"{self.place(step)}: cannot be read: {reason}")
                 continue
             if checks == _checks(state):
                 return step, state
-            self._warn(f"{self.folder / str(step)}: damaged: its checksums do not match")
+            self._warn(f"{self.place(step)}: damaged: its checksums do not match")
         return None
 
     def _read(self, step: int, **items: Any) -> Any:
@@ -153,7 +197,7 @@ class Checkpoints:
     def _check_about(self, step: int, found: str) -> None:
         if found == self._about:
             return
-        where = self.folder / str(step)
+        where = self.place(step)
         if not found:
             raise FlowjaxError(
                 f"{where}: expected a description of the model, got none; start in a new folder"
@@ -168,7 +212,7 @@ class Checkpoints:
         )
 
     def _check_run(self, step: int, found: dict[str, str]) -> None:
-        where = self.folder / str(step)
+        where = self.place(step)
         for name in [name for name in self._run if name in found]:
             if found[name] != self._run[name]:
                 raise FlowjaxError(
@@ -182,7 +226,7 @@ class Checkpoints:
             expected = wanted[name].split(" ", 1)[1] if name in wanted else "nothing"
             if got != expected:
                 raise FlowjaxError(
-                    f"{self.folder / str(step)}: state{name}: expected {expected}, got {got}; "
+                    f"{self.place(step)}: state{name}: expected {expected}, got {got}; "
                     "these are checkpoints of another model, optimizer or validation"
                 )
 
@@ -196,8 +240,12 @@ class Checkpoints:
         with self._saving():
             try:
                 self._manager.wait_until_finished()
+                self._finish_copy()
             finally:
                 self._manager.close()
+                self._copying.shutdown()
+                if self._remote:
+                    self._remote.close()
                 logging.getLogger("absl").removeFilter(self._passes)
 
     @staticmethod
@@ -216,7 +264,10 @@ class Checkpoints:
         except processes.LostProcess:
             raise
         except (ValueError, RuntimeError, OSError) as error:
-            newest = f"step {self.steps[-1]}" if self.steps else "none"
+            try:
+                newest = f"step {self.steps[-1]}" if self.steps else "none"
+            except FlowjaxError:  # the storage system cannot be reached
+                newest = "unknown"
             raise OSError(
                 f"{self.folder}: cannot save a checkpoint: {_reason(error)}; last saved: {newest}"
             ) from error
@@ -233,10 +284,14 @@ def _checks(state: Any) -> dict[str, str]:
     leaves = jax.tree_util.tree_flatten_with_path(state)[0]
     checks = {}
     for path, leaf in leaves:
-        host = np.asarray(devices.to_host(leaf) if isinstance(leaf, jax.Array) else leaf)
+        host = np.asarray(devices.to_host(leaf) if _on_device(leaf) else leaf)
         crc = zlib.crc32(host.tobytes())
         checks[jax.tree_util.keystr(path)] = f"{crc:08x} {host.dtype} {host.shape}"
     return checks
+
+
+def _on_device(leaf: Any) -> bool:
+    return isinstance(leaf, jax.Array)
 
 
 def saved_steps(folder: str | Path) -> list[int]:
@@ -244,4 +299,12 @@ def saved_steps(folder: str | Path) -> list[int]:
 
     Returns an empty list if the folder does not exist, and never creates it.
     """
+    if url := url_of(folder):
+        return remote_steps(url)
     return sorted(int(p.name) for p in Path(folder).glob("*") if p.name.isdigit())
+
+
+def remove_remote_steps(folder: str | Path) -> None:
+    """Removes the checkpoints of a folder if they are in object storage."""
+    if url := url_of(folder):
+        remove_steps(url)

@@ -138,10 +138,14 @@ def batch_reader(
         (2, (3, 4, 2), (3, 4))
     """
     shard = devices.local_rows(batch_size, mesh)
+    order = getattr(source, "order", None)  # of shards that cannot be read at random
 
     def read(start: int, pace: int) -> tuple[int, dict[str, jax.Array]]:
         stop = plan.end(start, pace)
-        rows = batches_rows(start, stop, batch_size, source.size, seed=seed)
+        if order is None:
+            rows = batches_rows(start, stop, batch_size, source.size, seed=seed)
+        else:
+            rows = order.batches_rows(start, stop, batch_size, seed=seed)
         flat = rows[:, shard].reshape(-1)
         batches = {"rows": flat, **source.read(flat)}
         padded = {name: _stack(x, stop - start, plan.length) for name, x in batches.items()}

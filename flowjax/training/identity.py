@@ -49,7 +49,10 @@ def source_identity(source: ExampleSource, name: str) -> dict[str, str]:
         >>> list(source_identity(ArraySource(np.zeros((9, 2))), "validation"))
         ['validation', 'values of validation']
     """
-    rows = np.unique(np.linspace(0, source.size - 1, EXAMPLES).round().astype(np.int64))
+    if hasattr(source, "probe"):  # shards
+        rows = source.probe(EXAMPLES)
+    else:
+        rows = np.unique(np.linspace(0, source.size - 1, EXAMPLES).round().astype(np.int64))
     resident = source.resident
     taken = source.read(rows) if resident is None else {k: v[rows] for k, v in resident.items()}
     shapes = ", ".join(f"{part} {taken[part].shape[1:]}" for part in sorted(taken))

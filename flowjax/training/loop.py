@@ -208,7 +208,7 @@ def train(
             if at < until:
                 save(wait=True)
                 loss_, norm = (chunk.metrics[name][-1] for name in ("loss", "grad_norm"))
-                kept = str(checkpoints.folder / str(at)) if checkpoints else None
+                kept = checkpoints.place(at) if checkpoints else None
                 good = devices.to_host(snapshots.before(at, again).params)
                 raise NonFinite(at, f"loss {loss_}, gradient norm {norm}", good, kept)
             ended = bool(on_chunk(chunk, state)) if on_chunk else False

@@ -1,5 +1,6 @@
 """A real S3 server (moto) on loopback, behind a proxy that injects faults into the connections."""
 
+import logging
 import os
 import re
 import socket
@@ -95,6 +96,7 @@ def storage():
         pytest.importorskip(package)
     from moto.server import ThreadedMotoServer
 
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     proxy = Proxy(server.get_host_and_port()[1])
