@@ -24,8 +24,16 @@ def fit(job: common.Job, seed: int) -> dict[str, float]:
             "latent_power": None,  # a step after the best validation, which no peer has
         },
         "neural_spline": {"bins": o["bins"], "bound": o["bound"], "seed": seed},
-        "maf": {},
-        "maf_spline": {"transform": "spline", "bins": o["bins"], "bound": o["bound"]},
+        "maf": {
+            "conditioner": flowjax.bijectors.made(o["width"], o["hidden_layers"], start="spread"),
+            "seed": seed,
+        },
+        "maf_spline": {
+            "transform": "spline",
+            "bins": o["bins"],
+            "bound": o["bound"],
+            "seed": seed,
+        },
     }[job.flow]
     name = job.flow.removesuffix("_spline") if job.flow == "maf_spline" else job.flow
     flow = flowjax.flows.make(name, job.dim, **size, **extra)

@@ -130,16 +130,16 @@ class MaskedNet:
     def init(self, key: PRNGKey, m: Masks, outputs: int, dtype: Any) -> Params:
         """Returns initial parameters: a tuple of one dict per layer.
 
-        Kernels and biases are uniform in ±1 / sqrt(fan_in), where fan_in counts the inputs that
-        the mask keeps. The last layer is zero if `start` is "zero".
+        Kernels and biases are uniform in ±1 / sqrt(fan_in), where fan_in counts all inputs of the
+        layer, also those that the mask removes: units with few inputs would otherwise start with
+        large weights, which overfit small data. The last layer is zero if `start` is "zero".
         """
         params = []
         for i, mask in enumerate(self.layer_masks(m)):
-            limit = np.maximum(mask.sum(axis=0), 1) ** -0.5
+            fan_in, units = mask.shape
             last = i == self.depth
-            limit = np.tile(limit, outputs) if last else limit
-            limit = limit * (not last or self.start == "spread")
-            shape = (len(mask), len(limit))
+            shape = (fan_in, units * outputs if last else units)
+            limit = 0.0 if last and self.start == "zero" else fan_in**-0.5
             first, second = jax.random.split(jax.random.fold_in(key, i))
             kernel = limit * jax.random.uniform(first, shape, dtype, -1, 1)
             bias = limit * jax.random.uniform(second, shape[1:], dtype, -1, 1)

@@ -86,7 +86,7 @@ def maf(
     transform: Transform = "affine",
     bins: int = 8,
     bound: float = 5.0,
-    permutation: Reordering = "reverse",
+    permutation: Reordering = "random",
     conditioner: MaskedNet | None = None,
     base: BaseName | Base = "normal",
     latent_power: Power = None,
@@ -94,7 +94,7 @@ def maf(
     unroll: int | None = None,
     checkpoint: bool = False,
 ) -> Flow:
-    """Returns a masked autoregressive flow: depth x [actnorm, reversal, autoregressive layer].
+    """Returns a masked autoregressive flow: depth x [actnorm, permutation, autoregressive layer].
 
     `log_prob` evaluates each network once. `sample` computes one coordinate after the other, so
     its time grows with `dim`; use `iaf` if fast samples are more important. A frozen
@@ -113,8 +113,8 @@ def maf(
         bins: number of bins of each spline.
         bound: half width of the interval [-bound, bound] that the splines transform; outside of
             the interval, they are the identity.
-        permutation: change of the order of the coordinates before each layer: "reverse",
-            "random" (fixed by `seed`, differs between layers) or "lu", a learned linear layer.
+        permutation: change of the order of the coordinates before each layer: "random" (fixed by
+            `seed`, differs between layers), "reverse" or "lu", a learned linear layer.
         conditioner: options of the masked conditioners; None means `made(width, hidden_layers)`.
         base: "normal", "student_t", "diagonal", "mixture", "conditional" or a `Base`.
         latent_power: exponent of the final map of the latents, see `glow`; None has no such map.
@@ -161,7 +161,7 @@ def maf(
 
 @recipe
 def iaf(dim: int, **maf_options: Unpack[MafOptions]) -> Flow:
-    """Returns an inverse autoregressive flow: depth x [actnorm, reversal, inverse of a MAF layer].
+    """Returns an inverse autoregressive flow: depth x [actnorm, permutation, inverse MAF layer].
 
     `sample` and `sample_and_log_prob` evaluate each network once, as variational inference needs.
     `log_prob` of given vectors computes one coordinate after the other, so a fit to data is slower

@@ -113,6 +113,17 @@ def test_elementwise_layers_are_diagonal_and_share_the_network(width):
     np.testing.assert_allclose(jnp.log(jnp.diag(jacobian)).sum(), log_det[1, 0], atol=1e-4)
 
 
+@pytest.mark.parametrize("start", ["zero", "spread"])
+def test_the_initial_weights_of_all_units_have_one_range_per_layer(start):
+    # Not 1 / sqrt(number of inputs that the mask keeps), which is 1 for units with one input.
+    layer = b.masked_autoregressive(net=b.made(30, 2, start=start))
+    params = layer.init(jax.random.key(0), jnp.ones((4, 20)), jnp.ones((4, 5)))
+    for fan_in, weights, last in zip([25, 30, 30], params, [False, False, True], strict=True):
+        largest = jnp.abs(weights["kernel"]).max(axis=0)
+        limit = 0.0 if last and start == "zero" else fan_in**-0.5
+        assert jnp.all(largest <= limit) and jnp.all(largest >= 0.7 * limit)
+
+
 @pytest.mark.parametrize(
     ("call", "text"),
     [
