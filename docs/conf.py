@@ -14,6 +14,8 @@ author = "The bert-flowjax authors"
 version = release = __version__
 html_title = "bert-flowjax"
 html_theme = "sphinx_book_theme"
+html_static_path = ["static"]
+html_css_files = ["site.css"]
 html_theme_options = {"home_page_in_toc": True, "show_toc_level": 2}
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
