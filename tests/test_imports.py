@@ -51,6 +51,8 @@ ALLOWED = {
         "_version",
     },
     "model": {*CORE, "bijectors", "flows", "encoder", "fitting", "saving", "calibration"},
+    "loading": {"encoder", "model"},
+    "ray": {"files", "data", "encoder", "model", "loading"},
     "transformer": {"types", "data", "flows", "fitting"},
     "compare": {"types", "evaluation", "flows", "calibration", "model"},
     "sentence_transformers": {"types", "parallel", "flows", "fitting", "saving", "model"},

@@ -6,7 +6,7 @@ import dataclasses
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from flowjax.commands.flags import Positional
 from flowjax.commands.outputs import check_output
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     from flowjax.data.sentences import SentenceSource
-    from flowjax.model import BertFlow
 
 # Sentences of a stream, within the store.
 SENTENCES = "sentences.jsonl"
@@ -38,8 +37,9 @@ class Args:
     """Sentences: files (.txt, .jsonl, .json, .csv, .tsv, .parquet; also .gz, .xz, .bz2, .zst), as
     a path, as several paths separated by commas, or as a pattern in quotes ('parts/*.txt', sorted
     by name); tfds:NAME[/SPLIT][:COLUMN]; or - for standard input."""
-    out: Path
-    """Output file: .npy, .parquet or .safetensors."""
+    out: str
+    """Output file: .npy, .parquet or .safetensors; with --engine ray a folder, or a URL such as
+    s3://bucket/vectors, of Parquet shards."""
     column: str | None = None
     """Column of the sentences in the input; sentence or text by default."""
     pooling: str | None = None
@@ -57,6 +57,19 @@ class Args:
     Process 0 waits for the other processes and writes the file."""
     overwrite: bool = False
     """Replace an existing file, and the partial results of an interrupted job of other input."""
+    engine: Literal["store", "ray"] = "store"
+    """store embeds in this process; ray distributes the work over a Ray cluster (extra ray)."""
+    address: str | None = None
+    """Address of the Ray cluster, or auto; by default RAY_ADDRESS, or Ray on this machine."""
+    workers: Annotated[int | None, Range(1)] = None
+    """Workers on the Ray cluster; by default one per GPU or TPU chip, or one per node."""
+    carry: str | None = None
+    """Columns that ray copies into the shards, separated by commas, or none; by default all
+    columns but the sentences."""
+    id_column: str | None = None
+    """Column of ids for ray; by default id if the input has it, otherwise the file and row."""
+    dtype: Literal["float32", "float16"] = "float32"
+    """Numbers in the shards of ray."""
 
 
 def run(args: Args) -> None:
@@ -67,14 +80,55 @@ def run(args: Args) -> None:
     """
     from flowjax.data.vectors import SUFFIXES
 
-    check_output(args.out, overwrite=args.overwrite, suffixes=SUFFIXES)
+    ray_only = ("address", "workers", "carry", "id_column", "dtype")
+    defaults = {field.name: field.default for field in dataclasses.fields(Args)}
+    for name in ("share",) if args.engine == "ray" else ray_only:
+        if getattr(args, name) != defaults[name]:
+            other = "store" if args.engine == "ray" else "ray"
+            raise FlowjaxError(f"--{name.replace('_', '-')}: expected --engine {other}")
+    if args.engine == "ray":
+        _encode_on_ray(args)
+        return
+    out = Path(args.out)
+    check_output(out, overwrite=args.overwrite, suffixes=SUFFIXES)
     share = parse_share(args.share)
-    lock = args.out.with_name(f".{args.out.name}.{share[0]}.lock")
-    with locked(lock, f"--out {args.out}"):
-        _encode(args, share)
+    lock = out.with_name(f".{out.name}.{share[0]}.lock")
+    with locked(lock, f"--out {out}"):
+        _encode(args, out, share)
 
 
-def _encode(args: Args, share: tuple[int, int]) -> None:
+def _encode_on_ray(args: Args) -> None:
+    from flowjax.encoder.counts import EncodeReport, warn_unknown
+    from flowjax.ray.engine import encode
+
+    carry = None
+    if args.carry is not None:
+        carry = [name.strip() for name in args.carry.split(",") if name.strip()]
+        carry = [] if carry == ["none"] else carry
+    facts = encode(
+        args.run,
+        args.input,
+        args.out,
+        column=args.column,
+        carry=carry,
+        id_column=args.id_column,
+        address=args.address,
+        workers=args.workers,
+        overwrite=args.overwrite,
+        pooling=args.pooling,
+        max_length=args.max_length,
+        batch_size=args.batch_size,
+        normalize=args.normalize,
+        dtype=args.dtype,
+    )
+    counts = [facts[key] for key in ("sentences", "empty", "cut", "tokens", "unknown_tokens")]
+    message(f"flowjax encode: {EncodeReport(*counts)}")
+    warn_unknown(facts["unknown_tokens"], facts["tokens"], args.run)
+    shape = f"{facts['rows']} x {facts['dim']} {facts['dtype']}"
+    print(f"{shape} in {facts['shards']} shards: {args.out}")
+
+
+def _encode(args: Args, out: Path, share: tuple[int, int]) -> None:
     from flowjax.data.manifest import OtherStore
     from flowjax.data.sentences import open_source
     from flowjax.data.store import EmbeddingStore
@@ -83,12 +137,13 @@ def _encode(args: Args, share: tuple[int, int]) -> None:
     from flowjax.encoder.counts import EncodeReport, warn_unknown
     from flowjax.encoder.digest import hash_arrays
     from flowjax.encoder.sentence_model import unit
+    from flowjax.loading import load_run
 
     source = open_source(args.input, args.column)
     model, encoder = load_run(args.run, pooling=args.pooling, max_length=args.max_length)
-    scratch = args.out.with_name(f".{args.out.name}.store")
+    scratch = out.with_name(f".{out.name}.store")
     texts = None
-    if args.out.suffix == ".parquet":
+    if out.suffix == ".parquet":
         texts = SavedStream(source, scratch) if source.is_stream else source
 
     def then(vectors: np.ndarray) -> np.ndarray:
@@ -121,7 +176,7 @@ def _encode(args: Args, share: tuple[int, int]) -> None:
     except OtherStore as error:
         if not (args.overwrite and alone and not source.is_stream):
             raise OtherStore(
-                f"{error}; an interrupted job with --out {args.out} left this folder"
+                f"{error}; an interrupted job with --out {out} left this folder"
             ) from None
         _remove(scratch)
         store, facts = embed()
@@ -130,45 +185,14 @@ def _encode(args: Args, share: tuple[int, int]) -> None:
             _remove(scratch)
         raise
     if share[0]:
-        message(f"flowjax encode: shard {args.share} is complete; process 0 writes {args.out}")
+        message(f"flowjax encode: shard {args.share} is complete; process 0 writes {out}")
         return
-    write_vectors(args.out, store.vectors, texts)
+    write_vectors(out, store.vectors, texts)
     _remove(scratch)
     counts = [facts[key] for key in ("sentences", "empty", "cut", "tokens", "unknown_tokens")]
     message(f"flowjax encode: {EncodeReport(*counts)}")
     warn_unknown(facts["unknown_tokens"], facts["tokens"], encoder.name)
-    print(f"{facts['sentences']} x {store.dim} float32: {args.out}")
-
-
-def load_run(name: str, **options: Any) -> tuple[BertFlow | None, Any]:
-    """Returns the model and the encoder of a run or model folder, or `(None, encoder)`.
-
-    Args:
-        name: a run or model folder, or the name or folder of an encoder.
-        **options: `pooling` and `max_length` of an encoder; None means the default.
-
-    Raises:
-        FlowjaxError: The run is unfinished, there is neither such a folder nor such an encoder, or
-            an option is given for a run, which has its own.
-    """
-    from flowjax.encoder.embed import SentenceEncoder
-    from flowjax.model import BertFlow
-
-    folder, options = Path(name), {k: v for k, v in options.items() if v is not None}
-    if any((folder / part).exists() for part in ("model", "config.toml", "flow.safetensors")):
-        for option in options:
-            raise FlowjaxError(
-                f"--{option.replace('_', '-')}: expected the name of an encoder, got the run "
-                f"{name}, which has its own"
-            )
-        model = BertFlow.load(folder)
-        return model, model.encoder
-    if not folder.exists() and folder.parent != Path() and folder.parent.is_dir():
-        # Not a name on the hub, although it has the same form.
-        raise FlowjaxError(
-            f"{name}: expected a run or model folder, or an encoder, got no such folder"
-        )
-    return None, SentenceEncoder.from_pretrained(name, **options)
+    print(f"{facts['sentences']} x {store.dim} float32: {out}")
 
 
 def _remove(store: Path) -> None:

@@ -55,7 +55,7 @@ class Args:
 
 def run(args: Args) -> None:
     """Runs the command."""
-    from flowjax.commands.encode import load_run
+    from flowjax.loading import load_run
     from flowjax.evaluation.nearest import merge_block, none_found
 
     queries = read_queries(args)
@@ -155,6 +155,8 @@ def _encoded(
     source: SentenceSource, model: Any, encoder: Any
 ) -> Iterator[tuple[np.ndarray, list[str]]]:
     """Yields the calibrated vectors of a source and their sentences, in blocks."""
+    from flowjax.encoder.corpus import Counted, count_of
+
     pending: list[str] = []
 
     def noted() -> Iterator[str]:
@@ -162,6 +164,7 @@ def _encoded(
             pending.append(sentence)
             yield sentence
 
-    for vectors in encoder.encode_stream(noted(), show_progress_bar=None):
+    total = count_of(source, skip_empty=False)
+    for vectors in encoder.encode_stream(Counted(noted(), total), show_progress_bar=None):
         texts, pending[:] = pending[: len(vectors)], pending[len(vectors) :]
         yield (model.transform(vectors) if model else vectors), texts
