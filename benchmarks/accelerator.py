@@ -2,7 +2,7 @@
 
     benchmarks/accelerator.sh --out runs/accelerator
 
-Each cell is a process of its own with a limit of time, so a failure or a limit loses one cell at
+Each cell is a separate process with a limit of time, so a failure or a limit loses one cell at
 most. All results are written again after every measurement. `--size small` runs everything on a
 CPU; the tests do that.
 """
@@ -374,7 +374,7 @@ def cell_masked_lm(size: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]
 
 
 def cell_mappings(size: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """`shard_map` and `pmap` in turns."""
+    """`shard_map` and `pmap`, interleaved."""
     import jax
 
     from flowjax.data.arrays import ArraySource
@@ -490,7 +490,7 @@ def write(out: Path, results: list[dict[str, Any]]) -> None:
 
 
 def run_cell(cell: str, args: argparse.Namespace, limit: float) -> Iterator[dict[str, Any]]:
-    """Runs a cell in a process of its own, and yields its results while it runs."""
+    """Runs a cell in a separate process, and yields its results while it runs."""
     began = time.perf_counter()
     process = subprocess.Popen(
         [sys.executable, __file__, "--cell", cell, "--size", args.size],

@@ -33,7 +33,7 @@ class Args:
 
 
 def measure(args: Args) -> list[dict]:
-    """One row for each encoder, in the order of training."""
+    """Prints a row for each encoder, in the order of training."""
     lines = (args.run / "metrics.jsonl").read_text().splitlines()
     losses = {r["step"]: r["heldout_loss"] for r in map(json.loads, lines) if "heldout_loss" in r}
     task = load_task("stsb", args.data_dir)

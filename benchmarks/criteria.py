@@ -5,7 +5,7 @@
 Transformations are fitted on a part of a text source. Pairs that need no labels are made from
 the held-out part. The same transformations are scored on the labelled pairs of STS-B dev, SICK-R
 dev and STS12; test splits of STS-B and SICK-R, and the other years, are not read.
-`criteria_table.py` turns the files of --out into tables.
+`criteria_table.py` makes tables from the files of --out.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
     python benchmarks/encoder.py run --work DIR --sentences FILE --n 2000 \
         --flowjax-python PYTHON --peer-python PYTHON
 
-Each contestant is a process of its own that loads the same random weights, embeds everything once
+Each contestant is a separate process that loads the same random weights, embeds everything once
 (compiling is not counted) and then once more for every `go` it is told; rounds are interleaved.
 Strings go in and a NumPy array comes out, so tokenising is inside the time.
 """
@@ -195,7 +195,7 @@ def run(args: argparse.Namespace) -> None:
     for number in range(args.rounds):
         if time.monotonic() - began > args.minutes * 60:
             break
-        for name in list(workers)[:: 1 if number % 2 else -1]:  # no one is always first
+        for name in list(workers)[:: 1 if number % 2 else -1]:  # no library is always first
             print("go", file=workers[name].stdin, flush=True)
             times[name].append(json.loads(workers[name].stdout.readline()))
         print({name: round(t[-1], 2) for name, t in times.items()}, flush=True)

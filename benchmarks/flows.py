@@ -3,7 +3,7 @@
     python benchmarks/flows.py --torch ENV/bin/python --distrax ENV/bin/python \
         --pypi-flowjax ENV/bin/python [--out flows.json] [--quick]
 
-Run it by the interpreter that has this library; each peer has an environment of its own (see
+Run it by the interpreter that has this library; each peer has a separate environment (see
 `flows.md`). One process a contestant stays alive; in each table the rounds go round all of them,
 every other round backwards. A number is the median over rounds of the mean time of a call.
 """

@@ -24,7 +24,7 @@ from flowjax.config import FitConfig, FlowConfig, TrainConfig
 from flowjax.evaluation import average, by_vectors, evaluate_vectors, summarize_seeds
 
 TESTS = ("stsb", "sickr", "sts12", "sts14")
-# The paper's flow: latents are whitened beside it, not in it.
+# The paper's flow, without the whitening of latents.
 START: dict[str, Any] = {
     "name": "glow",
     "latent_power": "none",

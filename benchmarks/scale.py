@@ -2,7 +2,7 @@
 
     python benchmarks/scale.py [memory] [stream] [loop] [devices] [--out scale.json]
 
-Each number comes from a process of its own (this file with a cell's name), one after the other.
+Each number comes from a separate process (this file with a cell's name), one after the other.
 The files, up to 2.6 GB, lie in a temporary folder that is deleted at the end.
 """
 
@@ -114,7 +114,7 @@ def cell_stream(kind: str, path: str, batch: str, seconds: str) -> dict:
 
 
 def cell_loop(kind: str, dim: str, batch: str, seconds: str) -> dict:
-    """One step's ms: our loop, or a loop in Python around the same jitted step."""
+    """Returns the ms of a step in our loop, or in a Python loop around the same jitted step."""
     import jax
     import numpy as np
     import optax
@@ -172,7 +172,7 @@ def cell_devices(n: str, seconds: str) -> dict:
 
 
 def ask(cell: str, *words: object, **env: str) -> dict:
-    """Runs one cell in a process of its own."""
+    """Runs one cell in a separate process."""
     done = subprocess.run(
         [sys.executable, __file__, "--cell", cell, *map(str, words)],
         env=os.environ | SETTINGS | env, stdout=subprocess.PIPE, text=True, check=True,
@@ -183,7 +183,7 @@ def ask(cell: str, *words: object, **env: str) -> dict:
 
 
 def alternate(rounds: int, cell: str, kinds: list[str], *words: object) -> dict[str, float]:
-    """Median ms of each kind; the kinds take turns, every other round backwards."""
+    """Returns the median ms of each kind; rounds are interleaved, every other one backwards."""
     found: dict[str, list[float]] = {kind: [] for kind in kinds}
     for turn in range(rounds):
         for kind in kinds if turn % 2 == 0 else kinds[::-1]:

@@ -35,7 +35,7 @@ class Args:
     text: tuple[str, ...]
     heldout: tuple[str, ...]
     data_dir: Path
-    """Where the folder of STS-B is."""
+    """Parent of the folder of STS-B."""
     shapes: tuple[str, ...] = (
         "3x256x12000", "2x256x12000", "4x256x8000", "2x256x16000", "6x192x12000",
     )  # fmt: skip

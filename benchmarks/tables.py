@@ -101,7 +101,7 @@ def nli(data_dir: Path) -> list[str]:
 
 
 def calibration(config: FitConfig, stem: str, on: np.ndarray, seed: int) -> Transform:
-    """The map of a row: a flow's, or NATSV, which is no flow, where the file's name says so."""
+    """Returns the transformation of a row: a flow, or NATSV by the name of the file."""
     if "natsv_" in stem:
         null = standardize_then_null if "sn_natsv" in stem else null_top_singular_vectors
         return null(on, int(stem.rsplit("_", 1)[1]))

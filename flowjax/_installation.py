@@ -14,7 +14,7 @@ REMEDY = (
 def problem() -> str | None:
     """Returns one line if files of this package can be replaced by those of PyPI's `flowjax`.
 
-    Both libraries install into the folder `flowjax`. The one that is installed last replaces files
+    Both libraries install into the folder `flowjax`. The later installation replaces files
     of the other, and an uninstallation removes the files of both names.
     """
     try:

@@ -1,6 +1,6 @@
 """Docstrings of public functions: Args, Returns and Raises, checked by pydoclint.
 
-pydoclint needs an environment of its own, because it requires `docstring-parser-fork`, whose files
+pydoclint needs a separate environment, because it requires `docstring-parser-fork`, whose files
 replace those of `docstring-parser`. The test uses the command on PATH, as `.ci/run` installs it.
 """
 

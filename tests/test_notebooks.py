@@ -158,7 +158,7 @@ def statements(name, text):
 
 
 def test_runs_as_a_script(tmp_path):
-    """One of the notebooks, without a kernel; `slow` executes all of them in a kernel."""
+    """Runs one notebook without a kernel; a slow test executes all of them in a kernel."""
     env = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"} | {"MPLBACKEND": "Agg"}
     source = "\n".join("".join(cell["source"]) for cell in cells_of("data_parallel", "code"))
     run = [sys.executable, "-c", source]

@@ -1,4 +1,4 @@
-"""What all workers share: the job they read, the batches, a random rotation's LU factors."""
+"""Shared functions of the workers: the job, the batches, LU factors of a random rotation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 
 
 class Job:
-    """One data set, one kind of flow and its seeds, from the JSON file that `run.py` wrote.
+    """Job of a worker: data set, kind of flow and seeds, from the JSON file of `run.py`.
 
     Attributes:
         flow: "realnvp", "glow", "neural_spline", "maf" or "maf_spline".

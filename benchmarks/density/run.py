@@ -3,7 +3,7 @@
     python benchmarks/density/run.py --python-zuko PY --python-pyflowjax PY \
         --miniboone ../shared/data/uci/miniboone_first1523.npy --out density.json
 
-Every library runs in a Python of its own, one process and one thread at a time. What is in the
+Every library runs in a separate Python, one process and one thread at a time. What is in the
 `--out` file already is not run again. Prints a Markdown table: nats per test row, mean ± standard
 deviation over the seeds. See density.md beside this folder.
 """

@@ -1,6 +1,6 @@
 """Worker: the same flows made of the parts of PyPI's flowjax, and a plain optax loop.
 
-Runs in an environment of its own: that package and this library have one import name.
+Runs in a separate environment: that package and this library have one import name.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from flowjax.flows import (
 
 
 def actnorm(x: jax.Array) -> bijections.AbstractBijection:
-    """It has no actnorm: its affine map, whose numbers are set from the training rows."""
+    """Returns the affine map, with values from the training rows, in place of an actnorm."""
     mean, std = x.mean(0), x.std(0)
     return bijections.Affine(-mean / std, 1 / std)
 
 
 def linear(dim: int, seed: int) -> bijections.AbstractBijection:
-    """It has no LU map: an upper and a lower triangular one, started at a rotation."""
+    """Returns two triangular maps, initialised at a rotation, in place of an LU map."""
     order, lower, upper = common.rotation_lu(dim, seed)
     zeros = jnp.zeros(dim)
     return bijections.Chain(

@@ -1,4 +1,4 @@
-"""What is timed, and how a worker answers `../flows.py`. Standard library only; not run by itself.
+"""Timed functions, and the answers of a worker to `../flows.py`. Standard library only.
 
 A worker is `python peer_x.py CONTESTANT`. It prints one JSON line of versions, then answers lines:
 `build CELL TASK` (builds and calls once) and `go SECONDS` (repeats the call for so long).
@@ -46,7 +46,7 @@ def only_couplings(cell: dict[str, int]) -> None:
 
 
 def steps_per_call(cell: dict[str, int]) -> int:
-    """Short steps are handed over 20 at a time before waiting, for every library alike."""
+    """Returns the number of steps that are dispatched before waiting, equal for all libraries."""
     return 20 if cell["B"] * cell["H"] < 10_000 else 1
 
 

@@ -1,4 +1,4 @@
-"""PyPI's flowjax (another library of the same name, in an environment of its own)."""
+"""PyPI's flowjax (another library of the same name, in a separate environment)."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def auto_tokenizer(folder: Path) -> Any:
 
 
 def check_vocabulary(tokenizer: Any, unknown: int | None, folder: Path) -> None:
-    """Raises FlowjaxError if a tokenizer maps all words of its own vocabulary to unknown.
+    """Raises FlowjaxError if a tokenizer maps all words of its vocabulary to unknown.
 
     Some classes of transformers ignore a vocabulary file that they do not expect.
 

@@ -92,7 +92,7 @@ class SentenceModel(ScoreScale, abc.ABC):
 
     @property
     def default_prompt(self) -> str:
-        """Prompt that is added to every sentence unless another one is given; or ""."""
+        """Prompt that is added to sentences if no other prompt is given; or ""."""
         return self.prompts.get(self.default_prompt_name or "", "")
 
     @property

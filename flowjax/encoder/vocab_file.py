@@ -1,4 +1,4 @@
-"""WordPiece tokenizers from `vocab.txt`, with the options that transformers stores beside it."""
+"""WordPiece tokenizers from `vocab.txt`, with the options in transformers' JSON files."""
 
 from __future__ import annotations
 

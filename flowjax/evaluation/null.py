@@ -34,7 +34,7 @@ class Null(NamedTuple):
 
     Attributes:
         levels: probabilities of the quantiles, shape (k,), increasing.
-        quantiles: cosines, shape (k,), strictly increasing. The first and the last one are the
+        quantiles: cosines, shape (k,), strictly increasing. The first and the last cosine are the
             joints with the tails.
         lower: scale and shape of the lower tail, shape (2,).
         upper: scale and shape of the upper tail, shape (2,).

@@ -1,4 +1,4 @@
-"""Reader of a user's own file of labelled pairs, with any columns and delimiter."""
+"""Reader of a file of labelled pairs with any columns and delimiter."""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ def rich_table(
         measures: correlations in a cell, in this order.
         title: title of the table.
         width: width in characters; the width of the terminal if None. If the table is wider, each
-            measure gets a row of its own.
+            measure gets a separate row.
 
     Returns:
         A table of `rich`.

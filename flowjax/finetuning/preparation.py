@@ -95,7 +95,7 @@ def load_encoder(config: FinetuneConfig) -> tuple[SentenceEncoder, Parts]:
     pooling = options.pooling or "mean"
     parts = load_parts(options.name, pooling, None)
     check_integer("encoder.max_length", options.max_length, 3, parts.config.max_length)
-    # The saved tokenizer lower-cases by itself, and the training uses no prompts.
+    # The saved tokenizer lower-cases the text, and the training uses no prompts.
     settings = Settings(pooling, options.max_length)
     parts = parts._replace(settings=settings)
     chosen: dict[str, Any] = {

@@ -14,7 +14,7 @@ from flowjax.errors import FlowjaxError
 N = 600
 RNG = np.random.default_rng(0)
 HIDDEN = RNG.normal(size=(N, 4))
-# All files are functions of the same hidden variables and of noise of their own.
+# All files are functions of the same hidden variables, with independent noise.
 FILES = {
     "weak": HIDDEN @ RNG.normal(size=(4, 4)) + 3.0 * RNG.normal(size=(N, 4)),
     **{

@@ -126,7 +126,7 @@ def test_a_baseline_that_cannot_be_fitted_is_noted():
 
 
 def test_a_report_is_about_the_text_of_the_run_by_default(tiny_run, tmp_path, capsys):
-    """The embedded pairs are on no page of a user's own run."""
+    """The page of a run on a user's text does not have the embedded pairs."""
     out = tmp_path / "report"
     argv = ["analyze", str(tiny_run[0]), "--out", str(out), "--rows", "50", "--format", "svg"]
     assert main(argv) == 0

@@ -11,7 +11,7 @@ from flowjax.errors import FlowjaxError
 
 
 class NAType:
-    """As the missing value of pandas."""
+    """Missing value, as in pandas."""
 
 
 class Column:
@@ -23,7 +23,7 @@ class Column:
 
 
 class Frame:
-    """As a data frame of pandas, with nullable columns."""
+    """Data frame with nullable columns, as in pandas."""
 
     def __init__(self, **columns):
         self.columns = list(columns)

@@ -195,7 +195,7 @@ def test_a_saved_encoder_has_the_same_settings(encoder_folder, tmp_path, options
 
 @pytest.mark.filterwarnings("ignore:.*tokens are unknown")
 def test_the_encoder_may_be_in_a_subfolder_and_lower_case(encoder_folder, tmp_path):
-    """As written by early versions of sentence-transformers."""
+    """Early versions of sentence-transformers wrote this form."""
     shutil.copytree(encoder_folder, tmp_path / "0_Transformer")
     inner = tmp_path / "0_Transformer"
     (inner / "tokenizer_config.json").write_text('{"do_lower_case": false}')

@@ -75,7 +75,7 @@ def test_a_line_separator_may_be_an_entry(tmp_path):
 @pytest.mark.parametrize("bom", ["", "\ufeff"])
 @pytest.mark.parametrize("options", [None, {}, {"do_lower_case": None}, {"model_max_length": 9}])
 def test_text_is_lower_cased_unless_the_config_says_no(tmp_path, bom, options):
-    """As in transformers; a capitalised entry or a byte order mark does not change that."""
+    """The ids are those of transformers, also with a capitalised entry or a byte order mark."""
     entries = [
         "[PAD]",
         "[UNK]",
@@ -102,7 +102,7 @@ def test_a_cased_vocabulary_without_config_is_reported(tmp_path):
 
 
 def test_added_tokens_are_read_as_transformers_reads_them(tmp_path):
-    """From `added_tokens.json`, also with gaps between the ids, and from the config."""
+    """Added tokens are read from `added_tokens.json`, also with gaps, and from the config."""
     entries = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "covid", "[", "]", "e", "##1"]
     (tmp_path / "vocab.txt").write_text("\n".join(entries))
     (tmp_path / "added_tokens.json").write_text('{"[E1]": 10, "newword": 20}')

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from devices import xla_flags
 
 from flowjax.training.checkpoint import Checkpoints
 
@@ -102,10 +103,10 @@ def commands(tmp_path_factory):
     done = subprocess.run(
         [sys.executable, "-c", COMMAND, json.dumps(CASES)],
         cwd=folder,
-        # A cache of its own: the limit also truncates the compiled programs.
+        # A separate cache, because the limit also truncates the compiled programs.
         env=os.environ
         | {
-            "XLA_FLAGS": "",
+            "XLA_FLAGS": xla_flags(1),
             "PYTHONPATH": str(ROOT),
             "JAX_COMPILATION_CACHE_DIR": str(folder / "xla"),
         },

@@ -1,4 +1,4 @@
-"""What a cell of Jupyter that ends in a flow or in `fit(...)` shows."""
+"""Output of a cell of Jupyter that ends in a flow or in `fit(...)`."""
 
 from html.parser import HTMLParser
 

@@ -1,4 +1,4 @@
-"""A fit that was stopped or killed goes on as if it had not been, or says why it cannot."""
+"""A fit that was stopped or killed resumes with equal results, or raises an error."""
 
 import functools
 
@@ -68,7 +68,7 @@ def equal(a, b):
 
 
 class Killed(Exception):
-    """As the process's death: nothing is saved any more."""
+    """Simulates the death of the process: nothing is saved after it."""
 
 
 def ended(how, at):
@@ -98,7 +98,7 @@ def test_resumed_with_validation_is_never_stopped(tmp_path, overfit, never_stopp
 def test_a_run_that_patience_ended_is_at_its_end(tmp_path, overfit, never_stopped):
     first, again = (overfit(checkpoint_dir=tmp_path) for _ in range(2))
     assert first.steps == again.steps == 70 and again.metrics == []
-    patient = overfit(checkpoint_dir=tmp_path, patience=4)  # goes on from there
+    patient = overfit(checkpoint_dir=tmp_path, patience=4)  # resumes at step 70
     assert patient.steps == 80 and list(validations(patient)) == [80]
     for result in (first, again, patient):
         assert equal(result.params, never_stopped.params)

@@ -1,4 +1,4 @@
-"""What a fit is given, in its several forms; what does not fit together is said by name."""
+"""All forms of the training data, and errors that name inconsistent arguments."""
 
 import jax.numpy as jnp
 import numpy as np

@@ -210,7 +210,7 @@ def test_steps_on_a_tpu(name):
         ((number, size),) = program.counts.collectives.values()
         assert number == 1 and size - trained_bytes(flow) in range(0, 20, 4)
         assert not program.counts.float64 and not program.counts.callbacks
-        # Only the metrics have buffers of their own, 512 bytes each.
+        # Only the metrics have separate buffers, 512 bytes each.
         assert program.output - program.aliased <= 16 * 512 and program.fits
     assert many.scratch <= 1.1 * few.scratch
     assert 0 < few.efficiency() <= 1
