@@ -7,21 +7,24 @@ from typing import Any
 
 from flowjax.encoder.embed import SentenceEncoder
 from flowjax.errors import FlowjaxError
+from flowjax.files.remote import is_remote
 from flowjax.model import BertFlow
+from flowjax.saving.folder import local_folder
 
 
 def load_run(name: str, **options: Any) -> tuple[BertFlow | None, Any]:
     """Returns the model and the encoder of a run or model folder, or `(None, encoder)`.
 
     Args:
-        name: a run or model folder, or the name or folder of an encoder.
+        name: a run or model folder, also in object storage, or the name or folder of an encoder.
         **options: `pooling` and `max_length` of an encoder; None means the default.
 
     Raises:
         FlowjaxError: The run is unfinished, there is neither such a folder nor such an encoder, or
             an option is given for a run, which has its own.
     """
-    folder, options = Path(name), {k: v for k, v in options.items() if v is not None}
+    folder = Path(local_folder(name))
+    options = {key: value for key, value in options.items() if value is not None}
     if any((folder / part).exists() for part in ("model", "config.toml", "flow.safetensors")):
         for option in options:
             raise FlowjaxError(
@@ -35,4 +38,4 @@ def load_run(name: str, **options: Any) -> tuple[BertFlow | None, Any]:
         raise FlowjaxError(
             f"{name}: expected a run or model folder, or an encoder, got no such folder"
         )
-    return None, SentenceEncoder.from_pretrained(name, **options)
+    return None, SentenceEncoder.from_pretrained(folder if is_remote(name) else name, **options)

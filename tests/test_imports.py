@@ -51,7 +51,7 @@ ALLOWED = {
         "_version",
     },
     "model": {*CORE, "bijectors", "flows", "encoder", "fitting", "saving", "calibration"},
-    "loading": {"encoder", "model"},
+    "loading": {"files", "encoder", "saving", "model"},
     "ray": {"files", "data", "encoder", "model", "loading"},
     "transformer": {"types", "data", "flows", "fitting"},
     "compare": {"types", "evaluation", "flows", "calibration", "model"},
