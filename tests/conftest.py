@@ -6,8 +6,16 @@ import shutil
 import tempfile
 from pathlib import Path
 
-# Before jax is imported; an outer setting wins.
-os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
+# Before jax is imported; an outer setting wins. Most of the time of the tests is compilation of
+# small programs, so XLA optimises little and generates each program in one part. The weekly job
+# runs all tests with the settings of users: XLA_FLAGS=--xla_force_host_platform_device_count=8
+# JAX_DISABLE_MOST_OPTIMIZATIONS=0.
+os.environ.setdefault(
+    "XLA_FLAGS",
+    "--xla_force_host_platform_device_count=8 --xla_cpu_use_fusion_emitters=false "
+    "--xla_cpu_parallel_codegen_split_count=1",
+)
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
 # Each worker of xdist has a core; more threads of BLAS would wait for each other.
@@ -17,7 +25,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="flowjax-tests-")
     atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
-os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 
 import hypothesis
 import pytest

@@ -8,14 +8,15 @@ import inspect
 import os
 import pkgutil
 import re
+import runpy
 import shlex
 import subprocess
 import sys
 from pathlib import Path
 
-import jax
 import numpy as np
 import pytest
+from devices import xla_flags
 
 import flowjax
 import flowjax.bijectors
@@ -49,13 +50,7 @@ LIBRARY = [
 
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_run(name):
-    before = jax.config.read("jax_disable_most_optimizations")
-    jax.config.update("jax_disable_most_optimizations", True)  # XLA's time is nearly all of it
-    try:
-        result = doctest.testmod(importlib.import_module(name))
-    finally:
-        jax.config.update("jax_disable_most_optimizations", before)
-    assert not result.failed
+    assert not doctest.testmod(importlib.import_module(name)).failed
 
 
 @pytest.mark.parametrize("package", [flowjax.bijectors, flowjax.flows, *LIBRARY], ids=str)
@@ -70,7 +65,7 @@ def test_every_public_function_has_an_example(package):
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
-# The commands between these marks are run by .ci/run in an environment of their own.
+# .ci/run executes the commands between these marks in a new environment.
 INSTALL = re.compile(r"<!-- \w+ -->.*?<!-- end -->", re.DOTALL)
 
 
@@ -106,7 +101,7 @@ def write_inputs(folder):
 
 @pytest.mark.parametrize("times", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_the_readme_runs_as_one_script(tmp_path, times):
-    """In a process of its own, because the tests have eight devices."""
+    """Runs in a new process, because the tests have eight devices."""
     write_inputs(tmp_path)
     script = readme_script()
     assert script.count("main(") == 9 and "import flowjax" in script
@@ -118,8 +113,7 @@ def test_the_readme_runs_as_one_script(tmp_path, times):
     done = subprocess.run(
         [sys.executable, "-c", run],
         cwd=tmp_path,
-        env=os.environ
-        | {"XLA_FLAGS": "", "PYTHONPATH": str(ROOT), "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"},
+        env=os.environ | {"XLA_FLAGS": xla_flags(1), "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
     )
@@ -135,6 +129,19 @@ def test_the_code_of_a_page_runs(page):
     """The blocks of a page are one script; they assert their own results."""
     code = "\n".join(re.findall(r"```python\n(.*?)```", page.read_text("utf-8"), re.DOTALL))
     exec(compile(code, page.name, "exec"), {"__name__": page.stem})
+
+
+def test_links_of_the_readme_work_in_the_repository_and_on_pypi():
+    script = runpy.run_path(str(ROOT / ".ci" / "links"))
+    link, absolute = script["LINK"], script["absolute"]
+    targets = [match[3] for match in link.finditer(README)]
+    assert "docs/cone.png" in targets
+    assert [target for target in targets if not (ROOT / target.partition("#")[0]).exists()] == []
+    url = "https://github.com/o/n"
+    text = absolute(README + "\n```\n[a](b)\n```\n", url + "/", "v1")
+    assert [match[3] for match in link.finditer(text)] == ["b"]  # code stays
+    assert f"]({url}/raw/v1/docs/cone.png)" in text and f"]({url}/blob/v1/docs/index.md)" in text
+    assert absolute(text, url, "v2") == text
 
 
 def test_the_reference_has_all_public_packages():

@@ -9,6 +9,7 @@ import time
 
 import numpy as np
 import pytest
+from devices import xla_flags
 
 from flowjax._version import __version__
 from flowjax.commands.main import main
@@ -211,7 +212,7 @@ def test_a_signal_saves_a_checkpoint(tmp_path, text, number, code):
     # The first metrics come after a hundredth of the steps.
     argv = [sys.executable, "-m", "flowjax", "fit", "--data", str(text), "--out", str(out),
             *SMALL_GLOW, "--train.steps", "50000"]  # fmt: skip
-    env = {**os.environ, "XLA_FLAGS": ""}
+    env = {**os.environ, "XLA_FLAGS": xla_flags(1)}
     process = subprocess.Popen(argv, stderr=subprocess.PIPE, text=True, env=env)
     metrics = out / "metrics.jsonl"
     until = time.monotonic() + 300

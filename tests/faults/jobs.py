@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from devices import xla_flags
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKER = Path(__file__).with_name("worker.py")
@@ -43,7 +44,7 @@ def start(folder, args, count=1, devices=1, pause=0.0):
             **os.environ,
             "PYTHONPATH": str(ROOT),
             "JAX_PLATFORMS": "cpu",
-            "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+            "XLA_FLAGS": xla_flags(devices),
             "XDG_CACHE_HOME": str(folder.parent / "cache"),
         }
         if count > 1:

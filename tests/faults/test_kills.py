@@ -22,7 +22,7 @@ def arguments(rows, run, steps):
 
 @pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.slow)])
 def test_a_killed_and_resumed_fit_equals_an_uninterrupted_one(tmp_path, kills):
-    rows, steps = jobs.write_rows(tmp_path / "x.npy"), 60 * kills
+    rows, steps = jobs.write_rows(tmp_path / "x.npy"), 30 * kills
     assert jobs.finish(jobs.start(tmp_path / "a", arguments(rows, tmp_path / "whole", steps))) == [
         0
     ]

@@ -30,7 +30,7 @@ def test_a_killed_and_repeated_run_equals_an_uninterrupted_one(tmp_path, tiny_en
     text = tmp_path / "text.txt"
     text.write_text("\n".join(sentences) + "\n")
     args = arguments(
-        tiny_encoder, text, "simcse", steps=300, validate_every=50, learning_rate=0.001
+        tiny_encoder, text, "simcse", steps=100, validate_every=25, learning_rate=0.001
     )
     whole, run = tmp_path / "whole", tmp_path / "run"
     assert jobs.finish(jobs.start(tmp_path / "a", [*args, "--out", whole])) == [0]
@@ -42,7 +42,7 @@ def test_a_killed_and_repeated_run_equals_an_uninterrupted_one(tmp_path, tiny_en
         assert process.wait() == -signal.SIGKILL, "the process ended before it was killed"
     finally:
         process.kill()
-    assert 0 < jobs.newest(run) < 300
+    assert 0 < jobs.newest(run) < 100
     assert jobs.finish(jobs.start(tmp_path / "b", [*args, "--out", run])) == [0]
     expected, found = weights(whole), weights(run)
     assert all(np.array_equal(found[name], value) for name, value in expected.items())

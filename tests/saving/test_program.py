@@ -45,14 +45,6 @@ def fitted(encoder, flow, steps=None, **options):
     return model
 
 
-@pytest.fixture(scope="module", autouse=True)
-def fast_compilation():
-    before = jax.config.read("jax_disable_most_optimizations")
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", before)
-
-
 @pytest.fixture(scope="module")
 def model():
     encoder = tiny("first_last")
