@@ -24,10 +24,11 @@ from embedded import Cache, Embedded
 
 import flowjax
 from flowjax import flows
+from flowjax.bijectors.moments import moments_of
 from flowjax.calibration.auto import candidates_of, choose, fit_options, fit_rows
-from flowjax.calibration.candidates import Candidate
+from flowjax.calibration.candidates import Candidate, closed_form_candidates
 from flowjax.calibration.held import SampledSource
-from flowjax.calibration.select import pairs_of
+from flowjax.calibration.select import POWERS, pairs_of
 from flowjax.data.sentences import open_source
 from flowjax.evaluation import evaluate_vectors
 
@@ -41,6 +42,8 @@ class Args:
     tasks: str = "stsb,sickr,sts12,sts14"
     seeds: int = 1
     epochs: float = 1.0
+    flow: bool = True
+    """Fit the flow too; without it, only the closed forms are measured."""
     cache: Path = Path("runs/vectors")
     out: Path = Path("runs/quality")
 
@@ -61,7 +64,7 @@ def main(args: Args) -> None:
                 if any(key.items() <= row.items() for row in rows):
                     continue
                 found = cache.task(task, encoder.pooling)
-                rows.append(key | measure(found, encoder, seed, args.epochs))
+                rows.append(key | measure(found, encoder, seed, args))
                 print(json.dumps(rows[-1]), flush=True)
                 with file.open("a") as out:
                     out.write(json.dumps(rows[-1]) + "\n")
@@ -70,7 +73,7 @@ def main(args: Args) -> None:
     draw(rows, args.out / "quality.png")
 
 
-def measure(found: Embedded, encoder: Any, seed: int, epochs: float) -> dict[str, Any]:
+def measure(found: Embedded, encoder: Any, seed: int, args: Args) -> dict[str, Any]:
     """Spearman x 100 of each kind of vectors by split, and the chosen powers."""
     source = SampledSource(open_source(found.task.sentences()), seed)
     held = source.held()
@@ -83,25 +86,36 @@ def measure(found: Embedded, encoder: Any, seed: int, epochs: float) -> dict[str
         for both in pairs
     }
     rest = np.delete(found.plain[found.target], held.rows, axis=0)
-    options = fit_options(
-        None, batch_size=None, learning_rate=None, weight_decay=None, clip_norm=1.0
-    )
-    steps = max(1, round(epochs * len(rest) / options["batch_size"]))
-    glow = flows.make("glow", rest.shape[1])
-    candidates = candidates_of(fit_rows(encoder, glow, rest, seed=seed, steps=steps, **options))
+    candidates = fitted(rest, encoder, seed, args)
     chosen = {
         "plain": only(candidates, "plain"),
         "whitening": only(candidates, "whitening^1"),
         "whitening^p": best(candidates, "whitening^", known, seed),
-        "flow": only(candidates, "glow^0"),
-        "flow^q": best(candidates, "glow", known, seed),
         "selected": choose(candidates, known, seed)[1],
     }
+    if args.flow:
+        chosen |= {
+            "flow": only(candidates, "glow^0"),
+            "flow^q": best(candidates, "glow", known, seed),
+        }
     scores = {
         name: spearman(found, candidate.transform(found.plain))
         for name, candidate in chosen.items()
     }
     return {"chosen": {k: v.name for k, v in chosen.items()}, "scores": scores}
+
+
+def fitted(rows: np.ndarray, encoder: Any, seed: int, args: Args) -> list[Candidate]:
+    """Candidates that are fitted on rows `(n, dim)`."""
+    dim = rows.shape[1]
+    if not args.flow:
+        return closed_form_candidates(moments_of([rows], dim), POWERS)
+    options = fit_options(
+        None, batch_size=None, learning_rate=None, weight_decay=None, clip_norm=1.0
+    )
+    steps = max(1, round(args.epochs * len(rows) / options["batch_size"]))
+    glow = flows.make("glow", dim)
+    return candidates_of(fit_rows(encoder, glow, rows, seed=seed, steps=steps, **options))
 
 
 def only(candidates: list[Candidate], name: str) -> Candidate:
@@ -128,23 +142,25 @@ def spearman(found: Embedded, vectors: np.ndarray) -> dict[str, float]:
 
 
 def averages(rows: list[dict[str, Any]]) -> dict[str, dict[str, tuple[float, float]]]:
-    """Mean over the tasks of each kind of vectors, and its standard deviation over the seeds."""
+    """Mean over the tasks of each kind of vectors, and its standard deviation over the seeds.
+
+    It is NaN for an encoder that was not measured on all tasks of `rows`.
+    """
     found: dict[str, dict[str, tuple[float, float]]] = {}
+    tasks = {row["task"] for row in rows}
     for label in dict.fromkeys(row["encoder"] for row in rows):
         own = [row for row in rows if row["encoder"] == label]
-        runs = sorted({(row["weights"], row["seed"]) for row in own})
+        runs = dict.fromkeys((row["weights"], row["seed"]) for row in own)
         found[label] = {}
         for name in VECTORS:
-            values = [
-                np.mean(
-                    [
-                        row["scores"][name]["test"]
-                        for row in own
-                        if (row["weights"], row["seed"]) == run
-                    ]
-                )
-                for run in runs
-            ]
+            values = []
+            for run in runs:
+                parts = {
+                    row["task"]: row["scores"][name]["test"]
+                    for row in own
+                    if (row["weights"], row["seed"]) == run and name in row["scores"]
+                }
+                values.append(np.mean(list(parts.values())) if {*parts} == tasks else np.nan)
             spread = float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
             found[label][name] = (float(np.mean(values)), spread)
     return found
@@ -153,48 +169,67 @@ def averages(rows: list[dict[str, Any]]) -> dict[str, dict[str, tuple[float, flo
 def table(rows: list[dict[str, Any]]) -> str:
     """Markdown: mean over the tasks, and each task."""
     tasks = list(dict.fromkeys(row["task"] for row in rows))
+    everywhere = [
+        row["encoder"]
+        for row in rows
+        if {*tasks} == {one["task"] for one in rows if one["encoder"] == row["encoder"]}
+    ]
     lines = [
         "# Gain of calibration against the quality of the encoder",
         "",
         "By `python benchmarks/quality.py`. Spearman x 100 on the test splits, pairs of a year "
-        f"together; p and q are chosen without labels. Mean of {', '.join(tasks)}:",
-        "",
-        "| encoder | " + " | ".join(VECTORS) + " | whitening^p - plain | flow - plain |",
-        "| --- |" + " ---: |" * (len(VECTORS) + 2),
+        "together; p and q are chosen without labels.",
     ]
-    for label, means in averages(rows).items():
-        cells = [f"{mean:.2f}" + (f" ± {sd:.2f}" if sd else "") for mean, sd in means.values()]
-        gains = [means[name][0] - means["plain"][0] for name in ("whitening^p", "flow")]
-        lines.append(f"| {label} | " + " | ".join([*cells, *(f"{g:+.2f}" for g in gains)]) + " |")
-    for task in tasks:
-        own = [row for row in rows if row["task"] == task]
-        lines += ["", f"| {task} | " + " | ".join(VECTORS) + " | chosen |"]
-        lines += ["| --- |" + " ---: |" * len(VECTORS) + " --- |"]
+    groups = {"mean of " + ", ".join(tasks): [r for r in rows if r["encoder"] in everywhere]}
+    groups |= {task: [row for row in rows if row["task"] == task] for task in tasks}
+    for title, own in groups.items():
+        lines += ["", f"| {title} | " + " | ".join(VECTORS) + " | whitening gains | flow gains |"]
+        lines += ["| --- |" + " ---: |" * (len(VECTORS) + 2)]
         for label, means in averages(own).items():
-            cells = [f"{mean:.2f}" + (f" ± {sd:.2f}" if sd else "") for mean, sd in means.values()]
-            first = next(row["chosen"] for row in own if row["encoder"] == label)
-            chosen = ", ".join(first[name] for name in ("whitening^p", "flow^q", "selected"))
-            lines.append(f"| {label} | " + " | ".join(cells) + f" | {chosen} |")
+            cells = [_cell(*value) for value in means.values()]
+            gains = [means[name][0] - means["plain"][0] for name in ("whitening", "flow")]
+            cells += [f"{gain:+.1f}" if np.isfinite(gain) else "not run" for gain in gains]
+            lines.append(f"| {label} | " + " | ".join(cells) + " |")
+    lines += ["", "| encoder | pooling | seeds | chosen on " + ", ".join(tasks) + " | source |"]
+    lines += ["| --- | --- | ---: | --- | --- |"]
+    for label in dict.fromkeys(row["encoder"] for row in rows):
+        own = [row for row in rows if row["encoder"] == label]
+        chosen = ", ".join(row["chosen"]["selected"] for row in own if "chosen" in row)
+        seeds = own[0].get("seeds") or len({(row["weights"], row["seed"]) for row in own})
+        source = own[0].get("source", "quality.jsonl")
+        lines.append(f"| {label} | {own[0]['pooling']} | {seeds} | {chosen or '-'} | {source} |")
     return "\n".join(lines) + "\n"
 
 
+def _cell(mean: float, spread: float) -> str:
+    if not np.isfinite(mean):
+        return "not run"
+    return f"{mean:.2f}" + (f" ± {spread:.2f}" if spread else "")
+
+
 def draw(rows: list[dict[str, Any]], file: Path) -> None:
-    """Draws the gain over plain vectors against the Spearman correlation of plain vectors."""
-    found = averages(rows)
-    figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
+    """Draws the gain over plain vectors on STS-B against their Spearman correlation."""
+    found = averages([row for row in rows if row["task"] == "stsb"])
     order = sorted(found, key=lambda label: found[label]["plain"][0])
-    x = [found[label]["plain"][0] for label in order]
+    figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
     for name, marker in (("whitening", "s"), ("whitening^p", "o"), ("flow", "^")):
-        y = [found[label][name][0] - found[label]["plain"][0] for label in order]
-        axes.plot(x, y, marker + "-", label=name)
-    for place, label in zip(x, order, strict=True):
-        axes.annotate(label, (place, axes.get_ylim()[0]), rotation=90, fontsize=8, va="bottom")
+        points = [
+            (found[label]["plain"][0], found[label][name][0] - found[label]["plain"][0])
+            for label in order
+            if np.isfinite(found[label][name][0])
+        ]
+        axes.plot(*np.transpose(points), marker, ms=6, alpha=0.7, label=name)
+    for label in order:
+        if not label.startswith("MLM, step"):
+            x = found[label]["plain"][0]
+            axes.axvline(x, color="0.85", lw=1, zorder=0)
+            axes.text(x, 0.99, f" {label}", transform=axes.get_xaxis_transform(), rotation=90,
+                      fontsize=8, va="top", ha="right")  # fmt: skip
     axes.axhline(0, color="0.6", lw=1)
     axes.set(
-        xlabel="Spearman x 100 of plain vectors, mean of the test sets",
-        ylabel="gain over plain vectors",
+        xlabel="Spearman x 100 of plain vectors, STS-B test", ylabel="gain over plain vectors"
     )
-    axes.legend(frameon=False)
+    axes.legend(frameon=False, loc="lower left")
     figure.savefig(file, dpi=150)
 
 
