@@ -36,12 +36,22 @@ from flowjax.data.manifest import (
 from flowjax.data.npy import NpyFile
 from flowjax.errors import FlowjaxError
 from flowjax.files.lock import locked
+from flowjax.files.remote import as_url, is_remote
 
 # Sentences per block; a killed process loses at most one block.
 BLOCK = 8192
 # Patterns of the files in a store.
 FILES = ("manifest.json", ".manifest.*.partial", "vectors.npy", "journal-*.jsonl", ".lock-*")
 Embed = Callable[[Iterator[Any]], Iterable[tuple[np.ndarray, Mapping[str, int]]]]
+
+
+def _on_disk(folder: str | Path) -> Path:
+    if is_remote(folder):
+        raise FlowjaxError(
+            f"{as_url(folder)}: expected a folder on a disk, because an embedding store is "
+            "memory-mapped, got object storage; flowjax encode --engine ray writes shards there"
+        )
+    return Path(folder)
 
 
 def remove_store(folder: Path) -> None:
@@ -66,6 +76,8 @@ class EmbeddingStore:
         >>> store.fill(["One.", "Three.", "Two."], lengths)
         >>> store.vectors.tolist(), store.counts
         ([[4.0], [6.0], [4.0]], {'rows': 3, 'empty': 0, 'long': 1})
+        >>> len(store), store[1].tolist(), store[[2, 0]].shape
+        (3, [6.0], (2, 1))
     """
 
     def __init__(
@@ -93,7 +105,7 @@ class EmbeddingStore:
             FlowjaxError: The manifest is damaged, or the folder has a `vectors.npy` but no
                 manifest.
         """
-        self.folder, self.dim, self.block = Path(folder), dim, block
+        self.folder, self.dim, self.block = _on_disk(folder), dim, block
         wanted = {**manifest, "dim": dim, "block": block}
         used = (self.folder / "vectors.npy").exists()
         # Another process may write the manifest now, but writes it before the vectors.
@@ -109,6 +121,7 @@ class EmbeddingStore:
         self.manifest = read_manifest(self.folder)
         check_same(self.folder, self.manifest, wanted)
         self._file = NpyFile(self.folder / "vectors.npy", dim=dim)
+        self._mapped: np.ndarray | None = None
 
     @classmethod
     def open(cls, folder: str | Path) -> EmbeddingStore:
@@ -123,7 +136,7 @@ class EmbeddingStore:
         Raises:
             FlowjaxError: The folder holds no store, or its manifest is damaged.
         """
-        found = read_manifest(Path(folder))
+        found = read_manifest(_on_disk(folder))
         return cls(folder, identity(found), dim=found["dim"], block=found["block"])
 
     @property
@@ -152,6 +165,31 @@ class EmbeddingStore:
             FlowjaxError: The store is incomplete or damaged.
         """
         return self._file.open(self._result()["rows"])
+
+    def __len__(self) -> int:
+        """Number of vectors of a complete store."""
+        rows: int = self._result()["rows"]
+        return rows
+
+    def __getitem__(self, rows: Any) -> np.ndarray:
+        """Returns a copy of one vector, shape (dim,), or of several, shape (n, dim).
+
+        A store is a random-access data source of grain and a map-style data set of PyTorch.
+
+        Args:
+            rows: index, which may be negative; or a slice, a list or an array of indices.
+
+        Raises:
+            IndexError: An index is out of range.
+            FlowjaxError: The store is incomplete or damaged.
+        """
+        if self._mapped is None:
+            self._mapped = self.vectors
+        return np.array(self._mapped[rows])
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Returns the state for worker processes, which map the file themselves."""
+        return {**self.__dict__, "_mapped": None}
 
     def fill(
         self,
