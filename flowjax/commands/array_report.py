@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -10,7 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from flowjax import flows
+from flowjax.commands.report_inputs import fit_text, versions
 from flowjax.commands.transform import load_unconditional, open_plain
+from flowjax.config import FitArrayConfig
+from flowjax.config import read_config as read_toml
 from flowjax.data.blocks import RowBlocks
 from flowjax.fitting.passes import moments_of_rows
 from flowjax.flows.arrays import ROWS, ArrayCalls
@@ -18,6 +23,7 @@ from flowjax.flows.recipe import options_of
 from flowjax.report.arrays import array_page
 from flowjax.report.blocks import Page
 from flowjax.report.inputs import ReportedModel, RunVectors
+from flowjax.saving.folder import read_config
 from flowjax.types import Flow, Params
 
 
@@ -57,11 +63,28 @@ def page_of_array(run: str, array: str, columns: str | None, *, command: str, ro
     provenance = [
         ("Array", f"{array}: {source.size:,} x {source.dim}"),
         ("Flow", f"{flow.name}{options}, of {run}"),
+        *_fit_of(Path(run)),
+        ("Versions", versions()),
     ]
     about = {"run": run, "flow": flow.name, "array": array, "shape": [source.size, source.dim]}
     model = ReportedModel(array, "", flow.name, maps, provenance, about)
     vectors = RunVectors(source.rows, None, f"{source.size:,} vectors of {array}")
     return array_page(model, vectors, log_probs, command=command, rows=rows)
+
+
+def _fit_of(run: Path) -> list[tuple[str, str]]:
+    """Returns the data, the steps and the seed of the fit of a run or of a model folder."""
+    saved = read_config(run) or {}
+    facts = saved.get("fitted_on", {})
+    config = None
+    with contextlib.suppress(ValueError, OSError):
+        config = read_toml(run / "config.toml", FitArrayConfig)
+    found = []
+    if "data" in facts:
+        count = f": {facts['examples']:,} examples" if "examples" in facts else ""
+        found.append(("Fitted on", f"{facts['data']}{count}"))
+    seed = config.train.seed if config else saved.get("seed", "not recorded")
+    return [*found, ("Fit", fit_text(facts, config, "examples")), ("Seed", str(seed))]
 
 
 def _forward(flow: Flow, params: Params) -> Callable[[np.ndarray], np.ndarray]:

@@ -16,7 +16,7 @@ import numpy as np
 from flowjax._version import __version__
 from flowjax.calibration.held import SampledSource
 from flowjax.compare import calibrations, describe
-from flowjax.config import FitConfig
+from flowjax.config import FitArrayConfig, FitConfig
 from flowjax.data.fingerprint import fingerprint
 from flowjax.data.sample import sentences_file
 from flowjax.data.sentences import read_sentences
@@ -58,8 +58,15 @@ def reported_model(model: BertFlow, config: FitConfig | None = None) -> Reported
     return ReportedModel(*names, calibrations(model), provenance, describe(model))
 
 
-def fit_text(fitted: Mapping[str, Any], config: FitConfig | None) -> str:
+def fit_text(
+    fitted: Mapping[str, Any], config: FitConfig | FitArrayConfig | None, unit: str = "sentences"
+) -> str:
     """Returns the steps, epochs, batch size and learning rate of a fit.
+
+    Args:
+        fitted: facts about the fit, from the model folder.
+        config: config of the run, or None for a model folder.
+        unit: name of the examples; `fitted` may have their number under this name.
 
     Example:
         >>> fit_text({"steps": 0}, None)
@@ -74,9 +81,9 @@ def fit_text(fitted: Mapping[str, Any], config: FitConfig | None) -> str:
     if config is None:
         return f"{text} (a model folder does not have the learning rate)"
     train = config.train
-    if "sentences" in fitted:
-        text += f" ({steps * train.batch_size / fitted['sentences']:.3g} epochs)"
-    return f"{text} of {train.batch_size} sentences, learning rate {train.learning_rate:g}"
+    if unit in fitted:
+        text += f" ({steps * train.batch_size / fitted[unit]:.3g} epochs)"
+    return f"{text} of {train.batch_size} {unit}, learning rate {train.learning_rate:g}"
 
 
 def versions() -> str:

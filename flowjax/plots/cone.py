@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,9 @@ from flowjax.plots import _style as style
 _POINTS = 3000
 
 
-def cone(vectors: Mapping[str, np.ndarray], *, ax: Any = None) -> np.ndarray:
+def cone(
+    vectors: Mapping[str, np.ndarray], *, kinds: Sequence[str] = (), ax: Any = None
+) -> np.ndarray:
     r"""Draws vectors in the plane of their mean and the widest direction orthogonal to it.
 
     The mean is not subtracted. If the vectors lie in a narrow cone, the cloud is far from the
@@ -23,6 +25,8 @@ def cone(vectors: Mapping[str, np.ndarray], *, ax: Any = None) -> np.ndarray:
 
     Args:
         vectors: vectors, shape `(n, d)`, for each kind, such as `{"plain": x, "flow": z}`.
+        kinds: all kinds of vectors of a group of figures, so that each kind has the same colour
+            in all of them. By default the kinds in `vectors`.
         ax: Axes to draw on, one per kind; None makes a figure.
 
     Returns:
@@ -40,9 +44,9 @@ def cone(vectors: Mapping[str, np.ndarray], *, ax: Any = None) -> np.ndarray:
     clouds = {n: check_vectors(n, x) for n, x in style.check_kinds("vectors", vectors).items()}
     planes = {name: mean_plane(name, x) for name, x in clouds.items()}
     panels = style.axes_of(ax, len(clouds), height=0.9)
-    kinds = style.looks(clouds)
+    looks = style.looks(dict.fromkeys([*kinds, *clouds]))
     for axes, (name, points) in zip(panels, planes.items(), strict=True):
-        colour = kinds[name].color
+        colour = looks[name].color
         some = np.random.default_rng(0).permutation(len(points))[:_POINTS]
         alpha = float(np.clip(20.0 / np.sqrt(len(some)), 0.2, 0.9))
         x, y = points[some].T

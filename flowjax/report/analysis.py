@@ -63,7 +63,7 @@ def analysis_page(
         else figures.cosines("random_cosines", clouds, of=shown.description)
     )
     sections = [
-        Section("cone", "Cone", where, [figures.cone(before_after, of)]),
+        Section("cone", "Cone", where, [figures.cone(before_after, of, model.kinds)]),
         Section("cosines", "Cosines", "", [related]),
         Section("isotropy", "Isotropy", where, [figures.spectrum(clouds, of), *tables]),
     ]

@@ -24,6 +24,8 @@ ISOTROPY_NOTES = (
     "Isotropic vectors are not better for every use: flowjax check measures whether calibration "
     "helps.",
 )
+# Words of the tiles: a calibration of the array itself is not measured on other vectors.
+IN_SAMPLE = "on this array; whitening of the array is in-sample"
 DENSITY_TEXT = (
     "Log-density of the vectors under the flow, and under a Gaussian with the mean and covariance "
     "of these vectors. A vector with a low density differs from the vectors that the flow was "
@@ -58,12 +60,12 @@ def array_page(
     values = next(iter(log_probs.values()))
     of = some.description
     sections = [
-        Section("cone", "Cone", "", [figures.cone(before_after, of)]),
+        Section("cone", "Cone", "", [figures.cone(before_after, of, model.kinds)]),
         Section("cosines", "Cosines", "", [figures.cosines("random_cosines", clouds, of=of)]),
         Section("isotropy", "Isotropy", ISOTROPY_TEXT, [figures.spectrum(clouds, of), isotropy]),
         Section("density", "Log-density", DENSITY_TEXT, [_table(log_probs), _lowest(values)]),
     ]
-    facts = isotropy_facts(isotropy.rows, model.kinds, "on this array")
+    facts = isotropy_facts(isotropy.rows, model.kinds, IN_SAMPLE)
     title = f"Analysis of {model.flow} on {model.encoder}"
     return Page(title, model.provenance, facts, sections, command, {"model": model.description})
 

@@ -47,7 +47,7 @@ def check_page(
     measures.append(_table(found, size))
     both = {"plain": before, best: after}
     sections = [
-        Section("cone", "Cone", "", [figures.cone(both, f"{size} held-out vectors")]),
+        Section("cone", "Cone", "", [figures.cone(both, f"{size} held-out vectors", shown)]),
         Section(
             "cosines",
             "Cosines",

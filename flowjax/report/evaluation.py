@@ -60,21 +60,30 @@ def evaluation_page(
     related = [figures.task_cosines(found, model) for found in tasks]
     tables = result_tables(results, resampled, model.flow)
     sections = [
-        Section("cone", "Cone", where, [figures.cone(before_after, of)]),
+        Section("cone", "Cone", where, [figures.cone(before_after, of, model.kinds)]),
         Section("cosines", "Cosines", notes, related),
         Section("spectrum", "Spectrum", where, [figures.spectrum(clouds, of)]),
         Section("results", "Results", text, [figures.forest(mains, model.kinds), *tables]),
         *figures.neighbours_section(model, some),
         *_selection(results.get("model", {}).get("selection", {})),
-        *_training(metrics),
+        *_training(metrics, model.flow, results.get("model", {})),
     ]
     title = f"Evaluation of {model.flow} on {model.encoder}"
     facts = result_facts(mains, model.flow)
     return Page(title, model.provenance, facts, sections, command, dict(results), lead=lead)
 
 
-def _training(metrics: Sequence[Mapping[str, Any]]) -> list[Section]:
-    """Returns the section with the metrics of the fit; none without metrics of a flow."""
+def _training(
+    metrics: Sequence[Mapping[str, Any]], flow: str, fitted: Mapping[str, Any]
+) -> list[Section]:
+    """Returns the section with the metrics of the fit; none without metrics of a flow.
+
+    Args:
+        metrics: rows of `metrics.jsonl`.
+        flow: name of the flow of the model.
+        fitted: facts about the fit. If a selection chose a closed form, the metrics are those of
+            the flow that was trained and not chosen.
+    """
     if not any("bits_per_dim" in row for row in metrics):
         return []
     curves = [
@@ -86,7 +95,12 @@ def _training(metrics: Sequence[Mapping[str, Any]]) -> list[Section]:
         "with a high density."
     )
     plot = Plot("curves", curves, "Metrics of the fit over steps.", caption)
-    return [Section("training", "Training", "", [plot])]
+    text = ""
+    if "selection" in fitted and not fitted.get("steps"):
+        text = (
+            f"The curves belong to a flow that was trained for the selection, which chose {flow}."
+        )
+    return [Section("training", "Training", text, [plot])]
 
 
 def _only(rows: Sequence[Mapping[str, Any]], keys: Sequence[str]) -> list[dict[str, Any]]:

@@ -28,16 +28,18 @@ QUERY_WORDS = range(5, 16)
 _SEARCHED = 5000
 
 
-def cone(clouds: Mapping[str, np.ndarray], of: str) -> Plot:
+def cone(clouds: Mapping[str, np.ndarray], of: str, kinds: Sequence[str]) -> Plot:
     """Returns the plot of vectors along their mean, with the origin.
 
     Args:
         clouds: plain and calibrated vectors, shape (n, d), by name.
         of: description of the vectors, for the caption.
+        kinds: all kinds of vectors of the page, for their colours.
     """
     cosines = {name: mean_cosine(np.asarray(x, np.float64)) for name, x in clouds.items()}
     figures = [
-        drawn(partial(plots.cone, {name: x}), size=(4.2, 3.6)) for name, x in clouds.items()
+        drawn(partial(plots.cone, {name: x}, kinds=kinds), size=(4.2, 3.6))
+        for name, x in clouds.items()
     ]
     text = sentences.cone(cosines)
     return Plot(

@@ -38,7 +38,8 @@ def test_the_report_has_isotropy_and_densities(report):
         lowest = next(csv.DictReader(file))
     assert lowest["row"] == "77" and float(lowest["log_prob"]) < -40
     page = (report / "index.html").read_text("utf-8")
-    assert "whitening, power 0.5" in page
+    assert "whitening, power 0.5" in page and "whitening of the array is in-sample" in page
+    assert "not recorded" in page and "numpy" in page  # a flow without facts about its fit
     assert "sentence" not in page.lower() and "BERT" not in page.replace("BERT-flow", "")
 
 

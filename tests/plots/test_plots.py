@@ -98,7 +98,7 @@ def test_figures_without_axes_belong_to_pyplot_and_have_the_default_size(case):
 
 @pytest.mark.parametrize("width", [3.3, 6.4, 10.0])
 def test_no_text_collides_or_leaves_the_figure(case, width):
-    """One column of a paper, the default of Matplotlib, and a wide figure."""
+    """Sizes: one column of a paper, the default of Matplotlib, and a wide figure."""
     plt.rcParams.update({"figure.figsize": (width, 0.75 * width)})
     plt.rcParams["font.size"] = 8.0 if width < 4 else 10.0
     found = np.ravel(case[0]())
@@ -192,6 +192,12 @@ def test_the_cone_has_the_origin_and_one_scale():
         assert low < 0 < high and bottom < 0 < top
         assert axes.texts[0].get_text() == "origin"
     assert cone.get_title() == "plain\nmean cosine of all pairs 1.00"
+    kinds = ("plain", "whitening", "whitening^0.7")
+    alone, _ = plots.cone({"plain": x, "whitening^0.7": x - x.mean(axis=0)})[::-1]
+    (grouped,) = plots.cone({"whitening^0.7": x - x.mean(axis=0)}, kinds=kinds)
+    for axes, names in ((alone, ("plain", "whitening^0.7")), (grouped, kinds)):
+        expected = mpl.colors.to_rgb(looks(names)["whitening^0.7"].color)
+        assert tuple(axes.collections[0].get_facecolor()[0][:3]) == expected
 
 
 def test_the_spectrum_of_white_vectors_is_flat_and_the_band_is_of_the_same_size():
