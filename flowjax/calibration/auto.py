@@ -13,6 +13,7 @@ import numpy as np
 from flowjax import flows
 from flowjax.bijectors.moments import Moments
 from flowjax.calibration.candidates import (
+    CLOSED_FORMS,
     Candidate,
     closed_form,
     closed_form_candidates,
@@ -240,8 +241,15 @@ def _vectors_of(
 
 
 def candidates_of(fitted: Fitted) -> list[Candidate]:
-    """Returns the candidates of a fit: plain vectors, closed forms and the fitted flow."""
+    """Returns the candidates of a fit: plain vectors, closed forms and the fitted flow.
+
+    A fitted closed form with its default options adds none, because the closed forms are
+    candidates already.
+    """
     found = closed_form_candidates(fitted.moments, POWERS)
+    name, options = fitted.flow.recipe
+    if name in CLOSED_FORMS and options == flows.make(name, fitted.flow.dim).recipe.options:
+        return found
     own = flow_candidates(fitted.flow, fitted.params, FLOW_POWERS)
     names = {candidate.name for candidate in own}
     return [*(one for one in found if one.name not in names), *own]

@@ -20,6 +20,8 @@ from flowjax.types import FROZEN, Flow, Params
 Transform = Callable[[np.ndarray], np.ndarray]
 # OAS shrinkage changes a whitening noticeably only if there are few examples.
 SHRINKAGE: Final = "auto"
+# Recipes of `closed_form_candidates`.
+CLOSED_FORMS: Final = ("identity", "center", "standardize", "whitening")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -82,6 +82,11 @@ def test_plain_vectors_are_kept_if_they_are_isotropic():
     found = flowjax.check(TEXTS, Words(0.0), flow="whitening")
     assert found.recommended == "plain" and found.advice.startswith("Keep the plain vectors")
     assert found.verdict.low <= 0
+    # Not a second time as "whitening", with other values.
+    assert {row["vectors"].partition("^")[0] for row in found.table} == {
+        *("plain", "centred", "standardized", "whitening")
+    }
+    assert "whitening" not in {row["vectors"] for row in found.table}
 
 
 def test_table_compares_with_plain_vectors_and_with_an_exact_gaussian(found):
