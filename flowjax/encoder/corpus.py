@@ -51,7 +51,7 @@ def embed_blocks(
         and the numbers of `"tokens"` and `"unknown_tokens"`.
     """
     before = EncodeReport()
-    sentences = _Counted(chain.from_iterable(blocks), total)
+    sentences = Counted(chain.from_iterable(blocks), total)
     for vectors in encoder.encode_stream(sentences, **options):
         now = encoder.report
         counts = {
@@ -79,7 +79,7 @@ def embed_in_memory(
     """
     blocks = Blocks(source, CHUNK, skip_empty=True)
     parts, total = [], Counter[str]()
-    count = None if show_progress_bar is False else _count(source, skip_empty=True)
+    count = None if show_progress_bar is False else count_of(source, skip_empty=True)
     shown = embed_blocks(encoder, blocks, total=count, show_progress_bar=show_progress_bar)
     for vectors, counts in shown:
         parts.append(vectors)
@@ -138,7 +138,7 @@ def embed_in_store(
     share = share or (jax.process_index(), jax.process_count())
     total = None
     if options.get("show_progress_bar") is not False and not store.complete:
-        count = _count(source, skip_empty=skip_empty)
+        count = count_of(source, skip_empty=skip_empty)
         total = None if count is None else store.missing_rows(count, share)
     embed = partial(embed_blocks, encoder, then=then, total=total, **options)
     store.fill(source, embed, share=share, skip_empty=skip_empty)
@@ -186,7 +186,7 @@ def embed_source(
     return vectors, facts
 
 
-class _Counted:
+class Counted:
     """Iterable with a known or unknown number of items, for a progress bar."""
 
     def __init__(self, items: Iterable[str], total: int | None) -> None:
@@ -199,7 +199,7 @@ class _Counted:
         return self._total or 0
 
 
-def _count(source: SentenceSource, *, skip_empty: bool) -> int | None:
+def count_of(source: SentenceSource, *, skip_empty: bool) -> int | None:
     """Returns the number of sentences of a source for a progress bar; None for a stream."""
     if source.is_stream:
         return None
