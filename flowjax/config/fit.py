@@ -21,7 +21,8 @@ class EncoderConfig(Checked):
     """Encoder: minibert, a folder in Hugging Face's layout, or a name on the Hugging Face Hub."""
     pooling: str = "auto"
     """Pooling: cls, pooler, mean, last2, first_last, embeddings_last, or auto: the pooling in a
-    folder of sentence-transformers, otherwise first_last."""
+    folder of sentence-transformers, otherwise first_last; the flow auto selects first_last or
+    embeddings_last."""
     max_length: Annotated[int | None, Range(3)] = None
     """Maximum number of tokens per sentence; longer sentences are truncated. Default: the length
     in a folder of sentence-transformers, otherwise 64."""
