@@ -7,6 +7,7 @@ import pytest
 
 import flowjax
 from flowjax.commands.main import main
+from flowjax.encoder import embed
 from flowjax.evaluation import nearest as nearest_module
 from flowjax.evaluation.nearest import merge_block, nearest, none_found
 
@@ -29,6 +30,18 @@ def search(capsys, *argv, code=0):
     capsys.readouterr()
     assert main(["search", *map(str, argv)]) == code
     return capsys.readouterr()
+
+
+def test_the_progress_has_the_number_of_sentences(run, capsys, monkeypatch):
+    totals, track = [], embed.track
+
+    def recorded(label, total, **options):
+        totals.append(total)
+        return track(label, total, **options)
+
+    monkeypatch.setattr(embed, "track", recorded)
+    search(capsys, *run, "A man.")
+    assert totals == [1, len(SENTENCES)]  # the query and the corpus
 
 
 @pytest.mark.parametrize("k", [1, 3, 100])
