@@ -31,7 +31,7 @@ def script():
     ],
 )
 def test_cells_measure_positive_numbers(script, cell):
-    results = list(getattr(script, f"cell_{cell}")(script.SMALL))
+    results = list(script.CELLS[cell][0](script.SMALL))
     assert results and len({name for name, _ in results}) == len(results)
     for name, values in results:
         numbers = [value for value in values.values() if isinstance(value, float)]

@@ -1,0 +1,73 @@
+"""Measurements of the machine, and the tests that compare it with the CPU."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+from accelerator_cells.measure import Results, Size, product_rate, timed
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def machine(size: Size) -> Results:
+    import flax
+    import jax
+    import jax.numpy as jnp
+
+    device = jax.devices()[0]
+    yield (
+        "versions",
+        {
+            "device": device.device_kind,
+            "platform": device.platform,
+            "devices": jax.device_count(),
+            "jax": jax.__version__,
+            "flax": flax.__version__,
+            "python": platform.python_version(),
+            "cores": os.cpu_count(),
+        },
+    )
+    n, seconds = size["matmul"], size["seconds"]
+    for dtype, precision in (
+        ("bfloat16", None),
+        ("float32", None),
+        ("float32", "highest"),
+    ):
+        rate = product_rate(n, jnp.dtype(dtype), precision, seconds)
+        name = f"product {n}, {dtype}, {precision or 'default'} precision"
+        yield name, {"TFLOP/s": rate}
+    x = jax.random.normal(jax.random.key(0), (size["copy"] // 4,))
+    copied = timed(partial(jax.jit(jnp.negative), x), seconds)
+    yield "copy, read and written", {"GB/s": 2 * x.nbytes / copied["ms"] / 1e6}
+
+
+def tests(size: Size) -> Results:
+    """The tests that compare the accelerator with the CPU."""
+    options = [
+        "-q",
+        "-o",
+        "addopts=",
+        "-p",
+        "no:cacheprovider",
+        "-m",
+        "gpu",
+        "-rA",
+        "-W",
+        "ignore",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *options, str(ROOT / "tests" / "gpu")],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, cwd=ROOT,
+        env=os.environ | {"JAX_PLATFORMS": ""},
+    )  # fmt: skip
+    lines = done.stdout.strip().splitlines()
+    for line in lines:
+        outcome, _, test = line.partition(" ")
+        if outcome in ("PASSED", "FAILED", "ERROR"):
+            yield test.partition(" - ")[0], {"outcome": outcome}
+    yield "summary", {"outcome": lines[-1] if lines else "", "exit": done.returncode}
