@@ -23,19 +23,26 @@ from flowjax.commands.compile import facts
 from flowjax.commands.programs import (
     Program,
     encode_program,
+    finetune_program,
     fit_program,
     flow_program,
     pretrain_program,
 )
-from flowjax.config import EncoderConfig, FitConfig, PretrainConfig, TrainConfig
+from flowjax.config import (
+    EncoderConfig,
+    FinetuneConfig,
+    FinetuneObjective,
+    FitConfig,
+    PretrainConfig,
+    TrainConfig,
+)
 from flowjax.config.pretrain import PretrainModel
 from flowjax.encoder.bert_config import BertConfig
 from flowjax.parallel import compile_for, devices, open_target
 
-# name: flow, examples per chip, precision
+# name: flow, examples per chip, precision; the most telling recipes first
 FLOWS = {
     "glow 768": (partial(flows.glow, 768), 256, "float32"),
-    "glow_as_released 768": (partial(flows.glow_as_released, 768), 64, "float32"),
     "realnvp 768, 12 x 512": (partial(flows.realnvp, 768, depth=12, width=512), 512, "bfloat16"),
     "neural_spline 64": (partial(flows.neural_spline, 64), 512, "float32"),
     "glow 768, affine": (partial(flows.glow, 768, coupling="affine"), 256, "float32"),
@@ -44,9 +51,12 @@ FLOWS = {
         256,
         "float32",
     ),
-    "glow 768, scanned": (partial(flows.glow, 768, depth=12), 256, "float32"),
-    "whitening_glow 768": (partial(flows.whitening_glow, 768), 256, "float32"),
+    "glow_as_released 768": (partial(flows.glow_as_released, 768), 64, "float32"),
     "maf 64": (partial(flows.maf, 64), 512, "float32"),
+    "iaf 64": (partial(flows.iaf, 64), 512, "float32"),
+    "elementwise_spline 64": (partial(flows.elementwise_spline, 64), 512, "float32"),
+    "whitening_glow 768": (partial(flows.whitening_glow, 768), 256, "float32"),
+    "glow 768, scanned": (partial(flows.glow, 768, depth=12), 256, "float32"),
     "whitening 768": (partial(flows.whitening, 768), 256, "float32"),
 }
 ENCODERS = {
@@ -56,13 +66,27 @@ ENCODERS = {
         hidden_size=1024, num_hidden_layers=24, num_attention_heads=16, intermediate_size=4096
     ),
 }
-TARGETS = ("v5e:2x2", "v5e:16x16", "v5p:2x2x1", "v5p:4x8x8")
+SMALL = BertConfig(hidden_size=128, num_hidden_layers=2, num_attention_heads=2,
+                   intermediate_size=512)  # fmt: skip
+OBJECTIVES = ("nli", "mnr", "simcse")
+FEW, MANY, FEW_P, MANY_P = TARGETS = ("v5e:2x2", "v5e:16x16", "v5p:2x2x1", "v5p:4x8x8")
 WHAT = ("log_prob", "inverse", "sample")
 SHOWN = ("gather", "scatter", "sort", "while")
 
 
 def cells():
-    """Yields `(name, target, function target -> facts)`, the cheapest and most telling first."""
+    """Yields `(name, target, function target -> facts)`, in the order of `cost`."""
+    return sorted(all_cells(), key=lambda cell: cost(*cell[:2]))
+
+
+def cost(name, target):
+    """Orders the cells: the first targets and the cheap programs first."""
+    large = ("BERT-large", "BERT-base", "MiniLM", "of 768, step")
+    place = next((len(large) - i for i, word in enumerate(large) if word in name), 0)
+    return 2 * place + TARGETS.index(target) + 4 * ("pmap" in name and "glow 768," not in name)
+
+
+def all_cells():
     for target in TARGETS:
         for name, (make, batch, precision) in FLOWS.items():
             if name != "whitening 768":  # has no training steps
@@ -72,14 +96,25 @@ def cells():
                         target,
                         partial(fitted, make, batch, precision, mapping),
                     )
+        for name in OBJECTIVES:
+            yield f"fine-tuning {name}, 2 layers of 128, step", target, partial(tuned, name, SMALL)
         for name, (make, batch, _) in FLOWS.items():
             for what in WHAT:
                 yield f"{name}, {what}", target, partial(evaluated, make, batch, what)
         for name, sizes in ENCODERS.items():
             for dtype in ("bfloat16", "float32"):
                 yield f"{name}, encode, {dtype}", target, partial(encoded, sizes, dtype)
-        yield "masked LM, 2 layers of 768, step", target, partial(pretrained, 2)
-        yield "masked LM, 12 layers of 768, step", target, partial(pretrained, 12)
+        for layers, width in ((2, 128), (12, 128), (2, 768), (12, 768)):
+            yield (
+                f"masked LM, {layers} layers of {width}, step",
+                target,
+                partial(pretrained, layers, width),
+            )
+        yield (
+            "fine-tuning mnr, BERT-base of 768, step",
+            target,
+            partial(tuned, "mnr", BertConfig()),
+        )
         for name in ("eigh", "cholesky", "top_k"):
             yield f"{name} of 768 x 768", target, partial(part, name)
 
@@ -102,11 +137,16 @@ def encoded(sizes, dtype, target):
     return described("encode", 256, build, target)
 
 
-def pretrained(layers, target):
-    model = PretrainModel(layers=layers, width=768, heads=12, vocab_size=30_522)
+def pretrained(layers, width, target):
+    model = PretrainModel(layers=layers, width=width, heads=width // 64, vocab_size=30_522)
     return described(
         "pretrain", 32, partial(pretrain_program, PretrainConfig(model=model)), target
     )
+
+
+def tuned(objective, sizes, target):
+    config = FinetuneConfig(objective=FinetuneObjective(objective)).resolved()
+    return described("finetune", 64, partial(finetune_program, config, sizes), target)
 
 
 def part(name, target):
@@ -130,19 +170,23 @@ def table(rows):
     """Returns the table of benchmarks/compiled.md."""
     lines = [
         "| program | target | compile, CPU s | arguments, MB | scratch, MB | reused, MB | flops "
-        "| moved, MB | all-reduces | their MB | gather, scatter, sort | at least, ms |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|",
+        "| moved, MB | least, MB | ratio | activations, MB | all-reduces | their MB "
+        "| gather, scatter, sort | at least, ms |",
+        "|---" * 15 + "|",
     ]
-    for row in rows.values():
+    for row in sorted(rows.values(), key=lambda row: TARGETS.index(row["target"])):
         calls, size = row["collectives"].get("all-reduce", (0, 0))
         ops = ", ".join(str(row["operations"].get(op, 0)) for op in SHOWN[:3])
-        mega = [
-            f"{row[k] / 1e6:.3g}" for k in ("argument_bytes", "scratch_bytes", "aliased_bytes")
-        ]
+        keys = ("argument_bytes", "scratch_bytes", "aliased_bytes")
+        mega = [f"{row[k] / 1e6:.3g}" for k in keys]
+        moved, least = row["bytes_moved"], row["bytes_at_least"]
+        kept = row["activation_bytes"]
+        bound = row["seconds_at_least"]["total"] * 1e3
         lines.append(
             f"| {row['cell']} | {row['target']} | {row['compile_cpu_seconds']:.0f} | "
-            f"{' | '.join(mega)} | {row['flops']:.3g} | {row['bytes_moved'] / 1e6:.3g} | "
-            f"{calls} | {size / 1e6:.3g} | {ops} | {row['seconds_at_least']['total'] * 1e3:.3g} |"
+            f"{' | '.join(mega)} | {row['flops']:.3g} | {moved / 1e6:.3g} | {least / 1e6:.3g} | "
+            f"{moved / least:.2f} | {kept / 1e6:.3g} | {calls} | {size / 1e6:.3g} | {ops} | "
+            f"{bound:.3g} |"
         )
     return "\n".join(lines)
 
@@ -152,7 +196,6 @@ def main():
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--only", default="")
     parser.add_argument("--table", action="store_true")
-    parser.add_argument("--text", type=Path, help="folder for the compiled programs")
     args = parser.parse_args()
     done = read(args.out)
     if args.table:
@@ -164,8 +207,7 @@ def main():
         if (cell, target) in done or args.only not in key:
             continue
         try:
-            compiled = run(open_target(target))
-            row = {"cell": cell, **compiled, "target": target}
+            row = {"cell": cell, **run(open_target(target)), "target": target}
         except Exception as error:  # one cell must not end the others
             print(key, f"{type(error).__name__}: {str(error)[:300]}", flush=True)
             continue

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from flowjax.commands.outputs import check_output
-from flowjax.config import FitConfig, PretrainConfig, read_config
+from flowjax.config import FinetuneConfig, FitConfig, PretrainConfig
 from flowjax.config.ranges import Range
 from flowjax.files.replace import replacing
 
@@ -19,21 +19,16 @@ if TYPE_CHECKING:
     from flowjax.parallel import CompiledProgram
 
 
-@dataclasses.dataclass(frozen=True)
-class Args:
-    """Compile the programs of a run for chips that are not present, and predict their cost.
-
-    The predictions are lower bounds of the time, from the published peaks of a chip.
-    """
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Options:
+    """Options of the command besides the tables of a config."""
 
     target: str
     """Chips: v5e:AxB, v6e:AxB or v5p:AxBxC with the shape of the topology, such as v5e:16x16; or
     cpu:N. TPUs need pip install 'bert-flowjax[tpu]'."""
-    config_file: Annotated[Path | None, "--config"] = None
-    """Config of fit, fit-array or pretrain; by default that of fit."""
     what: str = ""
-    """Programs, separated by commas: fit, log_prob, inverse, sample, encode; or pretrain. All of
-    the config by default."""
+    """Programs, separated by commas: fit, log_prob, inverse, sample, encode; pretrain; or
+    finetune. All of the config by default."""
     dim: Annotated[int | None, Range(1)] = None
     """Dimension of the vectors; by default that of the encoder."""
     batch: Annotated[int | None, Range(1)] = None
@@ -46,7 +41,42 @@ class Args:
     """Replace the existing file of --json."""
 
 
-def run(args: Args) -> None:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Args(_Options, FitConfig):
+    """Compile the programs of a run for chips that are not present, and predict their cost.
+
+    The predictions are lower bounds of the time, from the published peaks of a chip. `--config`
+    takes a config of fit, fit-array, pretrain or finetune; by default that of fit.
+    """
+
+    CONFIG = FitConfig
+
+    @staticmethod
+    def for_config(file: str) -> type[_Options]:
+        """Returns the class with the tables of a config file."""
+        tables: dict[str, Any] = {}
+        with contextlib.suppress(OSError, ValueError):  # `read_config` reports the error
+            tables = tomllib.loads(Path(file).read_text("utf-8"))
+        if "model" in tables:
+            return PretrainArgs
+        return FinetuneArgs if "objective" in tables else Args
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PretrainArgs(_Options, PretrainConfig):
+    """Arguments with a config of `flowjax pretrain`."""
+
+    CONFIG = PretrainConfig
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FinetuneArgs(_Options, FinetuneConfig):
+    """Arguments with a config of `flowjax finetune`."""
+
+    CONFIG = FinetuneConfig
+
+
+def run(args: Args | PretrainArgs | FinetuneArgs) -> None:
     """Runs the command."""
     import jax
 
@@ -68,14 +98,14 @@ def run(args: Args) -> None:
             new.write_text(json.dumps(results, indent=2) + "\n", "utf-8")
 
 
-def _results(args: Args) -> dict[str, Any]:
+def _results(args: Args | PretrainArgs | FinetuneArgs) -> dict[str, Any]:
     from flowjax.commands.programs import programs
     from flowjax.parallel import largest_batch, open_target
     from flowjax.parallel.compiled import HOP_SECONDS
 
     target = open_target(args.target)
     names = tuple(name for name in args.what.split(",") if name)
-    config = _config(args.config_file)
+    config = args.CONFIG(*(getattr(args, f.name) for f in dataclasses.fields(args.CONFIG)))
     found = []
     for program in programs(config, target, names, dim=args.dim, batch=args.batch):
         compiled = program.build(program.batch)
@@ -92,16 +122,6 @@ def _results(args: Args) -> dict[str, Any]:
         "assumed_seconds_per_hop": HOP_SECONDS,
         "programs": found,
     }
-
-
-def _config(file: Path | None) -> FitConfig | PretrainConfig:
-    """Returns the config of a file; a file with a table [model] is one of `pretrain`."""
-    if file is None:
-        return FitConfig()
-    tables: dict[str, Any] = {}
-    with contextlib.suppress(OSError, ValueError):  # `read_config` reports the error
-        tables = tomllib.loads(file.read_text("utf-8"))
-    return read_config(file, PretrainConfig) if "model" in tables else read_config(file, FitConfig)
 
 
 def facts(program: Program, compiled: CompiledProgram, most: int | None) -> dict[str, Any]:
@@ -139,7 +159,7 @@ def facts(program: Program, compiled: CompiledProgram, most: int | None) -> dict
 
 def lines(found: dict[str, Any]) -> list[str]:
     """Returns the results of a program as lines of at most 80 columns."""
-    step = "step" if found["program"] in ("fit", "pretrain") else "call"
+    step = "step" if found["program"] in ("fit", "pretrain", "finetune") else "call"
     memory = (
         f"{_bytes(found['argument_bytes'])} arguments, {_bytes(found['scratch_bytes'])} scratch, "
         f"{_bytes(found['output_bytes'])} output"

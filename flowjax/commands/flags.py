@@ -79,7 +79,8 @@ def parse_flags(kind: type[T], prog: str, argv: Sequence[str]) -> T:
 
     Args:
         kind: the dataclass. If it has a class attribute `CONFIG`, the fields of that class are
-            tables of flags, and `--config FILE` names a TOML file with their defaults.
+            tables of flags, and `--config FILE` names a TOML file with their defaults. If it has
+            a static method `for_config`, that method returns the dataclass for a file.
         prog: name of the command, for the help page.
         argv: arguments after the command.
 
@@ -97,13 +98,16 @@ def parse_flags(kind: type[T], prog: str, argv: Sequence[str]) -> T:
         add_help=False,
     )
     tables: dict[str, Any] = {}
-    if config := getattr(kind, "CONFIG", None):
+    if getattr(kind, "CONFIG", None):
         parser.add_argument(
             "--config",
             metavar="FILE",
             help="TOML file with values of the fields; flags override it.",
         )
         file = getattr(parser.parse_known_args(argv)[0], "config", None)
+        if file and (chosen := getattr(kind, "for_config", None)):
+            kind = chosen(file)
+        config: Any = kind.CONFIG  # type: ignore[attr-defined]
         tables = values_of(read_config(file, config) if file else config())
     defaults = {f.name: f.default for f in dataclasses.fields(kind) if f.name not in tables}  # type: ignore[arg-type]
     actions = _add_flags(parser, kind, defaults, "")

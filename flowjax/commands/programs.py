@@ -7,13 +7,15 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.sharding import PartitionSpec
 
-from flowjax.config import FitConfig, PretrainConfig
+from flowjax.config import FinetuneConfig, FitConfig, PretrainConfig
 from flowjax.errors import FlowjaxError
 from flowjax.parallel import CompiledProgram, Target, compile_for, devices
 from flowjax.training.step import PRECISIONS, Precision, TrainState, init_state, make_step
@@ -23,8 +25,10 @@ if TYPE_CHECKING:
     from flowjax.encoder.bert_config import BertConfig
     from flowjax.types import Flow
 
-FIT, PRETRAIN = ("fit", "log_prob", "inverse", "sample", "encode"), ("pretrain",)
+FIT = ("fit", "log_prob", "inverse", "sample", "encode")
+PRETRAIN, FINETUNE = ("pretrain",), ("finetune",)
 STEPS = 8  # steps per call of a training program
+SENTENCES = 4  # assumed sentences of a packed row in the fine-tuning; a run packs its own data
 # Sizes of encoders that need not be downloaded to be compiled.
 _KNOWN: dict[str, dict[str, Any]] = {
     "bert-base-uncased": {},
@@ -54,7 +58,7 @@ class Program(NamedTuple):
 
 
 def programs(
-    config: FitConfig | PretrainConfig,
+    config: FitConfig | PretrainConfig | FinetuneConfig,
     target: Target,
     names: tuple[str, ...],
     *,
@@ -64,16 +68,19 @@ def programs(
     """Returns the programs of a config for a target.
 
     Args:
-        config: config of `fit`, `fit-array` or `pretrain`.
+        config: config of `fit`, `fit-array`, `pretrain` or `finetune`.
         target: the chips.
-        names: names among `FIT` or `PRETRAIN`; empty means all.
+        names: names among `FIT`, `PRETRAIN` or `FINETUNE`; empty means all.
         dim: dimension of the vectors; None means that of the encoder.
         batch: number of examples per chip; None means that of the config.
 
     Raises:
         FlowjaxError: A name is unknown, or the encoder cannot be found.
     """
-    known = PRETRAIN if isinstance(config, PretrainConfig) else FIT
+    if isinstance(config, FinetuneConfig):
+        config = config.resolved()
+    kinds = {PretrainConfig: PRETRAIN, FinetuneConfig: FINETUNE}
+    known = kinds.get(type(config), FIT)
     if unknown := [name for name in names if name not in known]:
         raise FlowjaxError(
             f"--what: expected names among {','.join(known)} for this config, got {unknown[0]!r}"
@@ -82,30 +89,34 @@ def programs(
         size = batch or max(1, config.train.batch_size // target.size)
         unit = f"rows of {config.data.length} tokens"
         return [Program("pretrain", size, unit, partial(pretrain_program, config, target))]
+    if isinstance(config, FinetuneConfig):
+        size = batch or max(1, (config.train.batch_size or 1) // target.size)
+        sizes = sizes_of(config.encoder.name)
+        tuned = partial(finetune_program, config, sizes, target)
+        return [Program("finetune", size, "examples", tuned)]
     chosen = [name for name in known if name in (names or known)]
     per_chip = batch or max(1, config.train.batch_size // target.size)
     per_chip = -(-per_chip // config.train.accumulate) * config.train.accumulate
     found, flow = [], None
     for name in chosen:
         if name == "encode":
-            sizes, length = sizes_of(config), config.encoder.max_length or 64
+            sizes, length = sizes_of(config.encoder.name), config.encoder.max_length or 64
             rows = batch or max(1, config.encoder.batch_size // target.size)
             call = partial(encode_program, sizes, config.encoder, length, target)
             found.append(Program(name, rows, f"rows of {length} tokens", call))
             continue
-        flow = flow or flow_of(config, dim or sizes_of(config).hidden_size)
+        flow = flow or flow_of(config, dim or sizes_of(config.encoder.name).hidden_size)
         build: Any = partial(fit_program, config, flow) if name == "fit" else None
         build = build or partial(flow_program, name, flow)
         found.append(Program(name, per_chip, "examples", partial(build, target)))
     return found
 
 
-def sizes_of(config: FitConfig) -> BertConfig:
-    """Returns the sizes of the encoder of a config, without its weights where possible."""
+def sizes_of(name: str) -> BertConfig:
+    """Returns the sizes of an encoder, without its weights where possible."""
     from flowjax.encoder.bert_config import BertConfig
     from flowjax.encoder.resolve import locate
 
-    name = config.encoder.name
     if name in _KNOWN and not Path(name).is_dir():
         return BertConfig(**_KNOWN[name])
     return BertConfig.from_dict(json.loads((locate(name).folder / "config.json").read_text()))
@@ -253,6 +264,53 @@ def pretrain_program(config: PretrainConfig, target: Target, batch: int) -> Comp
     batches = {"rows": _integers(*rows), "ids": _integers(*rows, config.data.length)}
     optimizer, options = make_optimizer(config), {"accumulate": train.accumulate}
     return _step_program(target, loss, optimizer, params, batches, "shard_map", **options)
+
+
+def finetune_program(
+    config: FinetuneConfig, sizes: BertConfig, target: Target, batch: int
+) -> CompiledProgram:
+    """Compiles the steps of a fine-tuning; a packed row has `SENTENCES` sentences.
+
+    Args:
+        config: config of the run, resolved.
+        sizes: sizes of the encoder.
+        target: the chips.
+        batch: number of examples per chip.
+    """
+    from flowjax.encoder.bert import Bert
+    from flowjax.finetuning.finetune import make_objective
+    from flowjax.finetuning.objective import make_optimizer, training_loss
+    from flowjax.finetuning.packing import row_length
+
+    train, views = config.train, 3 if config.objective.name == "mnr" else 2
+    group = -(-batch // train.accumulate)
+    batch, length = group * train.accumulate, row_length(config.encoder.max_length)
+    pooled = config.encoder.pooling == "pooler"
+    model = Bert(sizes, with_pooler=pooled)
+    params: Any = jax.eval_shape(model.init, jax.random.key(0), _integers(1, 8))
+    inputs: Any = SimpleNamespace(
+        parts=SimpleNamespace(config=sizes, params=params["params"]),
+        examples=SimpleNamespace(sentences=np.zeros((1, views), np.int32)),
+    )
+    objective, start = make_objective(config, inputs, group)
+    packed = train.accumulate * -(-views * group // SENTENCES) * target.size
+    shapes = {name: _integers(STEPS, packed, length) for name in ("ids", "mask", "positions")}
+    shapes["places"] = _integers(STEPS, views * batch * target.size)
+    shapes["rows"] = labels = _integers(STEPS, batch * target.size)
+    if config.objective.name == "nli":
+        shapes["label"] = labels
+    elif config.objective.name == "mnr":
+        shapes["has_negative"] = jax.ShapeDtypeStruct(labels.shape, jnp.bool_)
+    optimizer = make_optimizer(
+        train.learning_rate or 0.0,
+        steps=1000,
+        warmup_steps=0,
+        weight_decay=train.weight_decay or 0.0,
+        clip_norm=train.clip_norm,
+    )
+    loss = training_loss(objective, dropout=config.encoder.dropout > 0)
+    params = {"encoder": start, "head": objective.head}
+    return _step_program(target, loss, optimizer, params, shapes, "shard_map")
 
 
 def _floats(*shape: int) -> jax.ShapeDtypeStruct:

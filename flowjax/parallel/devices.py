@@ -38,7 +38,9 @@ class Step(Protocol):
         ...
 
 
-def make_mesh(devices: Sequence[jax.Device] | int | None = None) -> Mesh:
+def make_mesh(
+    devices: Sequence[jax.Device] | int | None = None,  # pyright: ignore[reportInvalidTypeForm]
+) -> Mesh:
     """Returns a mesh with one axis over the devices.
 
     Args:
@@ -219,4 +221,5 @@ def _pmapped(step: Step, mesh: Mesh) -> Step:
         placed: tuple[Any, Any] = replicate(done, mesh)
         return placed
 
-    return run
+    mapped_step: Step = jax.jit(run, donate_argnums=0)
+    return mapped_step

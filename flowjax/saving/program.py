@@ -147,9 +147,16 @@ def padding_tokenizer(encoder: SentenceEncoder) -> tuple[Tokenizer, int]:
     """Returns the tokenizer of an encoder, which truncates and pads, and its largest length.
 
     Raises:
-        FlowjaxError: The tokenizer truncates in another way than the encoder.
+        FlowjaxError: The tokenizer has no `tokenizer.json`, or truncates in another way than the
+            encoder.
     """
     from tokenizers import Tokenizer
+
+    if not isinstance(encoder.tokenizer, Tokenizer):
+        raise FlowjaxError(
+            f"tokenizer: expected a fast tokenizer, which can be written as {TOKENIZER}, got one "
+            "that only transformers can run; export an encoder whose tokenizer has a fast version"
+        )
 
     most = encoder.max_length
     length = -(-most // MULTIPLE) * MULTIPLE
