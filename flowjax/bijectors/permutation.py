@@ -24,7 +24,8 @@ def take_columns(x: Array, order: np.ndarray) -> Array:
 
     The gradient of plain indexing is a scatter-add, which XLA runs slowly on a CPU. Forward and
     reverse mode work, to any order of differentiation. On a TPU, the permutation is a product with
-    a one-hot matrix at full precision, which gives the same numbers.
+    a one-hot matrix at full precision, which gives the same finite numbers; a row with an entry
+    that is not finite has no finite entry there.
 
     Args:
         x: input, shape (..., dim).

@@ -13,6 +13,7 @@ import pytest
 
 import flowjax
 from flowjax.commands.main import main
+from flowjax.encoder.auto_tokenizer import SlowTokenizer
 from flowjax.encoder.bert import Bert, BertConfig
 from flowjax.encoder.projection import Projection
 from flowjax.errors import FlowjaxError
@@ -163,6 +164,12 @@ def test_models_that_cannot_be_exported_raise(tmp_path):
     model = fitted(Foreign(), "center")
     with pytest.raises(FlowjaxError, match="expected a SentenceEncoder"):
         model.export(tmp_path / "x")
+    slow = fitted(tiny(), "center")
+    slow.encoder.tokenizer = SlowTokenizer(None)  # without a fast version
+    with pytest.raises(
+        FlowjaxError, match=r"tokenizer: expected a fast tokenizer.*tokenizer\.json"
+    ):
+        slow.export(tmp_path / "x")
     odd = fitted(tiny(), "center")
     odd.flow = odd.flow._replace(forward=lambda params, x, context=None: ([x][len(x) > 2], 0))
     with pytest.raises(FlowjaxError, match="expected functions of any number of examples"):
