@@ -22,6 +22,7 @@ from flowjax.calibration.measured import measured
 from flowjax.calibration.verdict import verdict
 from flowjax.data.arrays import ArraySource
 from flowjax.data.documents import read_documents
+from flowjax.data.sample import sentences_file
 from flowjax.encoder.opened import open_encoder
 from flowjax.errors import FlowjaxError, check_choice, check_integer
 from flowjax.fitting.fit import fit
@@ -139,7 +140,7 @@ def check(
         about = [
             ("Encoder", f"{model.name}, {model.dim} dimensions"),
             ("Pooling", model.pooling + (f", at most {length} tokens" if length else "")),
-            ("Text", found.name),
+            ("Text", "the embedded sample" if found.name == str(sentences_file()) else found.name),
         ]
     fitted = _fit(flow, inputs.fit, seed, steps, show_progress_bar)
     logger.info("check: measuring on %d held-out vectors", len(inputs.held))

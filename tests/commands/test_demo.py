@@ -28,6 +28,7 @@ def test_the_demo_writes_a_page_with_figures_and_a_model(finished):
         assert (out / "check" / name).stat().st_size > 1000
     report = json.loads((out / "check" / "report.json").read_text("utf-8"))
     assert "flowjax demo" in json.dumps(report)
+    assert report["about"]["Text"] == "the embedded sample"
     model = BertFlow.load(out)
     assert model.flow_name == "whitening" and model.encode(["A cat."]).shape == (1, 256)
 
