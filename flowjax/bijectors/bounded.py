@@ -168,7 +168,7 @@ def _sigmoid(low: np.ndarray, high: np.ndarray) -> tuple[Function, Function]:
 
     def inverse(z: Array) -> tuple[Array, Array]:
         below, above = jnp.log(z - low), jnp.log(high - z)
-        return below - above, log_width - below - above
+        return below - above, jnp.asarray(log_width - below - above)
 
     return forward, inverse
 

@@ -161,9 +161,7 @@ def task_vectors(
     return found
 
 
-def _parts_of_fit(
-    model: BertFlow, fitted_on: Iterable[str] | None
-) -> tuple[set[str] | None, set[str]]:
+def _parts_of_fit(model: BertFlow, fitted_on: Any) -> tuple[set[str] | None, set[str]]:
     """Returns the sentences of the fit, and the held-out sentences that selected the flow.
 
     Args:

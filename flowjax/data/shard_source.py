@@ -149,7 +149,7 @@ def open_examples(
     weights: Any = None,
     name: str = "data",
     columns: str | None = None,
-    **names: str,
+    **names: Any,
 ) -> ArraySource:
     """Returns the source of examples of an array, a file, an embedding store or shards.
 

@@ -131,7 +131,7 @@ def whiten(vectors: np.ndarray, k: int | None = None) -> Transform:
                [0., 1.]])
     """
     x = check_vectors("vectors", vectors)
-    k = x.shape[1] if k is None else k
+    k = int(x.shape[1]) if k is None else k
     if not 1 <= k <= x.shape[1]:
         raise FlowjaxError(f"k: expected 1 to {x.shape[1]} for vectors {x.shape}, got {k}")
     mean = x.mean(axis=0)

@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from flowjax.errors import FlowjaxError
 
@@ -116,19 +116,19 @@ def typed(value: Any, kind: type[T], name: str | Path) -> T:
         >>> typed(2, float, "epsilon")
         2.0
     """
+    found: Any = value
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if kind is float and number:
         try:
-            value = float(value)
+            found = float(value)
         except OverflowError:  # an integer of more than 308 digits
-            value = math.inf
-    found: Any = value
-    valid = isinstance(found, kind) and (kind is bool or not isinstance(value, bool))
+            found = math.inf
+    expected: Any = kind
+    valid = isinstance(found, expected) and (kind is bool or not isinstance(value, bool))
     if not valid or (kind is float and not math.isfinite(found)):
-        got = type(value).__name__ if isinstance(value, (dict, list)) else repr(value)[:60]
+        got = type(value).__name__ if isinstance(value, (dict, list)) else repr(found)[:60]
         raise FlowjaxError(f"{name}: expected {_TYPES[kind]}, got {got}")
-    result: T = found
-    return result
+    return cast(T, found)
 
 
 def inner_path(value: Any, name: str | Path) -> str:

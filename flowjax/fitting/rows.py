@@ -86,7 +86,8 @@ def held_out(
     """
     kinds = (str, PathLike, ArraySource)
     is_rows: bool = isinstance(validation, kinds) or hasattr(validation, "columns")
-    if not is_rows and np.ndim(validation) == 0:  # a number or None
+    given: Any = validation
+    if not is_rows and np.ndim(given) == 0:  # a number or None
         for name, value in {"context": context, "weights": weights}.items():
             if value is not None:
                 raise FlowjaxError(

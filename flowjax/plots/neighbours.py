@@ -57,6 +57,6 @@ def nearest_neighbours(
                 if len(found) == k:
                     break
                 if sentences[j] != sentences[i]:
-                    found.setdefault(sentences[j], float(cosines[j]))
+                    found.setdefault(sentences[int(j)], float(cosines[j]))
             row[name] = list(found.items())
     return rows

@@ -194,5 +194,4 @@ def _smoothed(y: np.ndarray) -> np.ndarray:
     """
     from scipy.signal import savgol_filter
 
-    smooth: np.ndarray = savgol_filter(y, 2 * (len(y) // 40) + 1, 1, mode="interp")
-    return smooth
+    return np.asarray(savgol_filter(y, 2 * (len(y) // 40) + 1, 1, mode="interp"))

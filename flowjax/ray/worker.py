@@ -69,7 +69,7 @@ class Worker:
             return facts
         ids, kept = self._columns.id, self._columns.kept or pa.schema([])
         numbers = table[ids] if ids else pa.array(range(first, first + len(table)))
-        names = [name for name in kept.names if name != ids]
+        names: Any = [name for name in kept.names if name != ids]
         others = [table[name] for name in names]
         shard = pa.table(
             [numbers, *others, vector_array(vectors)],

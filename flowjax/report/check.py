@@ -40,7 +40,9 @@ def check_page(
     """
     rows, best = found["table"], found["best"]
     shown = shown_vectors(rows, best)
-    related = " and ".join(_PAIRS.get(kind, kind.replace("_", " ")) for kind in found["pairs"])
+    related = " and ".join(
+        _PAIRS.get(kind, kind.replace("_", " ")) for kind in map(str, found["pairs"])
+    )
     size = f"{before.shape[0]:,} x {before.shape[1]}"
     dim = before.shape[1]
     measures: list[Block] = [gain_plot(rows)] if found["pairs"] else []
@@ -97,7 +99,9 @@ def _measures_text(found: Mapping[str, Any], related: str) -> str:
             "There are no related pairs, so only the distribution of the vectors is measured. "
             "Whether a calibration helps a search cannot be decided from it."
         )
-    chosen = " and ".join(_PAIRS.get(kind, kind.replace("_", " ")) for kind in found["chosen_by"])
+    chosen = " and ".join(
+        _PAIRS.get(kind, kind.replace("_", " ")) for kind in map(str, found["chosen_by"])
+    )
     return (
         f"Related pairs are {related}. The score is the {found['score']} of their retrieval among "
         "all partners. One part of the data fits the calibrations, a second part chooses one of "

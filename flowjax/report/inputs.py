@@ -85,7 +85,7 @@ class RunVectors(NamedTuple):
         if n <= rows:
             return self._replace(vectors=np.asarray(self.vectors))
         chosen = np.sort(np.random.default_rng(seed).choice(n, rows, replace=False))
-        texts = None if self.sentences is None else [self.sentences[i] for i in chosen]
+        texts = None if self.sentences is None else [self.sentences[int(i)] for i in chosen]
         description = f"{rows:,} of {self.description}, drawn at random"
         return RunVectors(np.asarray(self.vectors[chosen]), texts, description, self.seen)
 

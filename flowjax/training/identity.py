@@ -49,8 +49,9 @@ def source_identity(source: ExampleSource, name: str) -> dict[str, str]:
         >>> list(source_identity(ArraySource(np.zeros((9, 2))), "validation"))
         ['validation', 'values of validation']
     """
-    if hasattr(source, "probe"):  # shards
-        rows = source.probe(EXAMPLES)
+    probe = getattr(source, "probe", None)
+    if probe is not None:  # shards
+        rows = probe(EXAMPLES)
     else:
         rows = np.unique(np.linspace(0, source.size - 1, EXAMPLES).round().astype(np.int64))
     resident = source.resident

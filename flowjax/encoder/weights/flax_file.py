@@ -7,6 +7,7 @@ by `flax.serialization.to_bytes`. The format contains data only, no code.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,11 +25,12 @@ def read(file: Path) -> dict[str, np.ndarray]:
     tree = msgpack_restore(file.read_bytes())
     if not isinstance(tree, dict):
         raise FlowjaxError(f"expected nested dicts of arrays, got {type(tree).__name__}")
-    tensors = {}
-    flat: dict[tuple[str, ...], object] = flatten_dict(tree.get("params", tree))
+    tensors: dict[str, np.ndarray] = {}
+    flat: Any = flatten_dict(tree.get("params", tree))
+    path: tuple[str, ...]
     for path, value in flat.items():
         if not isinstance(value, np.ndarray):
             raise FlowjaxError(f"{'/'.join(path)}: expected an array, got {type(value).__name__}")
-        name = ".".join((*path[:-1], _LEAVES.get(path[-1], path[-1])))
+        name = ".".join((*path[:-1], str(_LEAVES.get(path[-1], path[-1]))))
         tensors[name] = value.T if path[-1] == "kernel" else value
     return tensors
