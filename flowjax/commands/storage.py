@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from flowjax.commands.terminal import message
 from flowjax.errors import FlowjaxError
 from flowjax.files import folders, remote
+from flowjax.files.replace import entries
 
 # Commands whose output is a run folder, and those that can be one job on several machines.
 RUNS = {"fit", "fit-array", "pretrain", "finetune", "demo"}
@@ -113,8 +114,9 @@ def _run(url: str, values: dict[str, Any], command: str, name: str) -> Iterator[
     if "config.toml" not in names:  # files of an earlier run, which was removed from the storage
         shutil.rmtree(local, ignore_errors=True)
     elif local.exists():  # the storage has the newest files, except an embedding store
-        for key in filter(_is_small, folders.entries(local)):
-            (local / key).unlink()
+        for key in entries(local):
+            if _is_small(key):
+                (local / key).unlink()
     local.parent.mkdir(parents=True, exist_ok=True)
     if names:
         folders.pull(url, local, names)

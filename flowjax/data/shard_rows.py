@@ -116,7 +116,10 @@ class BlockRows:
             self._cache.move_to_end(number)
             return self._cache[number]
         shard, group, at, size = self._blocks[number]
-        blocks, stack = self._readers.pop(number, None) or self._reader(shard, group, at)
+        if number in self._readers:
+            blocks, stack = self._readers.pop(number)
+        else:
+            blocks, stack = self._reader(shard, group, at)
         block = next(blocks, None)
         if block is None or block.shape != (size, self._shards[shard].dim):
             got = "none" if block is None else str(block.shape)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import random
 import resource
 import signal
@@ -386,3 +387,20 @@ def test_waiting(tmp_path):
     open_store(tmp_path, "h").fill(sentences(200), embed, share=(1, 2))
     store.wait(timeout=0.1)
     assert store.complete
+
+
+def test_loaders_index_a_store_in_other_processes(tmp_path):
+    store = EmbeddingStore(tmp_path, {"encoder": "toy"}, dim=1, block=2)
+    with pytest.raises(FlowjaxError, match="expected a complete store"):
+        len(store)
+    store.fill(["a", "bb", "ccc"], lambda blocks: (_lengths(block) for block in blocks))
+    assert len(store) == 3 and store[-1].tolist() == [3.0] and store[1:].shape == (2, 1)
+    assert pickle.loads(pickle.dumps(store))[[2, 0]].tolist() == [[3.0], [1.0]]
+    with pytest.raises(IndexError):
+        store[3]
+    with pytest.raises(FlowjaxError, match="expected a folder on a disk"):
+        EmbeddingStore.open("s3://bucket/store")
+
+
+def _lengths(block):
+    return np.array([[len(text)] for text in block], np.float32), {}
