@@ -156,6 +156,8 @@ def make_step(
             lambda x: x.mean(0), jax.lax.map(lambda b: f(params, resident, b, key), parts)
         )
 
+    # One trace gives the shapes of the metrics and the body of the loop.
+    @partial(jax.jit, inline=True)
     def one(state: TrainState, resident: Any, batch: Any) -> tuple[TrainState, Any, Array]:
         key = jax.random.fold_in(jax.random.key(seed), state.step)
         with jax.default_matmul_precision(PRECISIONS[precision]) if precision else nullcontext():
@@ -196,7 +198,7 @@ def make_step(
             return i + 1, state, jax.tree.map(put, log, metrics), ok
 
         first = jax.tree.map(lambda x: x[0], batches)
-        shapes = jax.eval_shape(lambda s, d, b: one(s, d, b)[1], state, data, first)
+        shapes = jax.eval_shape(one, state, data, first)[1]
         log = jax.tree.map(lambda m: jnp.zeros((length, *m.shape), m.dtype), shapes)
         start = (jnp.zeros((), jnp.int32), state, log, jnp.array(True))
         i, state, log, ok = jax.lax.while_loop(lambda c: (c[0] < n) & c[3], body, start)
