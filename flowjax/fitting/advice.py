@@ -23,6 +23,7 @@ def about_data(source: ArraySource) -> str | None:
         source: training examples.
 
     Example:
+        >>> import numpy as np
         >>> about_data(ArraySource(np.ones((500, 2))))  # doctest: +ELLIPSIS
         'data: expected different examples, got 500 equal examples; ...'
     """
