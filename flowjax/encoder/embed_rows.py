@@ -61,6 +61,10 @@ def embed_rows(
     return vectors.astype(jnp.float32)
 
 
+# Encoders of the same sizes and options share their compiled programs.
+_compiled = jax.jit(embed_rows, static_argnums=(0, 1, 2))
+
+
 class Embedder:
     """Compiled computation of the vectors of tokenized sentences.
 
@@ -87,7 +91,7 @@ class Embedder:
         self._mesh: Any = None  # created at the first use: a forked child can unpickle an encoder
         self._placed: Any = None
         model = Bert(config, jnp.dtype(dtype), with_pooler="pooler" in params)
-        self._embed = jax.jit(partial(embed_rows, model, pooling, special_tokens))
+        self._embed = partial(_compiled, model, pooling, special_tokens)
 
     def with_params(self, params: Any) -> Embedder:
         """Returns the same compiled computation for other parameters of the same shapes."""
