@@ -99,8 +99,13 @@ def run(args: Args) -> None:
 
 def _encode_on_ray(args: Args) -> None:
     from flowjax.encoder.counts import EncodeReport, warn_unknown
-    from flowjax.ray.engine import encode
 
+    try:
+        from flowjax.ray.engine import encode
+    except ImportError:  # pyarrow, which Ray needs
+        raise FlowjaxError(
+            "--engine ray: expected an installed Ray, got none; pip install 'bert-flowjax[ray]'"
+        ) from None
     carry = None
     if args.carry is not None:
         carry = [name.strip() for name in args.carry.split(",") if name.strip()]

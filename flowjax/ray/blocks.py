@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -163,21 +163,14 @@ def _csv(path: str, columns: Columns, delimiter: str) -> Iterator[tuple[str, dic
 
 
 def _json(path: str, columns: Columns, kind: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    lines = read_lines(path)
+    lines, unit = read_lines(path), "line"
     start = next(lines, "")
+    values: Iterator[tuple[int, Any]] = read_json(chain([start], lines), path)
     if kind == ".json" and start.lstrip().startswith("["):
-        array = parse_json("\n".join([start, *lines]), path)
-        values, unit = iter(enumerate(array)), "item"
-    else:
-        values, unit = read_json(_chain(start, lines), path), "line"
+        values, unit = enumerate(parse_json("\n".join([start, *lines]), path)), "item"
     for number, value in values:
         text = json_sentence(value, f"{path}: {unit} {number}", columns.sentence)
         yield text, value if isinstance(value, dict) else {}
-
-
-def _chain(start: str, lines: Iterator[str]) -> Iterator[str]:
-    yield start
-    yield from lines
 
 
 def _parquet(path: str, columns: Columns) -> Iterator[pa.Table]:

@@ -131,8 +131,9 @@ def open_model(model: Any, **options: Any) -> tuple[BertFlow | None, Any]:
     Raises:
         FlowjaxError: There is no such model, or an option is given for a model that has its own.
     """
-    ray = sys.modules.get("ray")
-    if ray is not None and isinstance(model, ray.ObjectRef):
+    ray: Any = sys.modules.get("ray")
+    reference = getattr(ray, "ObjectRef", None)
+    if reference is not None and isinstance(model, reference):
         model = ray.get(model)
     if isinstance(model, BertFlow):
         return model, model.encoder

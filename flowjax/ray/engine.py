@@ -45,10 +45,7 @@ try:
     from ray.data.checkpoint import CheckpointConfig
     from ray.data.datasource import Datasource, ReadTask
 except ImportError:
-    raise FlowjaxError(
-        "Ray: expected an installed Ray, got none; pip install 'bert-flowjax[ray]', or leave out "
-        "--engine ray"
-    ) from None
+    ray, Datasource = None, object
 
 # Attempts at a block whose worker dies, before the job ends with an error.
 RETRIES = 4
@@ -89,9 +86,14 @@ def encode(
         The manifest.
 
     Raises:
-        FlowjaxError: The input cannot be read, `out` has the shards of another model or input, or
-            there is no such cluster.
+        FlowjaxError: Ray is not installed, the input cannot be read, `out` has the shards of
+            another model or input, or there is no such cluster.
     """
+    if ray is None:
+        raise FlowjaxError(
+            "Ray: expected an installed Ray, got none; pip install 'bert-flowjax[ray]', or leave "
+            "out --engine ray"
+        )
     embed = Embed(model, SENTENCE, **options)
     files = [{"path": path, "stamp": stamp(path)} for path in _paths(open_source(source, column))]
     columns = columns_of(files[0]["path"], Columns(column, None, id_column), carry)

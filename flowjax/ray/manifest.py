@@ -116,8 +116,8 @@ class Folder:
                 if fs.exists(path):
                     fs.rm(path, recursive=True)
             else:
-                path = Path(self.at(name))
-                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+                local = Path(self.at(name))
+                shutil.rmtree(local) if local.is_dir() else local.unlink(missing_ok=True)
 
 
 def stamp(path: str) -> str:
@@ -136,7 +136,7 @@ def stamp(path: str) -> str:
 
 
 def check_stamp(path: str, expected: str) -> None:
-    """Raises FlowjaxError if a file is not the one that the job began with."""
+    """Raises FlowjaxError if a file changed after the start of its job."""
     found = stamp(path)
     if found != expected:
         raise FlowjaxError(
