@@ -31,7 +31,8 @@ class Args:
     run: Positional[str]
     """Run of flowjax fit-array or flowjax fit, or model folder."""
     input: Positional[str]
-    """Plain vectors, shape (n, d): .npy, .parquet, .safetensors or an embedding store."""
+    """Plain vectors, shape (n, d): .npy, .parquet, .safetensors or an embedding store; a folder,
+    or a pattern in quotes, of .parquet or .npy shards."""
     out: Path
     """Output file: .npy, .parquet or .safetensors; float32."""
     columns: str | None = None
@@ -134,7 +135,7 @@ def open_plain(name: str, columns: str | None, dim: int, run: str) -> ArraySourc
     """Returns the rows of an array file for a flow.
 
     Args:
-        name: path of the file or the embedding store.
+        name: path of the file or the embedding store; also a folder or a pattern of shards.
         columns: columns or tensor of the file; None means the only one.
         dim: number of columns that the flow expects.
         run: name of the run, for error messages.
@@ -143,7 +144,14 @@ def open_plain(name: str, columns: str | None, dim: int, run: str) -> ArraySourc
         FlowjaxError: The file is not an array of finite numbers of shape (n, dim).
     """
     from flowjax.data.arrays import ArraySource, open_rows
+    from flowjax.data.shard_source import ShardSource
+    from flowjax.data.shards import read_shards, shard_paths
 
+    if paths := shard_paths(name):
+        shards = ShardSource(read_shards(paths, columns), name=name)
+        if shards.dim != dim:
+            raise FlowjaxError(f"{name}: expected (n, {dim}) for {run}, got (n, {shards.dim})")
+        return shards
     rows = open_rows(name, name, columns)
     if rows.ndim == 2 and rows.shape[1] != dim:
         raise FlowjaxError(f"{name}: expected (n, {dim}) for {run}, got {rows.shape}")

@@ -248,8 +248,8 @@ def holds_rows(path: str | Path, columns: str | None = None) -> bool:
         >>> holds_rows("x.npy"), holds_rows("x.txt"), holds_rows("-")
         (True, False, False)
     """
-    path = Path(path)
-    if path.suffix == ".parquet" and path.is_file():
+    remote, path = is_remote(path), Path(path)
+    if path.suffix == ".parquet" and (remote or path.is_file()):
         from flowjax.data.formats import COLUMNS
         from flowjax.data.parquet import has_text
 

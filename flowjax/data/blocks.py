@@ -85,7 +85,8 @@ class RowBlocks:
     def __iter__(self) -> Iterator[np.ndarray]:
         from flowjax.data.arrays import float_dtype  # imports jax
 
-        dtype = float_dtype(self._source.rows.dtype)
+        given = getattr(self._source, "rows", None)  # shards have none, and are float32
+        dtype = np.float32 if given is None else float_dtype(given.dtype)
         for rows in self._source.blocks(self.size):
             block = np.asarray(rows, dtype)
             self.rows += len(block)

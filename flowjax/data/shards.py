@@ -117,8 +117,14 @@ def _shards_in(names: Iterable[str], folder: str | Path) -> list[str]:
         names = {name for name in names if name.startswith("shards/")}
     elif MANIFEST in names:
         return []
-    hidden = {n for n in names if any(part[:1] in "._" for part in n.split("/"))}
-    return sorted(name for name in names - hidden if name.endswith(SUFFIXES))
+    return sorted(name for name in names if _is_shard(name))
+
+
+def _is_shard(name: str) -> bool:
+    """Returns True for a shard in a folder, or in folders of partitions such as `year=2024`."""
+    *folders, file = name.split("/")
+    partition = all(part == "shards" or "=" in part for part in folders)
+    return partition and file[:1] not in "._" and file.endswith(SUFFIXES)
 
 
 def _one_kind(paths: list[Any], name: Any) -> list[Any]:

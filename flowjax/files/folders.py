@@ -107,12 +107,18 @@ class Published:
         found = {n: facts(self.folder / n) for n in filter(self._keeps, entries(self.folder))}
         gone = {name for name in self._known if name not in found}
         changed = {name for name in found if found[name] != self._known.get(name)}
-        tops = {name.rpartition("/")[0] for name in gone | changed}
-        ends = {name for name in self._known if _is_last(name) and name.rpartition("/")[0] in tops}
+        ends = {
+            name
+            for name in self._known
+            if _is_last(name)
+            and any(other.startswith(name.removesuffix(LAST)) for other in gone | changed)
+        }
         for name in (*sorted(ends), *sorted(gone - ends)):
             remote.remove_remote(remote.join(self.url, name))
             self._known.pop(name)
-        for name in sorted(changed | (ends - gone), key=lambda name: (_is_last(name), name)):
+        # The outermost list of files comes last.
+        last = sorted(filter(_is_last, changed | (ends - gone)), key=len, reverse=True)
+        for name in (*sorted(changed - set(last)), *last):
             remote.upload(self.folder / name, remote.join(self.url, name))
             self._known[name] = found[name]
 
@@ -124,7 +130,7 @@ def facts(file: Path) -> tuple[int, int]:
 
 
 def _is_last(name: str) -> bool:
-    return name.rpartition("/")[2] == LAST and "encoder/" not in name
+    return name.rpartition("/")[2] == LAST
 
 
 def local_copy(url: str | Path) -> Path:

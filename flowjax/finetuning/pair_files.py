@@ -11,6 +11,7 @@ from flowjax.data.formats import counted, open_parquet
 from flowjax.data.sentence_files import expand
 from flowjax.errors import FlowjaxError
 from flowjax.files.json import parse_json
+from flowjax.files.remote import is_remote
 from flowjax.files.tables import read_cells, read_json
 from flowjax.files.text import find_files, read_lines, split_suffix
 
@@ -40,7 +41,7 @@ def pair_files(source: str) -> list[str]:
     for path in map(Path, expand(source)):
         found += map(str, _training_files(path) if path.is_dir() else [path])
     for name in found:
-        if not Path(name).is_file():
+        if not is_remote(name) and not Path(name).is_file():
             raise FlowjaxError(f"{name}: expected a file of sentence pairs, got no such file")
     return found
 

@@ -137,19 +137,23 @@ class Checkpoints:
                 self._manager.wait_until_finished()
 
     def _save_remotely(self, steps: RemoteSteps, step: int, state: Any, wait: bool) -> None:
-        """Saves a state on process 0, and copies it to object storage in the background."""
-        if not processes.is_first() or step in self._manager.all_steps():
-            return
-        state = jax.tree.map(lambda x: devices.to_host(x) if _on_device(x) else x, state)
-        with self._saving():
-            self._finish_copy()
-            checks = ocp.args.JsonSave({**_checks(state), ABOUT: self._about, RUN: self._run})
-            arrays = ocp.args.StandardSave(state)
-            self._manager.save(step, args=ocp.args.Composite(state=arrays, checks=checks))
-            self._manager.wait_until_finished()
-            self._copied = self._copying.submit(steps.publish, step, self._keep)
-            if wait:
+        """Saves a state on process 0, and copies it to object storage in the background.
+
+        With `wait`, the other processes wait as well: a process that ends ends its peers.
+        """
+        if processes.is_first() and step not in self._manager.all_steps():
+            state = jax.tree.map(lambda x: devices.to_host(x) if _on_device(x) else x, state)
+            with self._saving():
                 self._finish_copy()
+                checks = ocp.args.JsonSave({**_checks(state), ABOUT: self._about, RUN: self._run})
+                arrays = ocp.args.StandardSave(state)
+                self._manager.save(step, args=ocp.args.Composite(state=arrays, checks=checks))
+                self._manager.wait_until_finished()
+                self._copied = self._copying.submit(steps.publish, step, self._keep)
+        if wait:
+            with self._saving(), processes.first_alone() as first:
+                if first:
+                    self._finish_copy()
 
     def _finish_copy(self) -> None:
         if self._copied:

@@ -106,13 +106,14 @@ def test_wrong_arrays_are_one_line_and_leave_nothing(kind, folder, tmp_path, cap
 
 def test_wrong_files_are_one_line(folder, tmp_path, capsys):
     (tmp_path / "empty.npy").touch()
+    (tmp_path / "empty").mkdir()
     (tmp_path / "x.csv").write_text("1,2,3\n")
     out = ["--out", tmp_path / "z.npy"]
     for name, message in {
         "empty.npy": "expected a .npy array",
         "x.csv": "got a file .csv; save the array with numpy.save",
         "none.npy": "got no such file",
-        "": "got another folder",
+        "empty": "got another folder",
     }.items():
         assert call("transform", folder / "whole", tmp_path / name, *out) == 2
         error = capsys.readouterr().err

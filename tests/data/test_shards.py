@@ -194,3 +194,10 @@ def test_command(tmp_path, capsys):
     args = ["--flow.name", "whitening", "--out", str(out)]
     assert main(["fit-array", f"{folder}/*.parquet", *args]) == 0
     assert f"3000 x 4: {out}/model" in capsys.readouterr().out
+    np.save(tmp_path / "whole.npy", X)
+    for data in ("x", "whole.npy"):
+        assert (
+            main(["transform", str(out), f"{tmp_path}/{data}", "--out", f"{tmp_path}/z{data}.npy"])
+            == 0
+        )
+    assert (np.load(tmp_path / "zx.npy") == np.load(tmp_path / "zwhole.npy.npy")).all()
