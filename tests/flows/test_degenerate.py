@@ -56,11 +56,12 @@ def recipe(name: str):
         def loss(params):
             return -flow.log_prob(params, x).mean()
 
-        state = optimizer.init(params)
-        for _ in range(3):
-            slope = jax.grad(loss)(params)
-            change, state = optimizer.update(slope, state)
-            params = jax.tree.map(lambda p, c, m: p + c if m else p, params, change, mask)
+        def step(_, carry):
+            params, state = carry
+            change, state = optimizer.update(jax.grad(loss)(params), state)
+            return jax.tree.map(lambda p, c, m: p + c if m else p, params, change, mask), state
+
+        params, _ = jax.lax.fori_loop(0, 3, step, (params, optimizer.init(params)))
         z, log_det = flow.forward(params, x)
         back, _ = flow.inverse(params, z)
         return params, z, log_det, back, flow.sample(params, jax.random.key(1), 50)
