@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import PartitionSpec
 
 from flowjax.config import FinetuneConfig, FitConfig, PretrainConfig
 from flowjax.errors import FlowjaxError
@@ -177,20 +176,17 @@ def _activations(
 
     Each value is written and read once.
     """
-    batch = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape[1:], x.dtype), batches)
 
-    def kept(params: Any, batch: Any, key: Any) -> list[Any]:
-        part = jax.tree.map(lambda x: x[: x.shape[0] // accumulate], batch)
+    def kept(params: Any, key: Any, batches: Any) -> tuple[list[Any], None]:
+        part = jax.tree.map(lambda x: x[0, : x.shape[1] // accumulate], batches)
         with jax.default_matmul_precision(PRECISIONS[precision]) if precision else nullcontext():
             found = jax.vjp(lambda p: loss(p, None, part, key), params, has_aux=True)[1]
-        known = {id(x) for x in jax.tree.leaves((params, batch, part))}
-        return [x for x in jax.tree.leaves(found) if id(x) not in known]
+        known = {id(x) for x in jax.tree.leaves((params, part))}
+        return [x for x in jax.tree.leaves(found) if id(x) not in known], None
 
-    whole, rows = PartitionSpec(), PartitionSpec(devices.AXIS)
-    specs = {"in_specs": (whole, rows, whole), "out_specs": whole, "check_vma": False}
-    mapped = jax.shard_map(kept, mesh=target.mesh, **specs)
     key = jax.eval_shape(lambda: jax.random.key(0))
-    stored = jax.eval_shape(mapped, state.params, batch, key)
+    mapped = devices.data_parallel(kept, target.mesh)
+    stored, _ = jax.eval_shape(mapped, state.params, key, batches)
     return 2.0 * accumulate * _nbytes(stored)
 
 

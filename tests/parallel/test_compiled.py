@@ -205,6 +205,7 @@ def test_batches_can_be_assembled_before_the_loop():
         ("realnvp", {"depth": 2, "width": 4, "mask": "checkerboard", "permutation": "lu"}),
         ("neural_spline", {"depth": 2, "width": 4}),
         ("maf", {"depth": 2, "width": 8}),
+        ("iaf", {"depth": 2, "width": 8}),
     ],
 )
 def test_steps_lowered_for_a_tpu_do_not_gather(name, options):
