@@ -1,6 +1,7 @@
 """Eight host devices and one cache of compiled programs for all tests, and shared fixtures."""
 
 import atexit
+import gc
 import os
 import shutil
 import tempfile
@@ -37,16 +38,27 @@ hypothesis.settings.register_profile("ci", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("ci")
 
 
-@pytest.fixture(autouse=True, scope="module")
-def bounded_memory():
-    """Deletes compiled programs after a module if the process is larger than 1.2 GiB."""
-    yield
-    resident = Path("/proc/self/statm")
-    if resident.exists():
+RESIDENT = Path("/proc/self/statm")
+LIMIT, GROWTH = 1.0 * 2**30, 0.3 * 2**30  # bytes
+
+
+def resident():
+    """Returns the resident memory of this process in bytes; 0 where it is not known."""
+    if not RESIDENT.exists():
+        return 0
+    return int(RESIDENT.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item):
+    """Deletes compiled programs if the process is large and has grown since the last deletion."""
+    session = item.session
+    if resident() > max(LIMIT, getattr(session, "least_memory", 0) + GROWTH):
         import jax
 
-        if int(resident.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") > 1.2 * 2**30:
-            jax.clear_caches()
+        jax.clear_caches()
+        gc.collect()
+        session.least_memory = resident()
 
 
 @pytest.fixture(scope="session")
