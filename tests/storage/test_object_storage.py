@@ -1,9 +1,14 @@
 """Data, models, runs and checkpoints in object storage, on a server with faults."""
 
+import gzip
+import os
+import socket
 import subprocess
 import sys
 
 import numpy as np
+import pyarrow
+import pyarrow.parquet
 import pytest
 
 import flowjax
@@ -27,11 +32,6 @@ def put(url, content):
 
 
 def test_sentences_of_all_formats_and_patterns(bucket, storage, tmp_path):
-    import gzip
-
-    import pyarrow
-    import pyarrow.parquet
-
     put(f"{bucket}/t/a.txt", TEXT.encode())
     put(f"{bucket}/t/b.txt.gz", gzip.compress(b"Two."))
     put(f"{bucket}/t/c.jsonl", b'{"text": "Three."}\n')
@@ -218,3 +218,50 @@ def test_the_embedding_store_needs_a_disk(bucket):
     put(f"{bucket}/a.txt", b"One.")
     assert main(["encode", "minibert", f"{bucket}/a.txt", "--out", url, "--share", "0/2"]) == 2
     assert folders.url_of("runs/mine") is None
+
+
+WORKER = """
+import sys, tempfile
+tempfile.tempdir = sys.argv[1]
+from flowjax.parallel import launch
+launch.initialize()
+import flowjax
+from flowjax.data import shard_source
+from flowjax.training import Stopped
+shard_source.RESIDENT_BYTES, shard_source.WINDOW_BYTES = 1000, 8192
+flow = flowjax.flows.realnvp(3, depth=2, width=8)
+folder = sys.argv[2]
+stop = sys.argv[3] == "stop"
+options = {"checkpoint_dir": f"{folder}/{sys.argv[4]}", "stop": lambda: stop, "measured": False}
+try:
+    result = flowjax.fit(flow, f"{folder}/x", key=0, batch_size=64, steps=16, **options)
+    print("nll", result.metrics[-1]["nll_nats"])
+except Stopped as error:
+    print("stopped", error.step)
+launch.leave(0)
+"""
+
+
+def test_two_processes_without_a_shared_disk_resume_as_one(bucket, tmp_path):
+    table = pyarrow.table({"vector": pyarrow.FixedSizeListArray.from_arrays(X.ravel(), 3)})
+    pyarrow.parquet.write_table(table, tmp_path / "a.parquet", row_group_size=8)
+    put(f"{bucket}/x/a.parquet", (tmp_path / "a.parquet").read_bytes())
+
+    def start(name, count=1, **job):
+        (tmp_path / name).mkdir()
+        env = os.environ | {"JAX_PLATFORMS": "cpu", **job}
+        args = ["stop" if count > 1 else "go", "alone" if name == "alone" else "c"]
+        command = [sys.executable, "-c", WORKER, tmp_path / name, bucket, *args]
+        return subprocess.Popen(command, env=env, text=True, stdout=subprocess.PIPE)
+
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    job = {"JAX_COORDINATOR_ADDRESS": address, "JAX_NUM_PROCESSES": "2"}
+    both = [start(f"{i}", 2, JAX_PROCESS_ID=f"{i}", **job) for i in range(2)]
+    # Gloo writes to standard output too.
+    last = [process.communicate(timeout=600)[0].splitlines()[-1] for process in both]
+    assert last == ["stopped 1"] * 2
+    assert saved_steps(f"{bucket}/c") == [1]
+    found = [start(name).communicate(timeout=600)[0] for name in ("resumed", "alone")]
+    values = [float(text.removeprefix("nll ")) for text in found]
+    assert values[0] == pytest.approx(values[1], abs=1e-5)
