@@ -223,13 +223,13 @@ def draw(rows: list[dict[str, Any]], file: Path) -> None:
         if not label.startswith("MLM, step"):
             x = found[label]["plain"][0]
             axes.axvline(x, color="0.85", lw=1, zorder=0)
-            axes.text(x, 0.99, f" {label}", transform=axes.get_xaxis_transform(), rotation=90,
-                      fontsize=8, va="top", ha="right")  # fmt: skip
+            place = {"rotation": 90, "fontsize": 8, "va": "bottom", "ha": "right"}
+            axes.text(x, 0.15, label, transform=axes.get_xaxis_transform(), **place)
     axes.axhline(0, color="0.6", lw=1)
     axes.set(
         xlabel="Spearman x 100 of plain vectors, STS-B test", ylabel="gain over plain vectors"
     )
-    axes.legend(frameon=False, loc="lower left")
+    axes.legend(frameon=False, loc="upper right")
     figure.savefig(file, dpi=150)
 
 
