@@ -17,6 +17,7 @@ cleanup() {
     ip netns pids "$b" 2>/dev/null | xargs -r kill 2>/dev/null || true
     ip netns del "$a" 2>/dev/null || true
     ip netns del "$b" 2>/dev/null || true
+    rm -rf "/etc/netns/$a" "/etc/netns/$b"
 }
 trap cleanup EXIT
 
@@ -25,9 +26,13 @@ ip netns add "$b"
 ip link add veth_a netns "$a" type veth peer name veth_b netns "$b"
 for host in a b; do
     ns=flowjax_$host
+    address=$net.$([ $host = a ] && echo 1 || echo 2)
     ip -n "$ns" link set lo up
-    ip -n "$ns" addr add "$net.$([ $host = a ] && echo 1 || echo 2)/24" dev veth_$host
+    ip -n "$ns" addr add "$address/24" dev veth_$host
     ip -n "$ns" link set veth_$host up
+    # Gloo, the library of collectives on CPUs, uses the address of the host name.
+    mkdir -p "/etc/netns/$ns"
+    printf '127.0.0.1 localhost\n%s %s\n' "$address" "$(hostname)" > "/etc/netns/$ns/hosts"
 done
 on_a() { ip netns exec "$a" "$@"; }
 on_b() { ip netns exec "$b" "$@"; }

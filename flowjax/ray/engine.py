@@ -177,6 +177,7 @@ def _run(folder: Folder, files: _Files, embed: Embed, workers: int | None, job: 
     context = ray.data.DataContext.get_current().copy()
     # One block of sentences is one row and one block of Ray.
     context.target_max_block_size = context.target_min_block_size = 1
+    context.raise_original_map_exception = True  # with its type, for `_errors`
     context.checkpoint_config = config = CheckpointConfig(
         "block",
         f"{folder.root}/{CHECKPOINT}",
