@@ -30,7 +30,7 @@ def over(f, ins, outs=SHARDED):
 
 def test_samples_with_a_sharded_context(case):
     flow, params, _, context = case
-    draw = functools.partial(flow.sample, key=jax.random.key(3), n=2)
+    draw = jax.jit(functools.partial(flow.sample, key=jax.random.key(3), n=2))
     found = over(lambda p, c: draw(p, context=c), (P(), SHARDED))(params, context)
     expected = jnp.concatenate([draw(params, context=c) for c in context.reshape(4, 2, 2)])
     np.testing.assert_allclose(found, expected, atol=1e-5)
@@ -44,7 +44,7 @@ def test_an_ensemble_of_sharded_params(case):
         return flow.log_prob(jax.tree.map(lambda a: a[0], params), x, context)[None]
 
     found = over(one, (SHARDED, P(), P()))(several, x, context)
-    expected = jax.vmap(flow.log_prob, (0, None, None))(several, x, context)
+    expected = jax.jit(jax.vmap(flow.log_prob, (0, None, None)))(several, x, context)
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
@@ -60,6 +60,6 @@ def test_gradients_of_sharded_rows(case):
         )
 
     found = over(gradient, (P(), SHARDED, SHARDED), P())(params, x, context)
-    expected = jax.grad(mean)(params, x, context)
+    expected = jax.jit(jax.grad(mean))(params, x, context)
     for a, b in zip(*map(jax.tree.leaves, (found, expected)), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-4)
