@@ -118,6 +118,11 @@ def open_target(name: str) -> Target:
                 f"JAX_NUM_CPU_DEVICES={sizes[0]} before JAX starts"
             )
         return Target(name, mesh_of(visible[: sizes[0]]), None)
+    if sizes[0] % 2 or sizes[1] % 2:
+        raise FlowjaxError(
+            f"target: expected even numbers A and B (a host of {kind} has 2 x 2 chips), such as "
+            f"{kind}:{'x'.join(['4'] * axes)}, got {name!r}"
+        )
     return Target(name, mesh_of(_tpus(name, math.prod(sizes))), CHIPS[kind])
 
 

@@ -154,6 +154,7 @@ ENTRY %main (p: f32[8,4]) -> f32[8,4] {
         ("cpu:0", "expected v5e:AxB"),
         ("cpu:2x2", "expected 1 dimension for cpu"),
         ("v5p:4x4", "expected 3 dimensions for v5p"),
+        ("v5e:1x1", "expected even numbers A and B"),
         ("cpu:4096", "JAX_NUM_CPU_DEVICES=4096"),
     ],
 )
