@@ -50,7 +50,12 @@ def default(encoder_folder):
     return encoder, encoder.encode(TEXTS)
 
 
-@pytest.mark.parametrize("option", OPTIONS)
+SLOW = ("pooling last2", "pooling embeddings_last", "normalized dense")
+
+
+@pytest.mark.parametrize(
+    "option", [pytest.param(n, marks=pytest.mark.slow if n in SLOW else ()) for n in OPTIONS]
+)
 def test_every_option_is_saved_and_identifies_the_vectors(
     option, default, encoder_folder, tmp_path, monkeypatch
 ):

@@ -132,7 +132,12 @@ OTHERS = {
 }
 
 
-@pytest.mark.parametrize("name", OTHERS)
+SLOW = ("permutation", "factor", "activation")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow if n in SLOW else ()) for n in OTHERS]
+)
 def test_another_flow_does_not_go_on_from_there(rows, tmp_path, name):
     """Even where its parameters have the same shapes."""
     options = {"key": 0, "batch_size": 32, "steps": 2, "devices": 1, "checkpoint_dir": tmp_path}

@@ -69,7 +69,13 @@ def recipe(name: str):
     return flow, jax.jit(run, compiler_options=QUICK)
 
 
-@pytest.mark.parametrize("name", sorted({*flows.RECIPES, *OPTIONS} - {"identity"}))
+SLOW = ("iaf", "glow_as_released", "elementwise_spline")  # the layers of other recipes
+NAMES = sorted({*flows.RECIPES, *OPTIONS} - {"identity"})
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow if n in SLOW else ()) for n in NAMES]
+)
 def test_every_recipe_trains_inverts_and_samples(name):
     flow, run = recipe(name)
     for situation, x in situations().items():

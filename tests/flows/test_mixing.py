@@ -62,9 +62,15 @@ CASES = [
     ("glow", 256, {"levels": 1, "depth": 3}, 0),
     ("whitening_glow", 2, {"levels": 1, "depth": 2}, 0),
     ("whitening_glow", 6, {"levels": 2, "depth": 2, "coupling": "affine"}, 0),
-    ("neural_spline", 2, {"depth": 2, "permutation": "random", "bound": 50.0}, 0),
+    pytest.param(
+        *("neural_spline", 2, {"depth": 2, "permutation": "random", "bound": 50.0}, 0),
+        marks=pytest.mark.slow,
+    ),
     ("neural_spline", 5, {"depth": 3, "permutation": "random", "bound": 50.0}, 0),
-    ("neural_spline", 3, {"depth": 3, "permutation": "reverse", "bound": 50.0}, 0),
+    pytest.param(
+        *("neural_spline", 3, {"depth": 3, "permutation": "reverse", "bound": 50.0}, 0),
+        marks=pytest.mark.slow,
+    ),
     ("neural_spline", 3, {"depth": 1, "bound": 50.0}, 0),
     *(("realnvp", dim, {"depth": 2, "permutation": "random"}, 0) for dim in (2, 5)),
     ("realnvp", 7, {"depth": 2, "mask": "checkerboard"}, 0),
