@@ -25,7 +25,7 @@ from pathlib import Path
 import numpy as np
 
 WORDS = """the a man woman dog plays runs walks guitar street music water blue green old new house
-rain sun harbour boat child reads writes paper city night morning train waits small large""".split()
+rain sun harbour boat child reads writes paper city night morning train waits small""".split()
 
 
 def write_sentences(path, n):
