@@ -219,12 +219,18 @@ def draw(rows: list[dict[str, Any]], file: Path) -> None:
             if np.isfinite(found[label][name][0])
         ]
         axes.plot(*np.transpose(points), marker, ms=6, alpha=0.7, label=name)
+    names: dict[float, str] = {}
     for label in order:
+        x = found[label]["plain"][0]
         if not label.startswith("MLM, step"):
-            x = found[label]["plain"][0]
-            axes.axvline(x, color="0.85", lw=1, zorder=0)
-            place = {"rotation": 90, "fontsize": 8, "va": "bottom", "ha": "right"}
-            axes.text(x, 0.15, label, transform=axes.get_xaxis_transform(), **place)
+            near = next((known for known in names if abs(known - x) < 1), None)
+            names[x if near is None else near] = (
+                label if near is None else f"{names[near]}; {label}"
+            )
+    for x, text in names.items():
+        axes.axvline(x, color="0.85", lw=1, zorder=0)
+        place = {"rotation": 90, "fontsize": 8, "va": "bottom", "ha": "right"}
+        axes.text(x, 0.15, text, transform=axes.get_xaxis_transform(), **place)
     axes.axhline(0, color="0.6", lw=1)
     axes.set(
         xlabel="Spearman x 100 of plain vectors, STS-B test", ylabel="gain over plain vectors"
