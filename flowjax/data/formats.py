@@ -185,7 +185,7 @@ def open_parquet(path: str | Path) -> Iterator[tuple[Any, Any]]:
             yield arrow, stack.enter_context(parquet.ParquetFile(opened))
     except FlowjaxError:
         raise
-    except (MemoryError, OSError, arrow.ArrowException) as error:
+    except (MemoryError, OSError, UnicodeError, arrow.ArrowException) as error:
         code = getattr(error, "errno", None)
         if code == errno.ENOSPC:  # a temporary file, which is not the file's fault
             raise

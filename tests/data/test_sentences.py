@@ -246,7 +246,9 @@ def test_every_kind_of_text_in_parquet(tmp_path):
     import pyarrow.parquet as pq
 
     kinds = [pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string())]
-    for kind in [*kinds, *([pa.string_view()] if hasattr(pa, "string_view") else [])]:
+    if int(pa.__version__.partition(".")[0]) >= 18:  # 17 has string_view without casts
+        kinds.append(pa.string_view())
+    for kind in kinds:
         pq.write_table(
             pa.table({"text": pa.array(["a", None]).cast(kind)}), tmp_path / "a.parquet"
         )
