@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -18,6 +18,16 @@ from flowjax.loading import load_run
 from flowjax.model import BertFlow
 
 DTYPES = ("float32", "float16")
+
+
+class EmbedOptions(TypedDict, total=False):
+    """Options of `Embed` for the vectors, see there."""
+
+    pooling: str | None
+    max_length: int | None
+    batch_size: int | None
+    normalize: bool
+    dtype: str
 
 
 class Embed:

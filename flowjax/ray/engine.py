@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import pyarrow as pa
 
@@ -24,7 +24,7 @@ from flowjax.encoder.embed import CHUNK
 from flowjax.errors import FlowjaxError, first_line
 from flowjax.files.remote import is_remote
 from flowjax.ray.blocks import SENTENCE, Columns, columns_of, read_blocks
-from flowjax.ray.embed import Embed
+from flowjax.ray.embed import Embed, EmbedOptions
 from flowjax.ray.manifest import (
     BLOCKS_OF_FILE,
     CHECKPOINT,
@@ -64,7 +64,7 @@ def encode(
     address: str | None = None,
     workers: int | None = None,
     overwrite: bool = False,
-    **options: Any,
+    **options: Unpack[EmbedOptions],
 ) -> dict[str, Any]:
     """Embeds the sentences of files on a Ray cluster, or resumes an interrupted job.
 
