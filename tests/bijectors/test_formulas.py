@@ -75,18 +75,6 @@ def test_a_masked_residual_network():
     assert last[0].shape == (6, 2, 4)
 
 
-def test_masked_kernels_start_by_their_number_of_inputs():
-    """Limits are 1 / sqrt(number of inputs that the mask keeps)."""
-    network = b.made(64, 2)
-    masks = network.masks(9, None, "natural")
-    for mask, layer in zip(
-        network.layer_masks(masks)[:2], network.init(key(), masks, 1, np.float32), strict=False
-    ):
-        limit = np.maximum(mask.sum(axis=0), 1) ** -0.5
-        found = np.abs(np.asarray(layer["kernel"])) / limit
-        assert found.max() <= 1 and (found.max(axis=0) > 0.4).all() and found.mean() > 0.4
-
-
 def test_glow_net_standardizes_its_hidden_layers_on_the_first_batch():
     """The stored log-scale is divided by the factor; the kernels have standard deviation 0.05."""
     net, x = b.glow_net(200)(3), np.asarray(data(4, rows=100))
@@ -168,11 +156,13 @@ PRODUCTS = {
 
 @pytest.mark.parametrize("name", PRODUCTS)
 def test_linear_bijectors_ask_for_exact_products(name):
-    """GPUs and TPUs would round the factors, and the inverse would not undo the forward map."""
+    """A GPU would round the factors otherwise; test_exact_products.py has the form for TPUs."""
     part, x = PRODUCTS[name](), data(4)
     params = part.init(key(), x)
     z, _ = part.forward(params, x)
     for function, rows in ((part.forward, x), (part.inverse, z)):
-        program = str(jax.make_jaxpr(function)(params, rows))
-        exact = program.count("precision=(Precision.HIGHEST, Precision.HIGHEST)")
-        assert exact == program.count("dot_general") > 0, program
+        lowered = jax.jit(function).trace(params, rows).lower(lowering_platforms=("cuda",))
+        program = lowered.as_text()
+        exact = program.count("precision = [HIGHEST, HIGHEST]")
+        assert exact == program.count("dot_general"), program
+        assert exact or "triangular_solve" in program
