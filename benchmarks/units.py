@@ -18,6 +18,7 @@ import tyro
 
 import flowjax
 from flowjax import flows
+from flowjax.training import NonFinite
 
 UNITS = {
     "1": (1.0, 0.0),
@@ -43,9 +44,12 @@ class Args:
 
 
 def corrected_nll(name: str, x: np.ndarray, args: Args) -> float:
-    """Returns the training NLL after a fit, in nats per example."""
+    """Returns the training NLL after a fit, in nats per example, or NaN if the fit diverges."""
     flow = flows.make(name, args.dim)
-    params = flowjax.fit(flow, x, key=0, steps=args.steps, measured=False).params
+    try:
+        params = flowjax.fit(flow, x, key=0, steps=args.steps, measured=False).params
+    except NonFinite:
+        return np.nan
     return -float(flow.log_prob(params, x.astype(np.float32)).mean())
 
 
