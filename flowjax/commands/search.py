@@ -55,8 +55,8 @@ class Args:
 
 def run(args: Args) -> None:
     """Runs the command."""
-    from flowjax.loading import load_run
     from flowjax.evaluation.nearest import merge_block, none_found
+    from flowjax.loading import load_run
 
     queries = read_queries(args)
     model, encoder = load_run(args.run)
