@@ -37,7 +37,7 @@ DEFAULTS = {
     "flows.identity": {"gaussian": False, "moments": None, "base": "normal"},
     "flows.maf": {
         **NET, **LOOP, **MODEL, **SPLINE, "depth": 5, "transform": "affine",
-        "permutation": "reverse",
+        "permutation": "random",
     },
     "flows.mixture": {"components": 8},
     "flows.neural_spline": {

@@ -159,7 +159,9 @@ def statements(name, text):
 
 def test_runs_as_a_script(tmp_path):
     """Runs one notebook without a kernel; a slow test executes all of them in a kernel."""
-    env = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"} | {"MPLBACKEND": "Agg"}
+    # The settings of users: the tests compile with other flags.
+    tests_only = ("XLA_FLAGS", "JAX_DISABLE_MOST_OPTIMIZATIONS")
+    env = {k: v for k, v in os.environ.items() if k not in tests_only} | {"MPLBACKEND": "Agg"}
     source = "\n".join("".join(cell["source"]) for cell in cells_of("data_parallel", "code"))
     run = [sys.executable, "-c", source]
     done = subprocess.run(run, cwd=tmp_path, env=env, text=True, capture_output=True)

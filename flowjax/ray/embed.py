@@ -101,12 +101,15 @@ class Embed:
         return batch.append_column(self.output, vector_array(vectors))
 
     def vectors(self, sentences: Iterable[str | None]) -> tuple[np.ndarray, dict[str, int]]:
-        """Returns the vectors of n sentences, shape (n, dim), and the counts of the encoder.
+        """Returns the vectors of sentences and the counts of the encoder.
 
         Several threads may call this method; they embed one after another.
 
         Args:
-            sentences: strings; None is an empty sentence.
+            sentences: n strings; None is an empty sentence.
+
+        Returns:
+            The vectors, shape (n, dim), and the counts of an `EncodeReport` by name.
 
         Raises:
             FlowjaxError: A sentence is not a string.
