@@ -131,8 +131,9 @@ def run(python: Path, library: str, job: dict, folder: Path) -> dict:
 def table(cells: dict[str, dict]) -> str:
     """Returns the Markdown table; the best mean of a row is bold, validation comes last."""
     lines = [
-        f"| data | flow | {' | '.join(LIBRARIES.values())} | validation |",
-        "|---|---|" + "---:|" * (len(LIBRARIES) + 1),
+        f"| data | flow | {' | '.join(LIBRARIES.values())} "
+        "| difference to the best peer | validation |",
+        "|---|---|" + "---:|" * (len(LIBRARIES) + 2),
     ]
     for row in dict.fromkeys(key.rsplit("/", 1)[0] for key in cells):
         found = {library: cells.get(f"{row}/{library}") for library in LIBRARIES}
@@ -147,8 +148,21 @@ def table(cells: dict[str, dict]) -> str:
             text = f"{values.mean():.3f} ± {values.std(ddof=len(values) > 1):.3f}"
             texts.append(f"**{text}**" if values.mean() == best else text)
         means = (f"{scores(cell, 'validation').mean():.3f}" for cell in found.values() if cell)
-        lines.append(f"| {row.replace('/', ' | ')} | {' | '.join(texts)} | {' / '.join(means)} |")
+        cells_of_row = [row.replace("/", " | "), *texts, difference(tests), " / ".join(means)]
+        lines.append(f"| {' | '.join(cells_of_row)} |")
     return "\n".join(lines)
+
+
+def difference(tests: dict[str, np.ndarray]) -> str:
+    """Returns our mean minus that of the best peer, with its standard error and the verdict."""
+    peers = [values for library, values in tests.items() if library != "ours"]
+    if "ours" not in tests or not peers or len(tests["ours"]) < 2:
+        return ""
+    both = [tests["ours"], max(peers, key=np.mean)]
+    gap = both[0].mean() - both[1].mean()
+    error = np.sqrt(sum(values.var(ddof=1) / len(values) for values in both))
+    verdict = "ahead" if gap > error else "behind" if gap < -error else "level"
+    return f"{gap:+.3f} ± {error:.3f}, {verdict}"
 
 
 def scores(cell: dict, name: str) -> np.ndarray:

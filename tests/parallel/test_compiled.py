@@ -287,7 +287,7 @@ def check_step(program, flow):
     ((number, size),) = program.counts.collectives.values()
     assert number == 1 and size - trained_bytes(flow) in range(0, 20, 4)
     assert not program.counts.float64 and not program.counts.callbacks
-    # Only the metrics have buffers of their own, 512 bytes each.
+    # Only the metrics have separate buffers, 512 bytes each.
     assert program.output - program.aliased <= 16 * 512 and program.fits
 
 

@@ -1,4 +1,4 @@
-"""One Ray cluster of three nodes on this machine, and a cheap encoder."""
+"""Starts one Ray cluster of three nodes on this machine; defines a cheap encoder."""
 
 import os
 
