@@ -1,10 +1,13 @@
-"""Exception class of user errors, and checks that raise it."""
+"""Exception class of user errors, checks that raise it, and warnings of the user."""
 
 from __future__ import annotations
 
 import difflib
 import math
 import operator
+import os
+import sys
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -143,6 +146,31 @@ def check_number(
         expected = f"a number in {start}{low:g}, {high:g}{end}" if limited else "a finite number"
         raise FlowjaxError(f"{name}: expected {expected}, got {value!r}")
     return number
+
+
+def warn(text: str) -> None:
+    """Warns the user of this package: the warning names the first line outside the package.
+
+    `warnings.warn` has `skip_file_prefixes` for this purpose since Python 3.12.
+
+    Args:
+        text: text of the warning, one clear line.
+
+    Warns:
+        UserWarning: always.
+
+    Example:
+        >>> with warnings.catch_warnings(record=True) as caught:
+        ...     warnings.simplefilter("always")
+        ...     warn("data: expected many examples, got 1")
+        >>> print(caught[0].message)
+        data: expected many examples, got 1
+    """
+    package = os.path.join(os.path.dirname(__file__), "")
+    level, frame = 2, sys._getframe(1)
+    while frame.f_back and frame.f_code.co_filename.startswith(package):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(text, UserWarning, stacklevel=level)
 
 
 def first_line(error: BaseException) -> str:

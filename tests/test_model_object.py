@@ -134,14 +134,18 @@ def test_a_lone_surrogate_names_the_sentence(model, call):
 
 
 def test_unknown_tokens_are_counted_and_reported(encoder, tmp_path):
-    with pytest.warns(UserWarning, match=r"\d+ % of the tokens are unknown to .* minibert"):
+    with pytest.warns(
+        UserWarning, match=r"\d+ % of the tokens are unknown to .* minibert"
+    ) as seen:
         encoder.encode(CHINESE)
+    assert {w.filename for w in seen} == {__file__}  # the user's line
     report = encoder.report
     assert report.unknown > UNKNOWN * report.tokens and f"{report.unknown} of" in str(report)
     for out in (None, tmp_path):
         model = flowjax.BertFlow(encoder, flow="standardize")
-        with pytest.warns(UserWarning, match="tokens are unknown"):
+        with pytest.warns(UserWarning, match="tokens are unknown") as seen:
             model.fit(CHINESE + SENTENCES, out=out)
+        assert {w.filename for w in seen} == {__file__}  # the user's line
         facts = model.fitted_on
         assert 0 < facts["unknown_tokens"] < facts["tokens"]
     with warnings.catch_warnings():

@@ -34,7 +34,7 @@ from flowjax.calibration.select import (
 from flowjax.data.arrays import ArraySource
 from flowjax.encoder.adapter import EncoderAdapter
 from flowjax.encoder.embed import SentenceEncoder
-from flowjax.errors import check_choice
+from flowjax.errors import check_choice, warn
 from flowjax.fitting.fit import fit
 from flowjax.fitting.likelihood import measure
 from flowjax.fitting.options import batch_size_for
@@ -291,7 +291,7 @@ def _plain(vectors: np.ndarray, weights: Any, held: Held) -> Fitted:
         + "; name a flow, such as flow='whitening', to fit it anyway"
     )
     if processes.is_first():
-        warnings.warn(f"flow: {text}", UserWarning, stacklevel=4)
+        warn(f"flow: {text}")
     facts = {"steps": 0, **likelihood, "selection": {"name": "plain", "advice": text}}
     return Fitted(flow, params, moments, FitResult(params, [], 0, likelihood), facts)
 

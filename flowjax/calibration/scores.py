@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import abc
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,7 +17,7 @@ from flowjax.encoder.adapter import EncoderAdapter
 from flowjax.encoder.embed import SentenceEncoder
 from flowjax.encoder.scale import MOST_SENTENCES, ScoreScale, distinct_sentences
 from flowjax.encoder.sentence_model import texts_or_vectors, unit
-from flowjax.errors import FlowjaxError
+from flowjax.errors import FlowjaxError, warn
 from flowjax.evaluation.null import LEAST_SENTENCES, Null, null_of
 from flowjax.fitting.outliers import EXAMPLES, Range, robust_range
 from flowjax.flows.arrays import ArrayCalls
@@ -205,13 +204,11 @@ def is_other_source(scores: Scores, log_prob: np.ndarray) -> bool:
 def warn_of_other_source(scores: Scores, log_prob: np.ndarray) -> None:
     """Warns if the log-densities of sentences show another source than the stored one."""
     if is_other_source(scores, log_prob):
-        warnings.warn(
+        warn(
             "similarity: expected sentences like those of the null distribution, got another "
             "source (Kolmogorov-Smirnov distance of the log-densities "
             f"{source_distance(scores, log_prob)[0]:.2f}), so the percentiles can be wrong; call "
             "model.recalibrate(sentences) with a few hundred sentences of the new source",
-            UserWarning,
-            stacklevel=4,
         )
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import warnings
+
+from flowjax.errors import warn
 
 # Fraction of unknown tokens above which text is reported as unsuitable for the encoder.
 UNKNOWN = 0.03
@@ -38,20 +39,17 @@ class EncodeReport:
         return ", ".join(parts)
 
 
-def warn_unknown(unknown: int, tokens: int, encoder: str, *, stacklevel: int = 2) -> None:
+def warn_unknown(unknown: int, tokens: int, encoder: str) -> None:
     """Warns if more than a few percent of the tokens are unknown to an encoder.
 
     Args:
         unknown: number of unknown tokens.
         tokens: number of all tokens.
         encoder: name of the encoder.
-        stacklevel: as in `warnings.warn`; 2 names the caller of this function.
     """
     if unknown > UNKNOWN * tokens:
-        warnings.warn(
+        warn(
             f"{100 * unknown / tokens:.0f} % of the tokens are unknown to the encoder "
             f"{encoder} ({unknown} of {tokens}): different sentences may get equal vectors; use "
             "an encoder for the language of the text",
-            UserWarning,
-            stacklevel=stacklevel + 1,
         )

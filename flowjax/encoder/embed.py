@@ -272,8 +272,7 @@ class SentenceEncoder(SentenceModel):
             check_batch_size(batch_size)
         stream = self.encode_stream(sentences, batch_size, show_progress_bar, prompt)
         vectors = np.concatenate([np.zeros((0, self.dim), np.float32), *stream])
-        # Names the caller of `encode`.
-        warn_unknown(self.report.unknown, self.report.tokens, self.name, stacklevel=3)
+        warn_unknown(self.report.unknown, self.report.tokens, self.name)
         return vectors
 
     def encode_stream(

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flowjax.errors import FlowjaxError
+from flowjax.errors import FlowjaxError, warn
 from flowjax.files.json import field, read_object, typed
 
 if TYPE_CHECKING:
@@ -165,10 +164,8 @@ def _warn_cased(file: Path, entries: list[str]) -> None:
     words = [entry for entry in entries if not re.match(r"[\[<]", entry)]
     capitals = sum(bool(re.match("[A-Z]", word)) for word in words)
     if capitals > 0.05 * len(words):
-        warnings.warn(
+        warn(
             f"{file}: {capitals} of {len(words)} entries have a capital, but the text is "
             "lower-cased, because tokenizer_config.json does not set do_lower_case; for a cased "
             'encoder, write {"do_lower_case": false} into that file',
-            UserWarning,
-            stacklevel=4,
         )

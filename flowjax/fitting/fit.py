@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
@@ -15,6 +14,7 @@ import optax
 from flowjax import training
 from flowjax.bijectors.moments import Moments
 from flowjax.data.arrays import ArraySource
+from flowjax.errors import warn
 from flowjax.fitting import advice
 from flowjax.fitting.length import training_steps
 from flowjax.fitting.likelihood import finished_nll, measure
@@ -253,7 +253,7 @@ def _note(row: dict[str, float]) -> str:
 def _warn(text: str | None) -> None:
     """Warns the caller of `fit`, once in a job of several processes."""
     if text and processes.is_first():
-        warnings.warn(text, UserWarning, stacklevel=3)
+        warn(text)
 
 
 def _finishing(flow: Flow, source: ArraySource, whitens: bool) -> Callable[[Params], Params]:

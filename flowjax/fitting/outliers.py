@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import NamedTuple
 
 import numpy as np
 
 from flowjax.bijectors.moments import column_moments, varies
+from flowjax.errors import warn
 
 # Distance from the median, in robust standard deviations, beyond which an entry is an outlier.
 FAR = 100
@@ -73,13 +73,11 @@ def warn_of_outliers(
         return
     row, column = (int(i) for i in np.argwhere(far)[0])
     effect = "they do not determine" if left_out else "they determine"
-    warnings.warn(
+    warn(
         f"data: expected examples within {FAR} robust standard deviations of the median, got "
         f"{int(far.any(axis=1).sum())} of {len(x)} outside, first {x[row, column]:g} at row "
         f"{numbers[row]}, column {column}; {effect} the initial scale of the flow. Remove them if "
         "they are errors or mark missing values.",
-        UserWarning,
-        stacklevel=2,
     )
 
 
@@ -94,9 +92,7 @@ def warn_of_constants(x: np.ndarray) -> None:
     if not columns:
         return
     names = ", ".join(map(str, columns[:5])) + (", ..." if len(columns) > 5 else "")
-    warnings.warn(
+    warn(
         f"data: expected columns that vary, got {len(columns)} of {len(std)} that do not or "
         f"hardly vary (columns {names}); the flow centres them and gives them a fixed scale",
-        UserWarning,
-        stacklevel=2,
     )

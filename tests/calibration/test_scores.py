@@ -153,8 +153,9 @@ def test_another_source_warns_until_recalibrated(fresh):
         warnings.simplefilter("error")
         fresh.similarity(same, same, scale="percentile")
         fresh.similarity(other, other)
-    with pytest.warns(UserWarning, match="got another source .* call model.recalibrate"):
+    with pytest.warns(UserWarning, match="got another source .* call model.recalibrate") as seen:
         fresh.similarity(other[:80], other[80:], scale="percentile")
+    assert {w.filename for w in seen} == {__file__}  # the user's line
     before = fresh.encode(other[:3])
     null = fresh.recalibrate(other)
     assert null is fresh.null and null.sentences == 160

@@ -214,8 +214,11 @@ def test_select_with_and_without_auto(encoder, sentences):
 )
 def test_too_little_text_keeps_the_plain_vectors(encoder, texts):
     model = flowjax.BertFlow(encoder)
-    with pytest.warns(UserWarning, match="flow: keep the plain vectors: a selection needs"):
+    with pytest.warns(
+        UserWarning, match="flow: keep the plain vectors: a selection needs"
+    ) as seen:
         model.fit(texts)
+    assert {w.filename for w in seen} == {__file__}  # the user's line
     assert model.flow_name == "identity"
     np.testing.assert_allclose(model.encode(texts[:2]), encoder.encode(texts[:2]), atol=1e-6)
     assert np.isfinite(model.log_prob(texts[:2])).all()

@@ -97,8 +97,9 @@ def test_text_is_lower_cased_unless_the_config_says_no(tmp_path, bom, options):
 def test_a_cased_vocabulary_without_config_is_reported(tmp_path):
     entries = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "cat", "Cat"]
     (tmp_path / "vocab.txt").write_text("\n".join(entries))
-    with pytest.warns(UserWarning, match="1 of 2 entries have a capital"):
+    with pytest.warns(UserWarning, match="1 of 2 entries have a capital") as seen:
         load_tokenizer(tmp_path)
+    assert {w.filename for w in seen} == {__file__}  # the user's line
 
 
 def test_added_tokens_are_read_as_transformers_reads_them(tmp_path):

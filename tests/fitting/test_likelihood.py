@@ -140,8 +140,11 @@ def test_meaningless_data_gives_one_warning(name):
 
 def test_a_flow_worse_than_a_gaussian_gives_a_warning(rows):
     flow = flows.realnvp(3, depth=2, width=4)
-    with pytest.warns(UserWarning, match="realnvp: expected a better density than a Gaussian"):
+    with pytest.warns(
+        UserWarning, match="realnvp: expected a better density than a Gaussian"
+    ) as seen:
         result = flowjax.fit(flow, rows, key=0, batch_size=50, steps=2, devices=1)
+    assert {w.filename for w in seen} == {__file__}  # the user's line
     assert "Gaussian" in advice.verdict("realnvp", result.likelihood)
     assert advice.verdict("realnvp", result.likelihood).endswith("(better)")
     result = flowjax.fit(flow, rows, key=0, batch_size=50, steps=2, devices=1, measured=False)

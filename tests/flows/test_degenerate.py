@@ -98,6 +98,7 @@ def test_fit_warns_once_of_columns_that_do_not_vary():
     flow = flows.glow(DIM, levels=1, depth=1, width=4, hidden_layers=1)
     with pytest.warns(UserWarning, match=r"got 1 of 6 .* \(columns 1\)") as seen:
         params = fit(flow, x, key=0, steps=2, batch_size=8, measured=False).params
+    assert {w.filename for w in seen} == {__file__}  # the user's line
     assert len([w for w in seen if "hardly vary" in str(w.message)]) == 1
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(params))
 
