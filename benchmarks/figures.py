@@ -64,6 +64,9 @@ def of_the_sample(encoder: str, out: Path) -> None:
     dim = found.inputs.held.shape[1]
     draw = partial(plots.pair_cosines, cosines, related="neighbouring sentences", dim=dim)
     save(drawn(partial(plots.cone, both), panels=2), out / "cone.png")
+    for number, (name, x) in enumerate(both.items(), 1):  # the site stacks them on narrow screens
+        panel = partial(plots.cone, {name: x}, kinds=list(both))
+        save(drawn(panel, size=(3.6, 3.4)), out / f"cone_{number}.png")
     save(drawn(draw), out / "cosines.png")
     draw = partial(plots.spectra, spectra, found.measured.band)
     save(drawn(draw), out / "spectrum.png")
