@@ -60,6 +60,14 @@ def test_is_executed_and_agrees_with_its_outputs(name, script):
         kind for cell in code for output in cell["outputs"] for kind in output.get("data", ())
     }
     assert "image/png" in kinds
+    if name == "own_sentences":  # "the fit returns its start, this Gaussian"
+        results = [
+            "".join(o["data"]["text/plain"]) for c in code for o in c["outputs"] if "data" in o
+        ]
+        found = re.search(
+            r"validation_nll_nats: (\S+),.*validation_gaussian_nll_nats: (\S+),", str(results)
+        )
+        assert found and found[1] == found[2]
 
 
 @pytest.mark.parametrize("name", NAMES)
