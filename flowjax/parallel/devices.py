@@ -38,6 +38,11 @@ class Step(Protocol):
         ...
 
 
+def default_devices() -> list[jax.Device]:
+    """Returns the devices of a mesh if none are given: all devices of all processes."""
+    return jax.devices()
+
+
 def make_mesh(
     devices: Sequence[jax.Device] | int | None = None,  # pyright: ignore[reportInvalidTypeForm]
 ) -> Mesh:
@@ -51,7 +56,7 @@ def make_mesh(
     """
     visible = jax.devices()
     if devices is None:
-        chosen = visible
+        chosen = default_devices()
     elif isinstance(devices, Sequence | np.ndarray):
         chosen = list(devices)
     else:
