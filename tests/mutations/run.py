@@ -1,6 +1,7 @@
 """Mutation run: changes one line of the package at a time and runs the tests that mirror it.
 
     python tests/mutations/run.py numeric.toml [--only REGEX] [--quick] [--jobs 1] [--seconds 400]
+        [--resume LOG]  # skips the mutations that an earlier output lists as killed
 
 A table of mutations is a TOML file in this folder:
 
@@ -37,9 +38,10 @@ from typing import Any
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 ENVIRONMENT = {
-    # The tests mostly compile, so XLA skips its optimisations.
-    "XLA_FLAGS": "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0 "
-    "--xla_llvm_disable_expensive_passes=true",
+    # The tests mostly compile, so XLA skips its optimisations, as in tests/conftest.py.
+    "XLA_FLAGS": "--xla_force_host_platform_device_count=8 "
+    "--xla_cpu_parallel_codegen_split_count=1",
+    "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
     "JAX_PLATFORMS": "cpu",
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
     "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
@@ -99,6 +101,13 @@ def start(row: dict[str, Any], tree: Path, seconds: int) -> int:
     os._exit(code)
 
 
+def cells(row: dict[str, Any]) -> str:
+    """Returns the first two columns of a mutation in the table of results."""
+    texts = (" ".join(row[key].split())[:70].replace("|", "\\|") for key in ("old", "new"))
+    change = " -> ".join(f"`{text}`" for text in texts)
+    return f"| {row['file'].removeprefix('flowjax/')} | {change} |"
+
+
 def finish(row: dict[str, Any], tree: Path, status: int) -> bool:
     """Restores the tree, and prints and returns whether the mutation was killed."""
     (tree / row["file"]).write_text(row["before"], "utf-8")
@@ -110,9 +119,7 @@ def finish(row: dict[str, Any], tree: Path, status: int) -> bool:
     result = (
         f"killed by {test[1] if test else 'the limit of CPU time'}" if code else "**survived**"
     )
-    texts = (" ".join(row[key].split())[:70].replace("|", "\\|") for key in ("old", "new"))
-    change = " -> ".join(f"`{text}`" for text in texts)
-    print(f"| {row['file'].removeprefix('flowjax/')} | {change} | {result} |", flush=True)
+    print(f"{cells(row)} {result} |", flush=True)
     return code != 0
 
 
@@ -123,13 +130,16 @@ def main() -> int:
     parser.add_argument("--only", default="", help="regular expression for `file: new`")
     parser.add_argument("--quick", action="store_true", help="only the tests in `first`")
     parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--resume", type=Path, help="an earlier output of this script")
     parser.add_argument("--seconds", type=int, default=400, help="limit of CPU time")
     options = parser.parse_args()
     tables = [HERE / name for name in options.tables] or sorted(HERE.glob("*.toml"))
+    earlier = options.resume.read_text("utf-8") if options.resume else ""
     rows = [
         r
         for r in read(tables, options.quick)
         if re.search(options.only, f"{r['file']}: {r['new']}")
+        and f"{cells(r)} killed" not in earlier
     ]
     tested = [row for row in rows if "equivalent" not in row]
     for name, value in ENVIRONMENT.items():
