@@ -63,7 +63,7 @@ def tests(size: Size) -> Results:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *options, str(ROOT / "tests" / "gpu")],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, cwd=ROOT,
-        env=os.environ | {"JAX_PLATFORMS": ""},
+        env=os.environ | {"JAX_PLATFORMS": "", "JAX_DISABLE_MOST_OPTIMIZATIONS": "0"},
     )  # fmt: skip
     lines = done.stdout.strip().splitlines()
     for line in lines:
