@@ -42,17 +42,12 @@ def ranking(
     """
     anchors, positives = unit(anchors), unit(positives)
     exact = jax.lax.Precision.HIGHEST  # the default of a TPU would round the factors
-    if negatives is None:
-        candidates = gather(positives)
-        valid = jnp.ones(len(candidates), bool)
-    else:
+    candidates = gather(positives)
+    valid = jnp.ones(len(candidates), bool)
+    if negatives is not None:
         present = jnp.ones(len(negatives), bool) if has_negative is None else has_negative
-        dim, flags = positives.shape[1], present.astype(positives.dtype)[:, None]
-        # One collective takes less time than three.
-        rows = gather(jnp.concatenate([positives, unit(negatives), flags], axis=1))
-        *vectors, flags = jnp.split(rows, [dim, 2 * dim], axis=1)
-        candidates = jnp.concatenate(vectors)
-        valid = jnp.concatenate([jnp.ones(len(rows), bool), flags[:, 0] > 0])
+        candidates = jnp.concatenate([candidates, gather(unit(negatives))])
+        valid = jnp.concatenate([valid, gather(present)])
     logits = jnp.matmul(anchors, candidates.T, precision=exact) / temperature
     logits = jnp.where(valid, logits, -jnp.inf)
     own = jnp.einsum("nd,nd->n", anchors, positives, precision=exact) / temperature

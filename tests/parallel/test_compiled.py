@@ -264,9 +264,7 @@ def test_command_compiles_an_encoder_pretraining_and_finetuning(tmp_path, capsys
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(programs, "sizes_of", lambda name: sizes)
         assert main([*argv, "--config", str(config), "--train.accumulate", "2"]) == 0
-    printed = capsys.readouterr().out
-    assert "finetune: 4 examples per chip" in printed
-    assert "1 all-gather of" in printed and "1 reduce-scatter of" in printed
+    assert "finetune: 4 examples per chip" in capsys.readouterr().out
 
 
 RECIPES = [
