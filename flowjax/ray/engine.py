@@ -47,8 +47,9 @@ try:
 except ImportError:
     ray, Datasource = None, object
 
-# Attempts at a block whose worker dies, before the job ends with an error.
-RETRIES = 4
+# Restarts of a worker that dies, before the job ends with an error. Calls are repeated without a
+# limit: while Ray has not noticed the death of a node, each call fails at once.
+RESTARTS = 8
 # Rows of the journal per file.
 _JOURNAL_ROWS = 32
 
@@ -201,7 +202,8 @@ def _run(folder: Folder, files: _Files, embed: Embed, workers: int | None, job: 
                 max_concurrent_calls_per_actor=2,
                 enable_true_multi_threading=True,
             ),
-            max_task_retries=RETRIES,
+            max_restarts=RESTARTS,
+            max_task_retries=-1,
             **resources,
         ).write_parquet(
             f"{folder.root}/{JOURNAL}",
@@ -235,7 +237,7 @@ def _cluster(address: str | None, workers: int | None) -> Iterator[None]:
             # Readers, writers and the filter of a resumed job take CPUs besides the workers.
             cpus = max(os.cpu_count() or 1, (workers or 1) + 3)
             ray.init(address="local", num_cpus=cpus, include_dashboard=False)
-    except (ConnectionError, OSError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         raise FlowjaxError(
             f"--address: expected a running Ray cluster, got: {first_line(error)}; start one "
             "with `ray start --head`"

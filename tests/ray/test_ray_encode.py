@@ -124,10 +124,11 @@ def test_a_wrong_input_file_is_one_error(cluster, cheap, tmp_path, kind, message
 
 
 @pytest.mark.parametrize("always", [False, True], ids=["once", "always"])
-def test_a_worker_that_the_kernel_kills(cluster, cheap, tmp_path, always):
+def test_a_worker_that_the_kernel_kills(cluster, cheap, tmp_path, monkeypatch, always):
     pattern, texts = write(tmp_path / "in", [40] * 4)
     encoder = cheap(fatal=texts[90], mark="" if always else str(tmp_path / "mark"))
     if always:
+        monkeypatch.setattr("flowjax.ray.engine.RESTARTS", 2)
         with pytest.raises(FlowjaxError, match=r"expected a finished job.*--batch-size"):
             encode(encoder, pattern, tmp_path / "out", workers=1)
         assert not (tmp_path / "out" / "manifest.json").exists()
@@ -153,7 +154,13 @@ def test_a_full_disk_is_one_error(cluster, cheap, tmp_path):
 def test_a_killed_node(cluster, cheap, options, tmp_path):
     pattern, texts = write(tmp_path / "in", [40] * 24)
     node = cluster.add_node(**options)
-    killer = threading.Timer(6.0, cluster.remove_node, (node, False))  # SIGKILL
+
+    def kill():  # while all workers work
+        while len(list(tmp_path.glob("out/shards/*.parquet"))) < 8:
+            time.sleep(0.1)
+        cluster.remove_node(node, False)  # SIGKILL
+
+    killer = threading.Thread(target=kill, daemon=True)
     killer.start()
     encode(cheap(pause=1.0), pattern, tmp_path / "out", workers=4)
     killer.join()
