@@ -14,7 +14,7 @@ from flowjax.report import figures
 from flowjax.report.blocks import Block, Column, Fact, Page, Plot, Section, Table
 from flowjax.report.check_text import likelihoods
 
-TITLE = "Does calibration help on these sentences?"
+TITLE = "Does calibration help on these {}?"
 _PARTNER = {"neighbours": "neighbouring sentence", "pairs": "partner"}
 _PAIRS = {"neighbours": "neighbouring sentences", "pairs": "given pairs"}
 
@@ -68,7 +68,7 @@ def check_page(
         of = f"the {len(texts):,} held-out sentences"
         sections += figures.neighbours_of(texts, both, of)
     return Page(
-        TITLE,
+        TITLE.format("vectors" if "Vectors" in found["about"] else "sentences"),
         list(found["about"].items()),
         _facts(found, best),
         sections,
