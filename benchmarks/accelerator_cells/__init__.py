@@ -14,5 +14,5 @@ CELLS = {
     "functions": (functions, 0.25),
     "mappings": (mappings, 0.2),
     "sentences": (sentences, 0.15),
-    "tests": (tests, 0.4),
+    "tests": (tests, 0.5),
 }

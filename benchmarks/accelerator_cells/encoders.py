@@ -8,7 +8,15 @@ from functools import partial
 from itertools import product
 from typing import Any
 
-from accelerator_cells.measure import Results, Size, memory, product_rate, timed, train_ms
+from accelerator_cells.measure import (
+    Results,
+    Size,
+    memory,
+    product_rate,
+    random_params,
+    timed,
+    train_ms,
+)
 
 
 def bert_flops(config: dict[str, Any], rows: int, length: int) -> float:
@@ -27,9 +35,10 @@ def encoder(size: Size) -> Results:
 
     config = BertConfig(**size["bert"])
     reached = product_rate(size["matmul"], jnp.bfloat16, None, size["seconds"])
+    example = jnp.ones((1, 8), int)
     for dtype in size["dtypes"]:
         bert = Bert(config, jnp.dtype(dtype), with_pooler=False)
-        params = jax.jit(partial(bert.init, jax.random.key(0)))(jnp.ones((1, 8), int))["params"]
+        params = jax.device_put(random_params(bert.init, jax.random.key(0), example)["params"])
         embed = jax.jit(partial(embed_rows, bert, "first_last", True))
         for length in size["lengths"]:
             rows = size["tokens"] // length
@@ -113,7 +122,7 @@ def masked_lm(size: Size) -> Results:
             return masked_lm_loss(model, params, batch["ids"], keys, masking, train=True)
 
         example = jnp.ones((1, 8), int)
-        params = jax.jit(partial(model.init, jax.random.key(0)))(example, example[:, :2])
+        params = random_params(model.init, jax.random.key(0), example, example[:, :2])
         found = train_ms(
             loss, optax.adamw(1e-4), params, PackedRows(ids), rows,
             size["step_seconds"],
@@ -136,7 +145,7 @@ def sentences(size: Size) -> Results:
 
     config = BertConfig(**size["bert"])
     bert = Bert(config, with_pooler=False)
-    params = jax.jit(partial(bert.init, jax.random.key(0)))(jnp.ones((1, 8), int))["params"]
+    params = random_params(bert.init, jax.random.key(0), jnp.ones((1, 8), int))["params"]
     tokenizer = SentenceEncoder.from_pretrained("minibert").tokenizer
     words = "the harbour was quiet a man plays guitar and two dogs run in red rain".split()
     rng = np.random.default_rng(0)

@@ -48,26 +48,23 @@ def machine(size: Size) -> Results:
 
 def tests(size: Size) -> Results:
     """The tests that compare the accelerator with the CPU."""
-    options = [
-        "-q",
-        "-o",
-        "addopts=",
-        "-p",
-        "no:cacheprovider",
-        "-m",
-        "gpu",
-        "-rA",
-        "-W",
-        "ignore",
-    ]
-    done = subprocess.run(
+    options = "-v -n 4 -o addopts= -p no:cacheprovider -m gpu -W ignore --tb=line".split()
+    changes = {
+        "JAX_PLATFORMS": "",
+        "JAX_DISABLE_MOST_OPTIMIZATIONS": "0",  # as users run; tests/conftest.py sets 1
+        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",  # four processes share the memory
+    }
+    process = subprocess.Popen(
         [sys.executable, "-m", "pytest", *options, str(ROOT / "tests" / "gpu")],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, cwd=ROOT,
-        env=os.environ | {"JAX_PLATFORMS": "", "JAX_DISABLE_MOST_OPTIMIZATIONS": "0"},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT,
+        env=os.environ | changes,
     )  # fmt: skip
-    lines = done.stdout.strip().splitlines()
-    for line in lines:
-        outcome, _, test = line.partition(" ")
-        if outcome in ("PASSED", "FAILED", "ERROR"):
-            yield test.partition(" - ")[0], {"outcome": outcome}
-    yield "summary", {"outcome": lines[-1] if lines else "", "exit": done.returncode}
+    assert process.stdout is not None
+    line = ""
+    for line in map(str.strip, process.stdout):
+        if line.startswith("[gw"):
+            _, outcome, test = line.rsplit(maxsplit=2)
+            yield test.partition("::")[2], {"outcome": outcome}
+        elif " Error" in line or "Error:" in line or "assert" in line:
+            yield "error", {"outcome": line[:300]}
+    yield "summary", {"outcome": line.strip("= "), "exit": process.wait()}

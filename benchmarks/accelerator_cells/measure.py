@@ -44,6 +44,18 @@ def memory() -> dict[str, float]:
     return {} if peak is None else {"peak_GiB": peak / 2**30}
 
 
+def random_params(init: Callable[..., Any], *args: Any) -> Any:
+    """Normal numbers with the shapes of `init(*args)`, whose compilation takes long."""
+    import jax
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    return jax.tree.map(
+        lambda leaf: (0.02 * rng.standard_normal(leaf.shape, np.float32)).astype(leaf.dtype),
+        jax.eval_shape(init, *args),
+    )
+
+
 def random_rows(rows: int, dim: int) -> Any:
     """Correlated normal rows on the host, made on the device."""
     import jax

@@ -21,7 +21,7 @@ FULL: dict[str, Any] = {
     "copy": 1 << 30,  # bytes
     "bert": BASE,
     "dtypes": ("bfloat16", "float32"),
-    "lengths": (16, 32, 64, 128),
+    "lengths": (128, 32, 64, 16),
     "tokens": 1 << 16,  # per call of the encoder
     "rows": 1_000_000,
     "dim": 768,
@@ -31,7 +31,7 @@ FULL: dict[str, Any] = {
     "flows": ("glow", "realnvp 12 x 512", "glow, LU, affine", "neural_spline", "whitening"),
     "trained": 2,  # the first flows
     "masked": (64, 128),  # rows and length of a batch
-    "dropouts": (0.0, 0.1),
+    "dropouts": (0.1, 0.0),
     "batch_sizes": (64, 1024, 4096),  # of `encode`
     "sentences": 20_000,
     "seconds": 1.0,  # of one measurement
