@@ -12,7 +12,7 @@ from pathlib import Path
 # Before jax is imported; an outer setting wins. Most of the time of the tests is compilation of
 # small programs, so XLA optimises little and generates each program in one part. The weekly job
 # runs all tests with the settings of users: XLA_FLAGS=--xla_force_host_platform_device_count=8
-# JAX_DISABLE_MOST_OPTIMIZATIONS=0 FLOWJAX_TEST_DEVICES=all.
+# JAX_DISABLE_MOST_OPTIMIZATIONS=0.
 FLAGS = "--xla_force_host_platform_device_count=8 --xla_cpu_parallel_codegen_split_count=1"
 if version("jaxlib").startswith("0.10."):  # XLA ends the process at a flag that it does not know
     FLAGS += " --xla_cpu_use_fusion_emitters=false"
@@ -37,29 +37,6 @@ SMALL_GLOW = "--flow glow --flow.levels 1 --flow.depth 1 --flow.width 8".split()
 
 hypothesis.settings.register_profile("ci", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("ci")
-
-
-def pytest_collection_finish():
-    """Lets fits use one device unless a test names devices or uses `all_devices`.
-
-    Programs for eight devices take half as much CPU time again to compile and run. With
-    FLOWJAX_TEST_DEVICES=all, as in the weekly job, fits use all devices.
-    """
-    from flowjax.parallel import devices
-
-    if os.environ.get("FLOWJAX_TEST_DEVICES") != "all":
-        found = devices.default_devices
-        devices.default_devices = lambda: found()[:1]
-
-
-@pytest.fixture
-def all_devices(monkeypatch):
-    """Lets a test use all devices unless it names others, as users do."""
-    import jax
-
-    from flowjax.parallel import devices
-
-    monkeypatch.setattr(devices, "default_devices", jax.devices)
 
 
 RESIDENT = Path("/proc/self/statm")

@@ -53,7 +53,7 @@ def lowered_step(loss, params, batch, precision=None):
     """Lowers a data-parallel training step; the state is donated and the gradients are reduced."""
     optimizer = training.freeze(training.default_optimizer(), params)
     step = training.make_step(loss, optimizer, seed=0, precision=precision)
-    mesh = devices.make_mesh(jax.devices())
+    mesh = devices.make_mesh()
     state = jax.eval_shape(lambda p: training.init_state(p, optimizer), params)
     rows = np.zeros((STEPS, ROWS), np.int32)
     call = devices.data_parallel(step, mesh)

@@ -140,13 +140,14 @@ def run_files(out: Path) -> tuple[set[str], set[str]]:
 
 
 def _prepare(out: Path, config: Any, command: str, overwrite: bool) -> None:
-    if not overwrite and has_state(out):
-        return
-    from flowjax.training.checkpoint import remove_remote_steps
+    if overwrite or not has_state(out):
+        from flowjax.training.checkpoint import remove_remote_steps
 
-    own = run_files(out)[0] - {LOCK}
-    remove_remote_steps(out / "checkpoints")
-    _remove(out, own if overwrite else own - _prepared(out, config, own))
+        own = run_files(out)[0] - {LOCK}
+        remove_remote_steps(out / "checkpoints")
+        _remove(out, own if overwrite else own - _prepared(out, config, own))
+    elif read_config(out / CONFIG, type(config)) == config:
+        return
     with replacing(out / CONFIG) as new:
         write_config(config, new, f"flowjax {command} --config {out / CONFIG} --out {out}")
 
@@ -186,12 +187,16 @@ def _remove(out: Path, names: set[str]) -> None:
 
 
 def check_same(found: Any, wanted: Any, out: Path) -> None:
-    """Raises FlowjaxError with the first field in which two configs differ."""
+    """Raises FlowjaxError with the first field in which two configs differ.
+
+    Fields in `MAY_CHANGE` of the config's class may differ.
+    """
+    free = getattr(wanted, "MAY_CHANGE", ())
     for table in dataclasses.fields(wanted):
         a, b = getattr(found, table.name), getattr(wanted, table.name)
         for field in dataclasses.fields(b):
             old, new = getattr(a, field.name), getattr(b, field.name)
-            if old != new:
+            if old != new and f"{table.name}.{field.name}" not in free:
                 raise FlowjaxError(
                     f"{out}: expected an unfinished run with {table.name}.{field.name} = {new!r}, "
                     f"got one with {old!r}; use that value, another folder, or --overwrite"

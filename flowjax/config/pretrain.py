@@ -104,7 +104,16 @@ class PretrainTrain(Checked):
 
 @dataclasses.dataclass(frozen=True)
 class PretrainConfig:
-    """Config of `flowjax pretrain`."""
+    """Config of `flowjax pretrain`.
+
+    Attributes:
+        MAY_CHANGE: fields whose values may change when an unfinished run resumes.
+    """
+
+    MAY_CHANGE = frozenset(
+        f"train.{name}"
+        for name in ("steps", "decay_steps", "checkpoint_every", "validate_every", "export_every")
+    )
 
     data: PretrainData = PretrainData()
     model: PretrainModel = PretrainModel()

@@ -38,11 +38,6 @@ class Step(Protocol):
         ...
 
 
-def default_devices() -> list[jax.Device]:
-    """Returns the devices of a mesh if none are given: all devices of all processes."""
-    return jax.devices()
-
-
 def make_mesh(
     devices: Sequence[jax.Device] | int | None = None,  # pyright: ignore[reportInvalidTypeForm]
 ) -> Mesh:
@@ -56,7 +51,7 @@ def make_mesh(
     """
     visible = jax.devices()
     if devices is None:
-        chosen = default_devices()
+        chosen = visible
     elif isinstance(devices, Sequence | np.ndarray):
         chosen = list(devices)
     else:

@@ -18,6 +18,7 @@ import numpy as np
 from flowjax import training
 from flowjax.config import PretrainConfig
 from flowjax.encoder.weights import save_pretrained
+from flowjax.errors import FlowjaxError
 from flowjax.files.text import expand_paths
 from flowjax.parallel import devices, processes
 from flowjax.pretraining.objective import heldout_metrics, make_loss, make_optimizer
@@ -71,6 +72,11 @@ def pretrain(
     with training.Checkpoints(out / "checkpoints", keep=3, run=run) as checkpoints:
         if (found := checkpoints.restore(state)) is not None:
             state = found[1]
+            if found[0] > train.steps:
+                raise FlowjaxError(
+                    f"train.steps: expected at least the {found[0]} finished steps of this run, "
+                    f"got {train.steps}"
+                )
         state = training.train(
             make_loss(inputs.model, inputs.masking),
             optimizer,

@@ -158,7 +158,7 @@ def test_the_command_with_each_labelled_objective(tiny_encoder, files, tmp_path,
     ],
 )
 def test_errors_have_one_line_and_leave_no_folder(
-    tiny_encoder, files, tmp_path, capsys, flags, message, all_devices
+    tiny_encoder, files, tmp_path, capsys, flags, message
 ):
     (tmp_path / "short.txt").write_text("a dog\n" * 40)
     words = {"TEXT": files / "text.txt", "SHORT": tmp_path / "short.txt"}

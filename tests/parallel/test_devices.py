@@ -12,7 +12,7 @@ def test_there_are_eight_devices():
     assert len(jax.devices()) == 8, "expected the eight host devices that conftest.py sets"
 
 
-def test_make_mesh(all_devices):
+def test_make_mesh():
     assert devices.make_mesh().size == 8
     assert devices.make_mesh(3).size == 3
     assert devices.make_mesh(jax.devices()[4:6]).devices.tolist() == jax.devices()[4:6]

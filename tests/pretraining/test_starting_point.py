@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +10,7 @@ import numpy as np
 
 from flowjax.commands.main import main
 from flowjax.config import PretrainConfig, PretrainData, PretrainModel, PretrainTrain
+from flowjax.config.files import read_config
 from flowjax.encoder.bert import Bert, BertConfig
 from flowjax.encoder.embed import SentenceEncoder
 from flowjax.pretraining.pretrain import pretrain
@@ -76,7 +78,8 @@ def test_pretrain_learns_resumes_and_gives_an_encoder(tmp_path, capsys):
         changed = vars(getattr(config, table)).items() - vars(getattr(DEFAULT, table)).items()
         for name, _ in changed:
             argv += [f"--{table}.{name.replace('_', '-')}", values[name]]
-    assert main([str(word) for word in argv]) == 0
+    command = [str(word) for word in argv]
+    assert main(command) == 0
     report = json.loads(capsys.readouterr().out)
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert rows[-1]["loss"] < 0.9 * rows[0]["loss"]
@@ -96,3 +99,17 @@ def test_pretrain_learns_resumes_and_gives_an_encoder(tmp_path, capsys):
     again = []
     pretrain(config, [text], [], run, log=again.append)
     assert again == []
+    # The number of steps of an unfinished run may change, and other fields may not.
+    shutil.rmtree(run / "model")
+    for change, expected in (
+        (["--train.steps", "30"], "train.steps: expected at least the 40 finished steps"),
+        (["--train.seed", "1"], "expected an unfinished run with train.seed = 1"),
+    ):
+        capsys.readouterr()
+        assert main([*command, *change]) == 2
+        assert expected in capsys.readouterr().err
+    assert main([*command, "--train.steps", "44"]) == 0
+    assert json.loads(capsys.readouterr().out)["steps"] == 44
+    assert read_config(run / "config.toml", PretrainConfig).train.steps == 44
+    last = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])
+    assert last["step"] == 44
