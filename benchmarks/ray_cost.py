@@ -1,6 +1,6 @@
 """Computes time, size and requests of encoding 10^6 to 10^10 sentences on Ray, from measurements.
 
-    python benchmarks/ray_cost.py --rate 9000 --dim 384 --bytes 2 --workers 1 8 64 [memory.json]
+    python benchmarks/ray_cost.py [memory.json] --rate 9000 --dim 384 --bytes 2 --workers 1 8 64
 
 `--rate` is the measured number of sentences per second of one worker. `memory.json` is the result
 of `ray_encode.py memory`; its largest run gives the CPU time of the driver per block, hence the
