@@ -61,7 +61,8 @@ def gain_by_power(
         one: dict[str, Any] = {"color": kinds[name].color, "marker": kinds[name].marker}
         axes.errorbar([place], [middle], bar, linestyle="", capsize=3, label=name, **one)
     axes.axhline(0.0, color=style.ink(), linewidth=1.2, label="plain vectors")
-    style.label(axes, "", "power of the calibration", "gain over plain vectors\n(odds of the score, %)")
+    gain = "gain over plain vectors\n(odds of the score, %)"
+    style.label(axes, "", "power of the calibration", gain)
     ticks = sorted({float(x) for xs in powers.values() for x in xs})
     if ticks:
         axes.set_xticks(ticks)
