@@ -31,6 +31,7 @@ from flowjax.calibration.held import SampledSource
 from flowjax.calibration.select import POWERS, pairs_of
 from flowjax.data.sentences import open_source
 from flowjax.evaluation import evaluate_vectors
+from flowjax.plots._style import looks
 
 VECTORS = ("plain", "whitening", "whitening^p", "flow", "flow^q", "selected")
 
@@ -212,13 +213,15 @@ def draw(rows: list[dict[str, Any]], file: Path) -> None:
     found = averages([row for row in rows if row["task"] == "stsb"])
     order = sorted(found, key=lambda label: found[label]["plain"][0])
     figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
-    for name, marker in (("whitening", "s"), ("whitening^p", "o"), ("flow", "^")):
+    kinds = looks(["whitening", "whitening^p", "flow"])
+    for name, look in kinds.items():
         points = [
             (found[label]["plain"][0], found[label][name][0] - found[label]["plain"][0])
             for label in order
             if np.isfinite(found[label][name][0])
         ]
-        axes.plot(*np.transpose(points), marker, ms=6, alpha=0.7, label=name)
+        dots = {"ls": "", "marker": look.marker, "color": look.color}
+        axes.plot(*np.transpose(points), ms=6, alpha=0.7, label=name, **dots)
     names: dict[float, str] = {}
     for label in order:
         x = found[label]["plain"][0]
@@ -233,7 +236,8 @@ def draw(rows: list[dict[str, Any]], file: Path) -> None:
         axes.text(x, 0.15, text, transform=axes.get_xaxis_transform(), **place)
     axes.axhline(0, color="0.6", lw=1)
     axes.set(
-        xlabel="Spearman x 100 of plain vectors, STS-B test", ylabel="gain over plain vectors"
+        xlabel="Spearman x 100 of plain vectors, STS-B test",
+        ylabel="gain over plain vectors, Spearman x 100",
     )
     axes.legend(frameon=False, loc="upper right")
     figure.savefig(file, dpi=150)
