@@ -226,15 +226,16 @@ def draw(rows: list[dict[str, Any]], file: Path) -> None:
     for label in order:
         x = found[label]["plain"][0]
         if not label.startswith("MLM, step"):
-            near = next((known for known in names if abs(known - x) < 1), None)
+            near = next((known for known in names if abs(known - x) < 0.6), None)
             names[x if near is None else near] = (
                 label if near is None else f"{names[near]}; {label}"
             )
     for x, text in names.items():
         axes.axvline(x, color="0.85", lw=1, zorder=0)
         place = {"rotation": 90, "fontsize": 8, "va": "bottom", "ha": "right"}
-        axes.text(x, 0.15, text, transform=axes.get_xaxis_transform(), **place)
+        axes.text(x, 0.01, text, transform=axes.get_xaxis_transform(), **place)
     axes.axhline(0, color="0.6", lw=1)
+    axes.set_ylim(bottom=-11)  # room for the names
     axes.set(
         xlabel="Spearman x 100 of plain vectors, STS-B test",
         ylabel="gain over plain vectors, Spearman x 100",
