@@ -40,8 +40,8 @@ class Embeddings(nn.Module):
     """Normalised sum of the word, position and token type embeddings: `hidden_states[0]`.
 
     The sum is float32 for every `dtype`. Its gradient adds the rows of equal tokens: in bfloat16,
-    the sum over a frequent token would stop growing, and GPUs add 16-bit numbers to one address
-    slowly (a training step of 16,384 tokens took 0.3 s on an H100).
+    the sum over a frequent token would stop growing, and GPUs would add many 16-bit numbers to one
+    address (see `benchmarks/accelerator.md`).
     """
 
     config: BertConfig
