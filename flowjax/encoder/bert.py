@@ -48,11 +48,8 @@ class Embeddings(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, ids: Array, positions: Array, types: Array | None, train: bool) -> Array:
-        """Returns the embeddings `(batch, length, hidden)` of token ids `(batch, length)`.
-
-        `types=None` means type 0 for all tokens.
-        """
+    def __call__(self, ids: Array, positions: Array, types: Array, train: bool) -> Array:
+        """Returns the embeddings `(batch, length, hidden)` of token ids `(batch, length)`."""
         c = self.config
 
         def table(rows: int, name: str) -> nn.Embed:
@@ -62,10 +59,7 @@ class Embeddings(nn.Module):
         x = table(c.vocab_size, "word_embeddings")(ids)
         x += table(c.max_position_embeddings, "position_embeddings")(positions + c.first_position)
         if c.type_vocab_size:
-            one_type = jnp.zeros((1, 1), ids.dtype)
-            x += table(c.type_vocab_size, "token_type_embeddings")(
-                one_type if types is None else types
-            )
+            x += table(c.type_vocab_size, "token_type_embeddings")(types)
         x = LayerNorm(epsilon=c.layer_norm_eps, dtype=self.dtype, name="LayerNorm")(x)
         dropped: Array = Dropout(c.hidden_dropout_prob)(x, deterministic=not train)
         return dropped
@@ -222,6 +216,8 @@ class Bert(nn.Module):
         if types is not None and not c.type_vocab_size:
             raise FlowjaxError(f"types: expected None for {c.model_type}, got token types")
         mask = jnp.ones_like(ids) if mask is None else mask
+        # One broadcast row: its gradient is a sum, not a scatter of all tokens to one address.
+        types = jnp.zeros((1, 1), ids.dtype) if types is None else types
         if positions is None:
             length, most = ids.shape[-1], c.max_length
             if length > most:  # XLA would clip positions silently

@@ -1,5 +1,6 @@
 """Tests of `Bert`: hidden states of every family equal PyTorch, with any padding and packing."""
 
+import math
 from functools import partial
 
 import jax
@@ -238,3 +239,30 @@ def test_config_round_trip(family):
     config = BertConfig.from_dict({"model_type": family, "pad_token_id": None, "unknown": 1})
     assert BertConfig.from_dict(config.to_dict()) == config
     assert config.pad_token_id == (0 if family in ("bert", "distilbert") else 1)
+
+
+def test_gradients_of_embeddings_are_added_in_float32():
+    """Sums in bfloat16 stop growing; one row of the token types has no scatter of all tokens."""
+    config = BertConfig(
+        vocab_size=9, hidden_size=4, num_hidden_layers=1, num_attention_heads=2,
+        intermediate_size=8,
+    )  # fmt: skip
+    ids = jnp.ones((2, 5), jnp.int32)
+    model = Bert(config, jnp.bfloat16, with_pooler=False)
+    params = model.init(jax.random.key(0), ids)
+
+    def loss(params):
+        return model.apply(params, ids)[0].astype(jnp.float32).sum()
+
+    def scatters(jaxpr):
+        for equation in jaxpr.eqns:
+            if equation.primitive.name == "scatter-add":
+                yield [(v.aval.shape, v.aval.dtype.name) for v in equation.invars]
+            for part in equation.params.values():
+                if hasattr(part, "jaxpr"):
+                    yield from scatters(part.jaxpr)
+
+    found = list(scatters(jax.make_jaxpr(jax.grad(loss))(params).jaxpr))
+    assert {table[1] for table, _, _ in found} == {"float32"}
+    rows = {table[0][0]: math.prod(updates[0][:-1]) for table, _, updates in found}
+    assert rows[9] == 10 and rows[2] == 1  # words; token types
