@@ -226,13 +226,16 @@ def draw(rows: list[dict[str, Any]], file: Path) -> None:
     for label in order:
         x = found[label]["plain"][0]
         if not label.startswith("MLM, step"):
-            near = next((known for known in names if abs(known - x) < 0.6), None)
+            near = next((known for known in names if abs(known - x) < 0.2), None)
             names[x if near is None else near] = (
                 label if near is None else f"{names[near]}; {label}"
             )
+    left = -np.inf
     for x, text in names.items():
         axes.axvline(x, color="0.85", lw=1, zorder=0)
-        place = {"rotation": 90, "fontsize": 8, "va": "bottom", "ha": "right"}
+        place = {"rotation": 90, "fontsize": 8, "va": "bottom"}
+        place["ha"] = "right" if x - left > 1 else "left"  # of the line
+        left = x
         axes.text(x, 0.01, text, transform=axes.get_xaxis_transform(), **place)
     axes.axhline(0, color="0.6", lw=1)
     axes.set_ylim(bottom=-11)  # room for the names

@@ -1,4 +1,4 @@
-"""Names that options accept. Each set is declared once; `typing.get_args` lists its names."""
+"""Names that options accept. Each set is declared once; `typing.get_args` lists a `Literal`."""
 
 from __future__ import annotations
 
@@ -18,3 +18,8 @@ Quantization = Literal["float32", "int8", "uint8", "binary", "ubinary"]
 """Data type of the vectors that `encode` returns."""
 Scale = Literal["cosine", "percentile"]
 """Scale of similarities."""
+
+EMBEDDED = ("minibert-nli", "minibert")
+"""Names of the encoders inside the package."""
+DEFAULT_ENCODER = "minibert-nli"
+"""Encoder of sentences that no other one is named for."""

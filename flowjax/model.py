@@ -31,7 +31,7 @@ from flowjax.fitting.result import FitResult
 from flowjax.flows.arrays import ArrayCalls
 from flowjax.flows.choices import FlowName
 from flowjax.flows.recipe import options_of
-from flowjax.literals import PoolingOrAuto
+from flowjax.literals import DEFAULT_ENCODER, PoolingOrAuto
 from flowjax.parallel.forks import check_process
 from flowjax.saving.flow import describe_flow
 from flowjax.saving.model import SavedModel, load_model, save_model
@@ -53,7 +53,7 @@ class BertFlow(SourceScores, SentenceModel):
 
     def __init__(
         self,
-        encoder: Any = "minibert",
+        encoder: Any = DEFAULT_ENCODER,
         pooling: PoolingOrAuto = "auto",
         flow: FlowName | Flow = "auto",
         max_length: int | Literal["auto"] = "auto",
@@ -65,10 +65,10 @@ class BertFlow(SourceScores, SentenceModel):
         """Loads the encoder and builds the flow, without fitting it.
 
         Args:
-            encoder: "minibert", a local folder, a name on the Hugging Face hub, or a
-                `SentenceEncoder`, whose own pooling and max_length are used. Also another object
-                with a method `encode`, such as a `SentenceTransformer`; a saved model does not
-                contain it.
+            encoder: "minibert-nli" or "minibert" (embedded), a local folder, a name on the Hugging
+                Face hub, or a `SentenceEncoder`, whose own pooling and max_length are used. Also
+                another object with a method `encode`, such as a `SentenceTransformer`; a saved
+                model does not contain it.
             pooling: name of a pooling, see `flowjax.encoder.pooling.POOLINGS`. "auto" means the
                 pooling in the folder of a sentence-transformers encoder, otherwise "first_last";
                 a `fit` that selects the flow can then select "embeddings_last" instead.

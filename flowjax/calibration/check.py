@@ -29,7 +29,7 @@ from flowjax.fitting.fit import fit
 from flowjax.fitting.passes import moments_of_rows
 from flowjax.flows.choices import FlowName
 from flowjax.flows.recipe import options_of
-from flowjax.literals import PoolingOrAuto
+from flowjax.literals import DEFAULT_ENCODER, PoolingOrAuto
 from flowjax.types import Flow
 
 logger = logging.getLogger("flowjax")
@@ -45,7 +45,7 @@ WORDS = {
 
 def check(
     sentences: Any = None,
-    encoder: Any = "minibert",
+    encoder: Any = DEFAULT_ENCODER,
     *,
     column: str | None = None,
     array: Any = None,

@@ -86,8 +86,8 @@ def verdict(rows: Sequence[Mapping[str, Any]], pairs: Mapping[str, int]) -> Verd
     if low > 0:
         change = f"better by less than {LEAST_GAIN:.0f} % in the odds than"
     text = (
-        f"Keep the plain vectors: the best calibration, {label(name)}, finds {partner} {change} "
-        f"plain vectors do ({numbers})."
+        f"Keep the plain vectors: {label(name)}, the best calibration on separate pairs, finds "
+        f"{partner} {change} plain vectors do ({numbers})."
     )
     return Verdict(PLAIN, name, difference, low, high, dict(pairs), text)
 

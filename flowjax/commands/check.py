@@ -12,6 +12,7 @@ from flowjax.commands.flags import Positional
 from flowjax.commands.terminal import command_line
 from flowjax.config.ranges import SEED, Range
 from flowjax.errors import FlowjaxError
+from flowjax.literals import DEFAULT_ENCODER
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,8 +29,9 @@ class Args:
     path, as several paths separated by commas, or as a pattern in quotes;
     tfds:NAME[/SPLIT][:COLUMN]; sample; or - for standard input. Blank lines separate documents;
     otherwise a line of several sentences is a document."""
-    encoder: str = "minibert"
-    """Encoder: minibert, a folder, or a name on the Hugging Face Hub."""
+    encoder: str = DEFAULT_ENCODER
+    """Encoder: minibert-nli or minibert (embedded), a folder, or a name on the Hugging Face
+    Hub."""
     column: str | None = None
     """Column of the text in the input; sentence or text by default."""
     array: str = ""
@@ -123,7 +125,7 @@ def fit_command(args: Args, name: str, options: dict[str, Any]) -> str:
     if args.array or args.pairs:
         words = ["flowjax", "fit-array", args.array or "ROWS.npy"]
     for flag, given, default in (
-        ("--encoder", args.encoder, "minibert"),
+        ("--encoder", args.encoder, DEFAULT_ENCODER),
         ("--encoder.pooling", args.pooling, "auto"),
         ("--encoder.max-length", args.max_length, None),
         ("--data.column", args.column, None),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from flowjax.commands.terminal import message
 from flowjax.config import DataConfig, EncoderConfig, FitConfig, FlowConfig, TrainConfig
 from flowjax.config.ranges import SEED, Range
+from flowjax.literals import DEFAULT_ENCODER
 
 if TYPE_CHECKING:
     from flowjax.calibration.checked import Check
@@ -27,6 +28,9 @@ class Args:
 
     out: Path = Path("runs/demo")
     """Run folder."""
+    encoder: str = DEFAULT_ENCODER
+    """Encoder: minibert-nli or minibert (embedded), a folder, or a name on the Hugging Face
+    Hub."""
     flow: str = "auto"
     """Name of the flow, as in flowjax fit."""
     epochs: Annotated[float, Range(above=0)] = 4.0
@@ -54,20 +58,23 @@ def run(args: Args) -> None:
     began = time.monotonic()
     train = TrainConfig(epochs=args.epochs, seed=args.seed)
     config = FitConfig(
-        EncoderConfig(), DataConfig(fit="sample"), FlowConfig(name=args.flow), train
+        EncoderConfig(args.encoder), DataConfig(fit="sample"), FlowConfig(name=args.flow), train
     )
     runs.check_run(args.out, config, command="fit", overwrite=args.overwrite)
     file = sentences_file()
     count = len(read_sentences(file)[0])
-    message(f"1/2 checking on {count:,} sentences of news and textbooks, encoder minibert")
+    message(f"1/2 checking on {count:,} sentences of news and textbooks, encoder {args.encoder}")
     flow: Any = AUTO_RECIPE if args.flow == "auto" else args.flow
-    found = check(file, flow=flow, steps=step_count(train, count), seed=args.seed)
+    found = check(file, args.encoder, flow=flow, steps=step_count(train, count), seed=args.seed)
     print(found)
     print("\n".join(nearest_lines(found, file)), flush=True)
     message(f"2/2 fitting a model on all sentences, flow {args.flow}")
     model = fit_run(config, args.out, overwrite=args.overwrite)
     page = found.save(
-        args.out / "check", overwrite=True, command="flowjax demo", image=args.format
+        args.out / "check",
+        overwrite=True,
+        command=f"flowjax demo --encoder {args.encoder}",
+        image=args.format,
     )
     facts = model.fitted_on
     chosen = facts["selection"]["advice"] if "selection" in facts else model.vectors_name

@@ -55,7 +55,8 @@ class FinetuneEncoder(Checked):
     TABLE = "encoder"
 
     name: Annotated[str, "--encoder"] = "minibert"
-    """Encoder: minibert, a folder in Hugging Face's layout, or a name on the Hugging Face Hub."""
+    """Encoder: minibert-nli or minibert (embedded), a folder in Hugging Face's layout, or a name
+    on the Hugging Face Hub."""
     pooling: Annotated[
         str | None,
         Choice(["cls", "mean", "pooler", "last2", "first_last", "embeddings_last"]),

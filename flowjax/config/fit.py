@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from flowjax.config.flow import FlowConfig
 from flowjax.config.ranges import SEED, Checked, Choice, Range
 from flowjax.errors import FlowjaxError
+from flowjax.literals import DEFAULT_ENCODER
 
 
 # A string in `Annotated` is a second name of the field's flag; see `ranges.py` for the rules.
@@ -17,8 +18,9 @@ class EncoderConfig(Checked):
 
     TABLE = "encoder"
 
-    name: Annotated[str, "--encoder"] = "minibert"
-    """Encoder: minibert, a folder in Hugging Face's layout, or a name on the Hugging Face Hub."""
+    name: Annotated[str, "--encoder"] = DEFAULT_ENCODER
+    """Encoder: minibert-nli or minibert (embedded), a folder in Hugging Face's layout, or a name
+    on the Hugging Face Hub."""
     pooling: str = "auto"
     """Pooling: cls, pooler, mean, last2, first_last, embeddings_last, or auto: the pooling in a
     folder of sentence-transformers, otherwise first_last; the flow auto selects first_last or

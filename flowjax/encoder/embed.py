@@ -121,8 +121,8 @@ class SentenceEncoder(SentenceModel):
         """Loads an encoder by name.
 
         Args:
-            name: `"minibert"`, a folder in Hugging Face's layout, or a name on the Hugging Face
-                hub.
+            name: `"minibert-nli"` or `"minibert"` (embedded), a folder in Hugging Face's layout,
+                or a name on the Hugging Face hub.
             pooling: one of `pooling.POOLINGS`. `"auto"` means the pooling and the normalisation in
                 the `modules.json` of a folder of sentence-transformers; otherwise `first_last`, as
                 in the paper.

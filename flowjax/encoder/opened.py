@@ -9,11 +9,11 @@ from flowjax.encoder.adapter import EncoderAdapter
 from flowjax.encoder.embed import SentenceEncoder
 from flowjax.encoder.encode_options import PretrainedOptions
 from flowjax.errors import FlowjaxError
-from flowjax.literals import PoolingOrAuto
+from flowjax.literals import DEFAULT_ENCODER, PoolingOrAuto
 
 
 def open_encoder(
-    encoder: Any = "minibert",
+    encoder: Any = DEFAULT_ENCODER,
     pooling: PoolingOrAuto = "auto",
     max_length: int | Literal["auto"] = "auto",
     **options: Unpack[PretrainedOptions],
@@ -21,8 +21,9 @@ def open_encoder(
     """Returns an encoder with the methods of `SentenceEncoder`.
 
     Args:
-        encoder: "minibert", a local folder, a name on the Hugging Face hub, a `SentenceEncoder`,
-            or another object with a method `encode`, such as a `SentenceTransformer`.
+        encoder: "minibert-nli" or "minibert" (embedded), a local folder, a name on the Hugging
+            Face hub, a `SentenceEncoder`, or another object with a method `encode`, such as a
+            `SentenceTransformer`.
         pooling: pooling of an encoder that is given by name; see `SentenceEncoder`.
         max_length: maximum number of tokens of an encoder that is given by name.
         **options: other options of `SentenceEncoder.from_pretrained`.

@@ -14,8 +14,8 @@ from flowjax.encoder.weights.formats import FORMATS, shard_names
 from flowjax.errors import FlowjaxError
 from flowjax.files.folders import fetch_folder
 from flowjax.files.remote import is_remote
+from flowjax.literals import EMBEDDED
 
-EMBEDDED = ("minibert",)
 # Seconds after which the hub counts as unreachable.
 TIMEOUT = 5
 _EXPECTED = (
@@ -54,11 +54,11 @@ def locate(name: str | Path, revision: str | None = None) -> Location:
     """Finds the files of an encoder, and downloads them if the name is on the hub.
 
     Args:
-        name: `"minibert"` (embedded in the package), a local folder, the URL of a folder in object
-            storage, or a name on the Hugging Face hub. Files from the hub are downloaded into
-            Hugging Face's cache: the config, the tokenizer, the settings of sentence-transformers,
-            and the weights in the first available format of `weights.FORMATS`. Files in the cache
-            are used as they are.
+        name: `"minibert-nli"` or `"minibert"` (embedded), a local folder, the URL of a folder in
+            object storage, or a name on the Hugging Face hub. Files from the hub are downloaded
+            into Hugging Face's cache: the config, the tokenizer, the settings of
+            sentence-transformers, and the weights in the first available format of
+            `weights.FORMATS`. Files in the cache are used as they are.
         revision: branch, tag or commit on the hub; a name with a revision is never a local folder.
 
     Raises:

@@ -18,7 +18,8 @@ def finished(tmp_path_factory):
     out = tmp_path_factory.mktemp("demo") / "run"
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
-        assert main(["demo", "--out", str(out), "--flow", "whitening"]) == 0
+        flags = ["--encoder", "minibert", "--flow", "whitening"]
+        assert main(["demo", "--out", str(out), *flags]) == 0
     return out, printed.getvalue().splitlines()
 
 
@@ -27,7 +28,7 @@ def test_the_demo_writes_a_page_with_figures_and_a_model(finished):
     for name in ("index.html", "gain.png", "cosines.png", "spectra.png"):
         assert (out / "check" / name).stat().st_size > 1000
     report = json.loads((out / "check" / "report.json").read_text("utf-8"))
-    assert "flowjax demo" in json.dumps(report)
+    assert "flowjax demo --encoder minibert" in json.dumps(report)
     assert report["about"]["Text"] == "the embedded sample"
     model = BertFlow.load(out)
     assert model.flow_name == "whitening" and model.encode(["A cat."]).shape == (1, 256)

@@ -8,17 +8,29 @@ import sys
 
 import pytest
 
+from flowjax.encoder.opened import open_encoder
 from flowjax.encoder.resolve import locate, resolve
 from flowjax.encoder.weights import load_pretrained
 from flowjax.errors import FlowjaxError
+from flowjax.literals import DEFAULT_ENCODER, EMBEDDED
+
+EXPECTED = (
+    "encoder 'bert-base-uncased': expected an embedded name (minibert-nli, minibert), a folder"
+)
 
 
 def test_embedded_and_local(goldens, tmp_path, monkeypatch):
-    assert resolve("minibert").name == "minibert"
+    assert [resolve(name).name for name in EMBEDDED] == list(EMBEDDED)
     assert resolve(goldens / "bert") == goldens / "bert"
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "model").mkdir()
     assert resolve("~/model") == tmp_path / "model"
+
+
+def test_the_default_encoder_has_the_pooling_of_its_training():
+    encoder = open_encoder()
+    assert (encoder.name, encoder.pooling, encoder.max_length) == (DEFAULT_ENCODER, "mean", 64)
+    assert open_encoder("minibert").pooling == "first_last"
 
 
 @pytest.mark.parametrize("name", ["/no/such", "./no", "../no", "~/no", "a/b/c", "here/a.txt", ""])
@@ -97,7 +109,7 @@ def test_a_network_error_is_a_single_line(goldens, hub, error, file):
         resolve("bert-base-uncased")
     text = str(raised.value)
     assert "\n" not in text
-    assert text.startswith("encoder 'bert-base-uncased': expected an embedded name (minibert), a")
+    assert text.startswith(EXPECTED)
     assert (str(error).split("\n")[0] or "RuntimeError") in text
 
 
@@ -132,7 +144,7 @@ def test_offline_with_the_real_client(tmp_path):
     )
     lines = done.stdout.splitlines()
     assert len(lines) == 1
-    assert lines[0].startswith("encoder 'bert-base-uncased': expected an embedded name (minibert)")
+    assert lines[0].startswith(EXPECTED)
     assert "offline" in lines[0].lower()
 
 
@@ -152,7 +164,7 @@ def test_an_unreachable_hub_fails_immediately(tmp_path):
         [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True
     )
     message, seconds = done.stdout.splitlines()
-    assert message.startswith("encoder 'bert-base-uncased': expected an embedded name (minibert)")
+    assert message.startswith(EXPECTED)
     assert float(seconds) < 10
 
 
