@@ -234,7 +234,7 @@ def draw(rows: list[dict[str, Any]], file: Path) -> None:
     for x, text in names.items():
         axes.axvline(x, color="0.85", lw=1, zorder=0)
         place = {"rotation": 90, "fontsize": 8, "va": "bottom"}
-        place["ha"] = "right" if x - left > 1 else "left"  # of the line
+        place["ha"] = "right" if x - left > 0.85 else "left"  # of the line
         left = x
         axes.text(x, 0.01, text, transform=axes.get_xaxis_transform(), **place)
     axes.axhline(0, color="0.6", lw=1)
