@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 WIDTH = 80
 # Queries whose nearest sentences are printed, and their numbers of words.
 QUERIES, WORDS = 3, range(6, 15)
+# Why the advice of the check and the selection of the fit can differ.
+PAIRS = (
+    "(the check relates neighbouring sentences, the fit two texts made from one sentence; "
+    "if their answers differ, compare on labelled pairs of your own with flowjax evaluate)"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,6 +86,7 @@ def run(args: Args) -> None:
     for name, value in (
         ("page", page),
         ("model", f"{args.out / 'model'}, {chosen}"),
+        ("", PAIRS),
         ("time", f"{time.monotonic() - began:.0f} s"),
         ("next", "flowjax check YOUR_TEXT.txt --out check"),
         ("", "flowjax fit --data YOUR_TEXT.txt --out runs/mine"),
