@@ -57,7 +57,8 @@ def main(args: Args) -> None:
 
 def write(models: Sequence[Path], out: Path) -> None:
     """Writes the folder of the first model with the average of the weights of all."""
-    shutil.copytree(models[0], out, dirs_exist_ok=True)
+    facts = shutil.ignore_patterns("finetune.json", "README.md")  # of the first model alone
+    shutil.copytree(models[0], out, dirs_exist_ok=True, ignore=facts)
     weights = [load_file(model / WEIGHTS) for model in models]
     mean = {
         name: np.mean([w[name].astype(np.float32) for w in weights], axis=0).astype(value.dtype)

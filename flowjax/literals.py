@@ -22,4 +22,4 @@ Scale = Literal["cosine", "percentile"]
 EMBEDDED = ("minibert-nli", "minibert")
 """Names of the encoders inside the package."""
 DEFAULT_ENCODER = "minibert-nli"
-"""Encoder of sentences that no other one is named for."""
+"""Encoder of sentences if none is given."""

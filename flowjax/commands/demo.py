@@ -82,11 +82,12 @@ def run(args: Args) -> None:
         image=args.format,
     )
     facts = model.fitted_on
-    chosen = facts["selection"]["advice"] if "selection" in facts else model.vectors_name
+    chosen = (
+        f"{facts['selection']['advice']} {PAIRS}" if "selection" in facts else model.vectors_name
+    )
     for name, value in (
         ("page", page),
         ("model", f"{args.out / 'model'}, {chosen}"),
-        ("", PAIRS),
         ("time", f"{time.monotonic() - began:.0f} s"),
         ("next", "flowjax check YOUR_TEXT.txt --out check"),
         ("", "flowjax fit --data YOUR_TEXT.txt --out runs/mine"),
