@@ -40,7 +40,7 @@ MADE = {
     "pinwheel": pinwheel,
     "moons_given_label": labelled_moons,
 }
-CONDITIONAL = ("moons_given_label",)  # the columns after the second one are the context
+CONDITIONAL = ("moons_given_label",)  # the columns after the second column are the context
 
 
 def load(name: str, miniboone: Path, split_seed: int) -> tuple[dict[str, np.ndarray], float]:
