@@ -11,7 +11,7 @@ from flowjax.calibration.candidates import Candidate, transformed
 from flowjax.calibration.criterion import contributions, gains, measure_of, preference, score
 from flowjax.calibration.inputs import Inputs
 from flowjax.calibration.select import PLAIN
-from flowjax.encoder.sentence_model import unit
+from flowjax.encoder.similarity import unit
 from flowjax.evaluation.isotropy import isoscore_of_variances
 from flowjax.evaluation.retrieval import per_pair, random_cosines
 from flowjax.flows.arrays import ArrayCalls

@@ -16,7 +16,7 @@ from flowjax.data.arrays import ArraySource
 from flowjax.encoder.adapter import EncoderAdapter
 from flowjax.encoder.embed import SentenceEncoder
 from flowjax.encoder.scale import MOST_SENTENCES, ScoreScale, distinct_sentences
-from flowjax.encoder.sentence_model import texts_or_vectors, unit
+from flowjax.encoder.similarity import texts_or_vectors, unit
 from flowjax.errors import FlowjaxError, warn
 from flowjax.evaluation.null import LEAST_SENTENCES, Null, null_of
 from flowjax.fitting.outliers import EXAMPLES, Range, robust_range

@@ -141,7 +141,7 @@ def _encode(args: Args, out: Path, share: tuple[int, int]) -> None:
     from flowjax.encoder.corpus import embed_in_store
     from flowjax.encoder.counts import EncodeReport, warn_unknown
     from flowjax.encoder.digest import hash_arrays
-    from flowjax.encoder.sentence_model import unit
+    from flowjax.encoder.similarity import unit
     from flowjax.loading import load_run
 
     source = open_source(args.input, args.column)

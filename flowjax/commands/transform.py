@@ -68,7 +68,7 @@ def _transform(args: Args) -> None:
     from flowjax.data.store import EmbeddingStore, remove_store
     from flowjax.data.vectors import write_vectors
     from flowjax.encoder.digest import hash_arrays, hash_text
-    from flowjax.encoder.sentence_model import unit
+    from flowjax.encoder.similarity import unit
     from flowjax.flows.arrays import ArrayCalls
     from flowjax.progress import track
     from flowjax.saving.flow import describe_flow

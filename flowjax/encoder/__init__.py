@@ -2,6 +2,7 @@
 
 - `embed.py`: `SentenceEncoder`, a BERT with a tokenizer and a pooling.
 - `sentence_model.py`: base class with the interface of sentence-transformers and mteb.
+- `similarity.py`: cosine similarities of sentences and vectors.
 - `texts.py`: converts the inputs of a sentence model to strings.
 - `embed_rows.py`: the device computation of `SentenceEncoder`.
 - `corpus.py`: embeds the sentences of a file in memory or into an embedding store.

@@ -23,7 +23,8 @@ from flowjax.encoder.modules import LENGTH, POOLING, Settings
 from flowjax.encoder.pretrained import Parts, load_parts, save_parts
 from flowjax.encoder.projection import Projection, apply_dense
 from flowjax.encoder.resolve import Location
-from flowjax.encoder.sentence_model import SentenceModel, unit
+from flowjax.encoder.sentence_model import SentenceModel
+from flowjax.encoder.similarity import unit
 from flowjax.encoder.tokenizer import encode_texts, unknown_id
 from flowjax.errors import FlowjaxError, check_integer, check_names
 from flowjax.literals import Dtype, Pooling, PoolingOrAuto

@@ -12,7 +12,7 @@ from typing import Any, TypedDict
 import numpy as np
 
 from flowjax.encoder.opened import open_encoder
-from flowjax.encoder.sentence_model import unit
+from flowjax.encoder.similarity import unit
 from flowjax.errors import FlowjaxError, check_choice
 from flowjax.loading import load_run
 from flowjax.model import BertFlow

@@ -213,14 +213,19 @@ def _run(folder: Folder, files: _Files, embed: Embed, workers: int | None, job: 
 
 
 def _workers(number: int | None) -> tuple[int, dict[str, Any]]:
-    """Returns the number of workers and the resources of each."""
+    """Returns the number of workers and the resources of each.
+
+    A worker keeps its resources for the whole job. With a whole CPU each, the workers could take
+    all CPUs, in particular those that remain after the death of a node, and no block would be
+    read.
+    """
     total = ray.cluster_resources()
     if gpus := int(total.get("GPU", 0)):
-        return number or gpus, {"num_gpus": 1}
+        return number or gpus, {"num_gpus": 1, "num_cpus": 0}
     if chips := int(total.get("TPU", 0)):
-        return number or chips, {"resources": {"TPU": 1}}
+        return number or chips, {"resources": {"TPU": 1}, "num_cpus": 0}
     nodes = sum(node["Alive"] for node in ray.nodes())
-    return number or nodes, {"num_cpus": 1, "scheduling_strategy": "SPREAD"}
+    return number or nodes, {"num_cpus": 0.01, "scheduling_strategy": "SPREAD"}
 
 
 @contextmanager
@@ -234,8 +239,8 @@ def _cluster(address: str | None, workers: int | None) -> Iterator[None]:
         if address:
             ray.init(address=address)
         else:
-            # Readers, writers and the filter of a resumed job take CPUs besides the workers.
-            cpus = max(os.cpu_count() or 1, (workers or 1) + 3)
+            # Readers, writers and the filter of a resumed job run beside the workers.
+            cpus = max(os.cpu_count() or 1, 4)
             ray.init(address="local", num_cpus=cpus, include_dashboard=False)
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         raise FlowjaxError(

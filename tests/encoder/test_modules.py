@@ -12,7 +12,7 @@ from flowjax import flows
 from flowjax.encoder.embed import SentenceEncoder
 from flowjax.encoder.modules import Settings, read_settings
 from flowjax.encoder.projection import Projection, write_dense
-from flowjax.encoder.sentence_model import unit
+from flowjax.encoder.similarity import unit
 from flowjax.encoder.tokenizer import load_tokenizer
 from flowjax.encoder.weights.folder import load_config
 from flowjax.errors import FlowjaxError

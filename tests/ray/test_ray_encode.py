@@ -137,6 +137,13 @@ def test_a_worker_that_the_kernel_kills(cluster, cheap, tmp_path, monkeypatch, a
     check_shards(tmp_path / "out", texts, cheap())
 
 
+def test_as_many_workers_as_cpus(cluster, cheap, tmp_path):
+    """Workers do not take the CPUs of the readers; 3 nodes have 6 CPUs."""
+    pattern, texts = write(tmp_path / "in", [40] * 12)
+    encode(cheap(), pattern, tmp_path / "out", workers=6)
+    check_shards(tmp_path / "out", texts, cheap())
+
+
 def test_a_full_disk_is_one_error(cluster, cheap, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
