@@ -36,6 +36,17 @@ def test_unrolling_changes_the_program_but_not_its_results():
             np.testing.assert_allclose(u, v, rtol=1e-3, atol=1e-4, err_msg=name)
 
 
+def test_the_program_of_a_deep_repeat_does_not_grow():
+    x = data(4)
+
+    def program(n):
+        layers = b.repeat(b.actnorm(), n)
+        return str(jax.make_jaxpr(layers.forward)(layers.init(key(), x), x))
+
+    assert " scan[" not in program(8)
+    assert "unroll=1\n" in program(9) and program(9).count("\n") == program(40).count("\n")
+
+
 @pytest.mark.parametrize("width", [4, 600])
 def test_params_of_repeat_have_one_structure(width):
     """Params are stacked for every size, whether copies are unrolled or scanned."""
