@@ -115,8 +115,9 @@ def _reason(error: OSError) -> str:
 
 def _report(prog: str, message: str, code: int = 2) -> int:
     from flowjax.commands import terminal
+    from flowjax.files.folders import with_urls
 
-    terminal.message(f"{prog}: {' '.join(message.split())}")
+    terminal.message(f"{prog}: {with_urls(' '.join(message.split()))}")
     return code
 
 

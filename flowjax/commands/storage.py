@@ -10,10 +10,11 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event, Thread
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
 from flowjax.commands.terminal import message
 from flowjax.errors import FlowjaxError
@@ -59,7 +60,24 @@ def localized(args: T, command: str) -> Iterator[T]:
                 write = _run if name == "out" and command in RUNS else _output
                 local = stack.enter_context(write(urls[name], values, command, name))
                 changed[name] = type(values[name])(local)
-        yield dataclasses.replace(args, **changed) if changed else args  # type: ignore[type-var]
+        if not changed:
+            yield args
+            return
+        with contextlib.redirect_stdout(_WithUrls(sys.stdout)):  # type: ignore[type-var]
+            yield dataclasses.replace(args, **changed)  # type: ignore[type-var]
+
+
+class _WithUrls:
+    """Stream that writes the URLs in place of the paths of local copies."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        return self._stream.write(folders.with_urls(text))
 
 
 @contextlib.contextmanager

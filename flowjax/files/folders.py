@@ -166,3 +166,16 @@ def url_of(path: str | Path) -> str | None:
             inside = path.relative_to(folder).as_posix()
             return url if inside == "." else remote.join(url, inside)
     return None
+
+
+def with_urls(text: str) -> str:
+    """Returns a text with the URLs in place of the paths of their local copies.
+
+    Example:
+        >>> with_urls(f"{local_copy('s3://bucket/runs/mine') / 'model'}: expected a new folder")
+        's3://bucket/runs/mine/model: expected a new folder'
+    """
+    fetched = {folder: url for url, (folder, _) in _fetched.items()}
+    for path, url in (_copies | fetched | remote.downloaded()).items():
+        text = text.replace(str(path), url)
+    return text

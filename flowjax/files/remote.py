@@ -271,6 +271,11 @@ def download(url: str | Path) -> Path:
     return path
 
 
+def downloaded() -> dict[Path, str]:
+    """Returns the URLs of the local copies that `download` made in this process."""
+    return {path: url for url, (path, _) in _copies.items()}
+
+
 def fetch(url: str | Path, path: Path) -> None:
     """Copies an object to a local file; an interrupted copy leaves no file.
 

@@ -176,10 +176,13 @@ def test_runs_resume_and_other_commands_read_them(bucket, tmp_path, monkeypatch,
     names = remote.entries_of(out)
     assert {"config.toml", "metrics.jsonl", "model/config.json"} <= set(names)
     assert main(fit) == 2  # a finished run
-    assert "finished run" in capsys.readouterr().err
+    text = capsys.readouterr()
+    assert f"on 600 x 3: {out}/model\n" in text.out and f"transform {out} ROWS" in text.out
+    assert f"fit-array: {out}: expected a new folder, got a finished run" in text.err
     assert remote.entries_of(out) == names
     target = f"{bucket}/calibrated.npy"
     assert main(["transform", out, data, "--out", target]) == 0
+    assert capsys.readouterr().out.endswith(f"float32: {target}\n")
     assert open_rows(target).shape == X.shape
     assert main(["transform", out, data, "--out", target]) == 2
     assert main(["info", out]) == 0
