@@ -97,7 +97,8 @@ class Similarities(ScoreScale):
 
     def _unit(self, values: list[str] | np.ndarray) -> np.ndarray:
         if isinstance(values, list):
-            return self.encode(values, normalize_embeddings=True)
+            units: np.ndarray = self.encode(values, normalize_embeddings=True)  # type: ignore[attr-defined]
+            return units
         return unit(values)
 
 
