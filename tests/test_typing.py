@@ -1,11 +1,7 @@
-"""The public interface as mypy sees it."""
+"""Types of the public interface; mypy also checks `typed/uses.py`."""
 
 import inspect
-import re
-import subprocess
-import sys
 import typing
-from pathlib import Path
 
 import pytest
 
@@ -16,33 +12,6 @@ from flowjax.encoder.pooling import POOLINGS
 from flowjax.errors import FlowjaxError
 from flowjax.fitting.keywords import FitOptions, RunOptions, SentenceFitOptions
 from flowjax.flows.choices import FlowName, GlowOptions, MafOptions
-
-CASES = Path(__file__).with_name("typing_cases.py")
-
-
-def test_right_and_wrong_uses():
-    """mypy finds the marked errors and types, and no other error."""
-    pytest.importorskip("mypy")
-    # The settings and the cache of the gate, so that the gate does not check the package again.
-    command = [sys.executable, "-m", "mypy", "--no-error-summary", CASES]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=CASES.parents[1])
-    assert not done.stderr
-    found = {}
-    for line in done.stdout.splitlines():
-        place = re.match(r".*typing_cases\.py:(\d+): (error|note): (.*)", line)
-        if not place:  # an error of the package, which the gate reports
-            continue
-        number, kind, text = int(place[1]), place[2], place[3]
-        if kind == "error":
-            found.setdefault(number, "E: " + re.findall(r"\[([\w-]+)\]$", text)[0])
-        elif text.startswith("Revealed type"):
-            # Without the modules of the names.
-            kind = re.sub(r"\b(?:\w+\.)+(?=\w)", "", text.split('"')[1])
-            named = re.search(r"fallback=(\w+)\]$", kind)  # a NamedTuple
-            found[number] = f"R: {named[1] if named else kind}"
-    lines = enumerate(CASES.read_text().splitlines(), start=1)
-    marks = {i: line.split("  # ")[1] for i, line in lines if "  # " in line}
-    assert found == marks
 
 
 def keywords(function):

@@ -144,16 +144,22 @@ def test_as_many_workers_as_cpus(cluster, cheap, tmp_path):
     check_shards(tmp_path / "out", texts, cheap())
 
 
-def test_a_full_disk_is_one_error(cluster, cheap, tmp_path):
+def test_a_full_disk_is_one_error_and_the_job_resumes(cluster, cheap, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96k", "tmpfs", out]).returncode:
         pytest.skip("needs the right to mount a file system")
     try:
-        pattern, _ = write(tmp_path / "in", [3000] * 6)
+        pattern, texts = write(tmp_path / "in", [3000] * 6)
         with pytest.raises(OSError, match="No space left on device"):
             encode(cheap(), pattern, out, workers=1)
         assert not (out / "manifest.json").exists()
+        before = {path: path.stat().st_mtime_ns for path in out.glob("shards/*.parquet")}
+        assert 0 < len(before) < 6
+        subprocess.run(["mount", "-o", "remount,size=64m", out], check=True)
+        encode(cheap(), pattern, out, workers=1)
+        check_shards(out, texts, cheap())
+        assert {path: path.stat().st_mtime_ns for path in before} == before
     finally:
         subprocess.run(["umount", "-l", out], check=True)
 
