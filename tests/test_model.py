@@ -82,6 +82,16 @@ def test_log_prob_is_the_density_of_the_plain_vectors(model, encoder, sentences)
     assert gaussian.log_prob(sentences[0]) == pytest.approx(expected[0], abs=0.3)
 
 
+def test_samples_depend_on_the_seed(encoder, sentences, tmp_path):
+    model = flowjax.BertFlow(encoder, flow="standardize", seed=3)
+    model.fit_vectors(encoder.encode(sentences[:100]))
+    again = flowjax.BertFlow.load(model.save(tmp_path / "model"))
+    first = model.sample_vectors(4)
+    np.testing.assert_array_equal(again.sample_vectors(4), first)
+    np.testing.assert_array_equal(model.sample_vectors(4, seed=3), first)
+    assert not np.array_equal(model.sample_vectors(4, seed=0), first)
+
+
 def test_similarity(model, sentences):
     table = model.similarity(sentences[:3], sentences[:2])
     assert table.shape == (3, 2)

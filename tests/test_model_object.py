@@ -1,5 +1,6 @@
 """`BertFlow` and `SentenceEncoder` as Python objects: digest, repr, pickling, fork, length."""
 
+import json
 import multiprocessing
 import os
 import pickle
@@ -51,6 +52,10 @@ def test_the_digest_identifies_everything_that_determines_the_vectors(encoder, m
     assert moved.digest != model.digest
     again = flowjax.SentenceEncoder.from_pretrained("minibert", max_length=16)
     assert again.digest == encoder.digest
+    settings = json.loads(again.tokenizer.to_str()) | {"normalizer": None}
+    again.tokenizer = type(again.tokenizer).from_str(json.dumps(settings))
+    assert again.digest != encoder.digest
+    again = flowjax.SentenceEncoder.from_pretrained("minibert", max_length=16)
     again.params = again.params | {"embeddings": again.params["layer_0"]}
     assert again.digest != encoder.digest
     with pytest.raises(FlowjaxError, match="expected a fitted model"):

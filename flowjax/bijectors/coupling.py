@@ -11,8 +11,8 @@ import numpy as np
 from flowjax.bijectors.common import as_float, check_batch, constant_log_det, total
 from flowjax.bijectors.conditioner import mlp, name_of
 from flowjax.bijectors.nets import Conditioner, apply_net, init_net
-from flowjax.bijectors.permutation import take_columns
 from flowjax.bijectors.scalar import Elementwise, affine_map
+from flowjax.bijectors.take import take_columns
 from flowjax.errors import check_choice
 from flowjax.types import Array, Bijector, Params, PRNGKey
 

@@ -11,7 +11,7 @@ from jax.scipy.linalg import solve_triangular
 
 from flowjax.bijectors.common import check_batch, check_dim, constant_log_det, product, total
 from flowjax.bijectors.moments import deviations, scatter
-from flowjax.bijectors.permutation import take_columns
+from flowjax.bijectors.take import take_columns
 from flowjax.errors import check_choice, check_integer
 from flowjax.types import Array, Bijector, Params, PRNGKey
 

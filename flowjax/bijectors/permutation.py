@@ -6,66 +6,17 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Literal
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
 from flowjax.bijectors.common import as_float, check_batch, constant_log_det
+from flowjax.bijectors.take import take_columns
 from flowjax.errors import check_choice, check_integer
 from flowjax.types import Array, Bijector, Params, PRNGKey
 
 MASKS = ("half", "checkerboard")
 PERIOD = 32  # number of permutations in the sequence of one seed
-
-
-def take_columns(x: Array, order: np.ndarray) -> Array:
-    """Returns `x[..., order]` for a permutation `order`; the gradient is a permutation as well.
-
-    The gradient of plain indexing is a scatter-add, which XLA runs slowly on a CPU. Forward and
-    reverse mode work, to any order of differentiation. On a TPU, the permutation is a product with
-    a one-hot matrix at full precision, which gives the same finite numbers; a row with an entry
-    that is not finite has no finite entry there.
-
-    Args:
-        x: input, shape (..., dim).
-        order: permutation of 0 .. dim - 1, shape (dim,), known at compile time.
-
-    Returns:
-        The permuted input, shape (..., dim).
-
-    Example:
-        >>> import jax.numpy as jnp, numpy as np
-        >>> take_columns(jnp.array([10.0, 20.0, 30.0]), np.array([2, 0, 1])).tolist()
-        [30.0, 10.0, 20.0]
-    """
-    return _gather(x, np.asarray(order, np.int32), np.argsort(order).astype(np.int32))
-
-
-def _gather(x: Array, there: np.ndarray | Array, back: np.ndarray | Array) -> Array:
-    """Returns `x[..., there]`; `back` is the inverse permutation of `there`."""
-
-    def index(x: Array, columns: np.ndarray | Array) -> Array:
-        # One index per entry, because XLA stores `x[..., columns]` in column-major order, which is
-        # slow (see benchmarks/flows.md).
-        indices = jnp.broadcast_to(columns, x.shape)
-        return jnp.take_along_axis(x, indices, axis=-1, mode="promise_in_bounds")
-
-    def product(x: Array, columns: np.ndarray | Array) -> Array:
-        # A TPU gathers entry by entry (see benchmarks/compiled.md). Each sum has one term, so that
-        # the results have the same bits. An infinite entry makes its whole row NaN.
-        one_hot = jnp.arange(x.shape[-1])[:, None] == columns
-        return jnp.matmul(x, one_hot.astype(x.dtype), precision="highest")
-
-    def pick(x: Array, columns: np.ndarray | Array) -> Array:
-        picked: Array = jax.lax.platform_dependent(x, columns, tpu=product, default=index)
-        return picked
-
-    # jax.custom_vjp does not support forward mode; custom_linear_solve does.
-    y: Array = jax.lax.custom_linear_solve(
-        lambda y: pick(y, back), x, lambda _, b: pick(b, there), lambda _, b: pick(b, back)
-    )
-    return y
 
 
 def _fixed(apply: Callable[[Array], Array], undo: Callable[[Array], Array], line: str) -> Bijector:
@@ -132,7 +83,7 @@ def permutation(
         orders, inverses = _orders(x.shape[-1], seed, mask)
         # A constant on the device: NumPy arrays cannot be indexed with a traced integer.
         pair = [(jnp.asarray(a) if traced else a)[number] for a in (orders, inverses)]
-        return _gather(x, *(pair[::-1] if back else pair))
+        return take_columns(x, *(pair[::-1] if back else pair))
 
     line = f"permutation(seed={seed}"
     line += "" if traced or number == 0 else f", index={number}"

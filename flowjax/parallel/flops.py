@@ -55,6 +55,9 @@ def _flops(eqn: Any, platform: str) -> float:
         return float(params["length"]) * count_flops(params["jaxpr"], platform)
     if name == "custom_linear_solve":  # the solution, without the check of the system
         return count_flops(params["jaxprs"].solve, platform)
+    if name == "permute_columns":  # a product with a one-hot matrix on a TPU
+        x = eqn.invars[0].aval
+        return float(2 * x.size * x.shape[-1]) if platform == "tpu" else 0.0
     if name == "triangular_solve":
         return float(eqn.outvars[0].aval.size * eqn.invars[0].aval.shape[-1])
     if "shard_map" in name:  # its shapes are those of one device

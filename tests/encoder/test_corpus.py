@@ -85,6 +85,8 @@ def test_other_weights_are_refused(encoder, tmp_path):
         embed_in_store(other, open_source(TEXTS), tmp_path)
     with pytest.raises(OtherStore, match="source_hash"):
         embed_in_store(encoder, open_source(TEXTS[1:]), tmp_path)
+    with pytest.raises(OtherStore, match="skip_empty"):
+        embed_in_store(encoder, open_source(TEXTS), tmp_path, skip_empty=False)
     assert hash_arrays(changed) != hash_arrays(encoder.params)
 
 

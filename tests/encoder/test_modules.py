@@ -228,11 +228,19 @@ def test_the_default_prompt_is_added_to_every_sentence(folder, tmp_path):
         for options in ({"prompt": ""}, {"prompt_name": "document"}):
             got = other.encode(SENTENCES, **options)
             np.testing.assert_allclose(got, plain.encode(SENTENCES), atol=1e-6)
+        got = other.encode_query(SENTENCES)
+        np.testing.assert_allclose(got, expected, atol=1e-6)
+        got = other.encode_document(SENTENCES)
+        np.testing.assert_allclose(got, plain.encode(SENTENCES), atol=1e-6)
         got = other.encode(SENTENCES, prompt="a ")
         np.testing.assert_allclose(got, plain.encode(SENTENCES, prompt="a "), atol=1e-6)
         assert other.encoder.report.empty == 1 if other is model else other.report.empty <= 1
     with pytest.raises(FlowjaxError, match="default_prompt_name: expected one of"):
         encoder.default_prompt_name = "other"
+    encoder.prompts["all"] = encoder.prompts.pop("query")
+    encoder.default_prompt_name = "all"  # is no prompt of queries, as in sentence-transformers
+    got = encoder.encode_query(SENTENCES)
+    np.testing.assert_allclose(got, plain.encode(SENTENCES), atol=1e-6)
 
 
 def add_dense(folder, layers):
