@@ -82,6 +82,14 @@ def test_log_prob_is_the_density_of_the_plain_vectors(model, encoder, sentences)
     assert gaussian.log_prob(sentences[0]) == pytest.approx(expected[0], abs=0.3)
 
 
+def test_a_new_fit_replaces_the_scores(encoder, sentences):
+    model, vectors = flowjax.BertFlow(encoder, flow="standardize"), encoder.encode(sentences[:100])
+    model.fit_vectors(vectors)
+    assert model.scores is not None
+    model.fit_vectors(vectors, measured=False)
+    assert model.scores is None
+
+
 def test_samples_depend_on_the_seed(encoder, sentences, tmp_path):
     model = flowjax.BertFlow(encoder, flow="standardize", seed=3)
     model.fit_vectors(encoder.encode(sentences[:100]))

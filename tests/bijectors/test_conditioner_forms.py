@@ -57,6 +57,7 @@ FORMS = {
     "NNX function": lambda in_features, out, rngs: NnxNet(in_features, out, rngs=rngs),
     "pair": (pair_init, pair_apply),
 }
+VARIANTS = ("partial NNX class", "NNX function")
 LAYERS = {
     "coupling": lambda net: b.repeat(b.spline_coupling(conditioner=net, bins=3), 2),
     "elementwise": lambda net: b.elementwise(b.affine_map(), conditioner=net),
@@ -66,7 +67,12 @@ LAYERS = {
 
 @pytest.mark.parametrize(
     ("form", "layer"),
-    [*((form, "coupling") for form in FORMS), ("NNX class", "elementwise"), ("pair", "split")],
+    [
+        *((form, "coupling") for form in ("linen", "NNX class", "pair")),
+        *(pytest.param(form, "coupling", marks=pytest.mark.slow) for form in VARIANTS),
+        ("NNX class", "elementwise"),
+        ("pair", "split"),
+    ],
 )
 def test_each_form_of_a_conditioner(form, layer):
     """Round trip, gradients, the context, and names of parameters that a file can have."""

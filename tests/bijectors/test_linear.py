@@ -61,3 +61,12 @@ def test_constants_of_seed_0_are_pinned():
     order, signs = b.linear_lu(seed=0).constants(6)
     assert order.tolist() == [2, 3, 4, 0, 1, 5] and signs.tolist() == [1, -1, -1, 1, -1, -1]
     assert b.permutation(seed=0).constants(6)[0].tolist() == [1, 4, 5, 0, 2, 3]
+
+
+@pytest.mark.parametrize("dim", [5, 6])
+def test_the_default_number_of_reflections_is_even(dim):
+    """An even number has determinant 1 and can start as the identity."""
+    layer, x = b.householder(init="identity"), data(dim)
+    params = layer.init(key(), x)
+    assert params["vectors"].shape == b.householder().init(key(), x)["vectors"].shape == (6, dim)
+    np.testing.assert_allclose(layer.forward(params, x)[0], x, atol=1e-5)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flowjax.bijectors.actnorm import mean_and_std
 from flowjax.bijectors.moments import (
     covariance,
     merge,
@@ -62,3 +63,11 @@ def test_constant_columns_have_a_covariance_of_exactly_0(weighted):
 def test_wrong_arguments_raise(call, text):
     with pytest.raises(FlowjaxError, match=text):
         call()
+
+
+def test_constant_columns_get_1_or_the_smallest_standard_deviation():
+    x = np.array([[0, 0, 7], [2, 8, 7]], np.float32)
+    assert mean_and_std(x)[1].tolist() == [1, 4, 1]
+    x[:, 0] *= 2
+    assert mean_and_std(x, smallest=True)[1].tolist() == [2, 4, 2]
+    assert mean_and_std(x[:, 2:], smallest=True)[1].tolist() == [1]

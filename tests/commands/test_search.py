@@ -132,3 +132,11 @@ def test_errors_are_one_line(run, tmp_path, capsys):
     for argv, expected in table:
         error = search(capsys, folder, *argv, code=2).err.splitlines()
         assert len(error) == 1 and expected in error[0], error
+
+
+def test_blocks_of_any_size_keep_their_row_numbers():
+    vectors = np.random.default_rng(0).normal(size=(9, 3)).astype(np.float32)
+    whole, parts = (
+        nearest(vectors[:4], blocks, k=3) for blocks in ([vectors], np.split(vectors, [2, 3, 7]))
+    )
+    np.testing.assert_array_equal(parts.rows, whole.rows)

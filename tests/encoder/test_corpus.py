@@ -146,6 +146,8 @@ def test_encode_command_after_an_interruption(tmp_path, monkeypatch):
             encode(path, out)
     scratch = tmp_path / ".a.npy.store"
     assert scratch.is_dir() and not out.exists()
+    with pytest.raises(OtherStore, match="normalize"):
+        encode(path, out, normalize=True)
     path.write_text("\n".join(TEXTS[1:]) + "\n")
     with pytest.raises(OtherStore, match="source_hash"):
         encode(path, out)

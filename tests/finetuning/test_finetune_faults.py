@@ -26,6 +26,7 @@ def arguments(tiny_encoder, data, objective, **train):
     return [*argv, *encoder, *jobs.flags("train", batch_size=8, checkpoint_every=4, **train)]
 
 
+@pytest.mark.slow
 def test_a_killed_and_repeated_run_equals_an_uninterrupted_one(tmp_path, tiny_encoder, sentences):
     text = tmp_path / "text.txt"
     text.write_text("\n".join(sentences) + "\n")

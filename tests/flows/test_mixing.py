@@ -175,3 +175,9 @@ def test_traced_orders_equal_the_static_orders():
 def test_errors(call, text):
     with pytest.raises(FlowjaxError, match=text):
         call()
+
+
+def test_levels_of_glow_have_their_own_seeds():
+    layers = "\n".join(flows.glow(12, seed=5, depth=2).layers)
+    assert "permutation(seed=5" in layers and "permutation(seed=6" in layers
+    assert "seed=7" not in layers  # two levels by default

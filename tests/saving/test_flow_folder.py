@@ -33,6 +33,9 @@ FLOWS = {
     "elementwise_spline": lambda: flows.elementwise_spline(6, depth=1),
 }
 
+# Variants of recipes of which another variant is tested as well.
+VARIANTS = ("glow, plain", "glow, numpy integers", "whitening, power")
+
 
 def composed(seed=0):
     parts = bijectors.actnorm(), bijectors.permutation(seed=seed), bijectors.affine_coupling()
@@ -46,7 +49,9 @@ def randomized(flow, context=None):
     return jax.tree.map(lambda leaf: leaf + 0.1 * noise.normal(size=leaf.shape), params)
 
 
-@pytest.mark.parametrize("name", FLOWS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow if n in VARIANTS else ()) for n in FLOWS]
+)
 def test_a_recipe_is_restored_from_the_folder_alone(name, tmp_path):
     flow = FLOWS[name]()
     params = randomized(flow)
