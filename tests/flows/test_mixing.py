@@ -181,3 +181,18 @@ def test_levels_of_glow_have_their_own_seeds():
     layers = "\n".join(flows.glow(12, seed=5, depth=2).layers)
     assert "permutation(seed=5" in layers and "permutation(seed=6" in layers
     assert "seed=7" not in layers  # two levels by default
+
+
+def test_the_couplings_of_all_levels_limit_their_log_scales():
+    """To min(2, 16 / number of couplings of the flow)."""
+    for levels, bound in ((2, "bound=1"), (4, "bound=0.5")):
+        layers = flows.glow(64, levels=levels, depth=8, coupling="affine").layers
+        couplings = [line for line in layers if "affine_coupling" in line]
+        assert len(couplings) == levels and all(f"[{bound}]" in line for line in couplings)
+
+
+def test_actnorm_of_realnvp_is_an_option():
+    for normalize in (True, False):
+        layers = flows.realnvp(6, depth=2, normalize=normalize).layers
+        assert any("actnorm" in line for line in layers) == normalize
+    assert flows.realnvp(6).layers == flows.realnvp(6, normalize=True).layers
