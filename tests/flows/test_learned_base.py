@@ -35,6 +35,18 @@ def test_density_integrates_to_one_and_agrees_with_samples(name):
 
 
 @pytest.mark.parametrize("name", ["diagonal", "mixture"])
+def test_bounded_scales_of_the_density_are_those_of_the_samples(name):
+    base = BASES[name]
+    params = base.init(jax.random.key(0), jax.ShapeDtypeStruct((5, 1), np.float32))
+    params["log_scale"] = jnp.full_like(params["log_scale"], 30.0)
+    z = base.sample(params, jax.random.key(1), (20_000, 1), jnp.float32)
+    assert z.std() < 1.1 * np.exp(2)
+    axis = np.linspace(-60, 60, 6000, dtype=np.float32)[:, None]
+    mass = np.exp(base.log_prob(params, axis)) * 0.02
+    np.testing.assert_allclose(mass @ np.abs(axis[:, 0]), np.abs(z).mean(), rtol=0.03)
+
+
+@pytest.mark.parametrize("name", ["diagonal", "mixture"])
 def test_named_bases_are_trained(name):
     flow = flows.realnvp(2, depth=2, width=4, base=name)
     x = jnp.asarray(np.random.default_rng(0).standard_normal((50, 2)), jnp.float32)

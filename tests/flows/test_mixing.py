@@ -196,3 +196,15 @@ def test_actnorm_of_realnvp_is_an_option():
         layers = flows.realnvp(6, depth=2, normalize=normalize).layers
         assert any("actnorm" in line for line in layers) == normalize
     assert flows.realnvp(6).layers == flows.realnvp(6, normalize=True).layers
+
+
+def test_actnorm_of_the_released_code_has_a_factor():
+    layers = [line.strip() for line in flows.glow_as_released(12).layers]
+    assert "actnorm(logscale_factor=3)" in layers and "actnorm" not in layers
+
+
+def test_masked_layers_limit_their_log_scales_like_two_couplings():
+    for depth, bound in ((8, "[bound=1]"), (16, "[bound=0.5]")):
+        for make in (flows.maf, flows.iaf):
+            layers = "\n".join(make(6, depth=depth).layers)
+            assert f"affine{bound}" in layers
