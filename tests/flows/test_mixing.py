@@ -208,3 +208,20 @@ def test_masked_layers_limit_their_log_scales_like_two_couplings():
         for make in (flows.maf, flows.iaf):
             layers = "\n".join(make(6, depth=depth).layers)
             assert f"affine{bound}" in layers
+
+
+@pytest.mark.parametrize("name", ["glow", "realnvp", "maf", "iaf", "neural_spline"])
+def test_each_copy_of_a_step_has_its_own_permutation(name):
+    levels = {"levels": 1} if name == "glow" else {}
+    flow = flows.make(name, 9, depth=8, permutation="random", latent_power=None, **levels)
+    orders = [tuple(order) for order in flow.bijector.constants(9) if np.ndim(order) == 1]
+    assert len(orders) > 3 and len(set(orders)) == len(orders)
+
+
+@pytest.mark.parametrize("name", ["realnvp", "maf"])
+def test_constant_columns_are_divided_by_the_smallest_standard_deviation(name):
+    x = np.array([[0, 0, 7], [2, 8, 7], [1, 3, 7]], np.float32)
+    flow = flows.make(name, 3, depth=2)
+    params = flow.init(jax.random.key(0), x)["bijector"][0]["frozen"]
+    log_std = np.asarray(params["log_std"])
+    np.testing.assert_allclose(log_std[[0, 2]], np.log(x[:, 0].std()), rtol=1e-5)
