@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 import flowjax
+from flowjax.bijectors.moments import moments_of
 from flowjax.calibration.scores import (
     FALSE_ALARM,
+    difference,
     is_other_source,
     scores_of_fit,
     source_distance,
@@ -180,3 +182,12 @@ def test_a_selection_has_scores(encoder):
     assert model.scores.null.sentences > 250
     model.fit(texts(100), measured=False)
     assert model.scores is None
+
+
+def test_moments_without_a_part_with_another_mean():
+    x = np.concatenate([rows(30), rows(9, seed=1) + 50])
+    found = difference(moments_of([x], 24), moments_of([x[30:]], 24))
+    wanted = moments_of([x[:30]], 24)
+    assert found.count == 30
+    np.testing.assert_allclose(found.mean, wanted.mean, atol=1e-4)
+    np.testing.assert_allclose(found.m2, wanted.m2, rtol=1e-3, atol=1.0)

@@ -11,12 +11,14 @@ import pytest
 import flowjax
 from flowjax import flows
 from flowjax.bijectors.moments import moments_of
+from flowjax.calibration import criterion
 from flowjax.calibration.candidates import (
     closed_form_candidates,
     flow_candidates,
     transformed,
 )
 from flowjax.calibration.held import SampledSource, held_count, rest_of
+from flowjax.calibration.inputs import neighbour_pairs
 from flowjax.calibration.poolings import POOLINGS, has_default_pooling, pool
 from flowjax.calibration.select import FLOW_POWERS, KINDS, POWERS, advice, pairs_of, select
 from flowjax.commands.main import main
@@ -262,3 +264,26 @@ def test_the_pooling_is_selected_if_it_is_not_given(sentences):
     assert model.encoder.pooling == POOLINGS[0] and has_default_pooling(model.encoder)
     assert not flowjax.BertFlow("minibert", pooling="cls", max_length=32)._pools
     assert not flowjax.BertFlow(model.encoder)._pools
+
+
+def test_a_gain_needs_its_size_and_its_interval():
+    assert criterion.accepted(30.0, 1.0)
+    assert not criterion.accepted(30.0, -1.0) and not criterion.accepted(10.0, 1.0)
+    rng = np.random.default_rng(0)
+    plain = {"halves": 100.0 * (rng.random(400) < 0.5)}
+    found = {"halves": 100.0 * (rng.random(400) < 0.5)}
+    middle, low, high = criterion.gains({"found": found}, plain)["found"]
+    # The standard error of the log-odds of 400 pairs is 0.1, of their difference 0.14.
+    width = np.log1p(high / 100) - np.log1p(low / 100)
+    assert low < middle < high and width == pytest.approx(2 * 1.96 * 0.1 * 2**0.5, rel=0.15)
+
+
+def test_neighbours_share_no_row():
+    walk = np.random.default_rng(0).normal(size=(900, 4)).cumsum(0).astype(np.float32)
+    pairs, reason = neighbour_pairs(
+        walk, [[range(300)], [range(300, 600)], [range(600, 900)]], walk[:300]
+    )
+    assert not reason
+    for part in pairs:
+        left, right = part["neighbours"]
+        assert len(left) == 150 and len(np.unique(np.concatenate([left, right]), axis=0)) == 300
