@@ -8,6 +8,7 @@ import pytest
 
 import flowjax
 from flowjax.bijectors.moments import moments_of
+from flowjax.calibration import scores as scores_module
 from flowjax.calibration.scores import (
     FALSE_ALARM,
     difference,
@@ -191,3 +192,28 @@ def test_moments_without_a_part_with_another_mean():
     assert found.count == 30
     np.testing.assert_allclose(found.mean, wanted.mean, atol=1e-4)
     np.testing.assert_allclose(found.m2, wanted.m2, rtol=1e-3, atol=1.0)
+
+
+def test_densities_include_the_determinant_of_the_new_whitening():
+    """Vectors of three times the spread of the fitted ones: the new whitening divides by three."""
+    x = rows(480)
+    flow = flowjax.flows.make("whitening_glow", 24, levels=1, depth=1, width=8)
+    params = flowjax.fit(flow, x, key=0, steps=1, batch_size=40, measured=False).params
+    near = scores_of_fit(flow, params, x).log_prob
+    wide = scores_of_fit(flow, params, 3 * (x - x.mean(0)) + x.mean(0)).log_prob
+    assert np.median(near) - np.median(wide) == pytest.approx(24 * np.log(3), abs=2)
+
+
+@pytest.mark.parametrize(("size", "count"), [(240, 10), (600, 5)])
+def test_few_vectors_per_dimension_have_more_folds(size, count, monkeypatch):
+    found = []
+
+    def noted(vectors, folds, **options):
+        found.extend(np.unique(folds))
+        return null_of(vectors, folds=folds, **options)
+
+    null_of = scores_module.null_of
+    monkeypatch.setattr(scores_module, "null_of", noted)
+    flow, x = flowjax.flows.make("whitening", 24), rows(size)
+    scores_of_fit(flow, flowjax.fit(flow, x, key=0, measured=False).params, x)
+    assert found == list(range(count))

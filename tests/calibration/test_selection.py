@@ -20,7 +20,16 @@ from flowjax.calibration.candidates import (
 from flowjax.calibration.held import SampledSource, held_count, rest_of
 from flowjax.calibration.inputs import neighbour_pairs
 from flowjax.calibration.poolings import POOLINGS, has_default_pooling, pool
-from flowjax.calibration.select import FLOW_POWERS, KINDS, POWERS, advice, pairs_of, select
+from flowjax.calibration.select import (
+    FLOW_POWERS,
+    FOLDS,
+    KINDS,
+    POWERS,
+    _unseen,
+    advice,
+    pairs_of,
+    select,
+)
 from flowjax.commands.main import main
 from flowjax.commands.report_inputs import reported_model
 from flowjax.compare import calibrations
@@ -287,3 +296,16 @@ def test_neighbours_share_no_row():
     for part in pairs:
         left, right = part["neighbours"]
         assert len(left) == 150 and len(np.unique(np.concatenate([left, right]), axis=0)) == 300
+
+
+def test_a_fold_has_no_part_in_its_own_selection():
+    first = np.arange(50) % FOLDS == 0
+    parts = {
+        name: {"dropped_words": values}
+        for name, values in (
+            ("plain", np.zeros(50)),
+            ("lucky", 100.0 * first),  # the best of all pairs, owing to the first fold
+            ("steady", np.full(50, 10.0)),
+        )
+    }
+    np.testing.assert_array_equal(_unseen(parts)["dropped_words"], 10.0 * first)

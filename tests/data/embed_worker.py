@@ -1,6 +1,7 @@
-"""Process that fills a store with a fast fake encoder; the tests kill it."""
+"""A fast fake encoder for stores; as a script, a process that fills a store. The tests kill it."""
 
 import hashlib
+import random
 import sys
 import time
 
@@ -32,6 +33,31 @@ def open_store(folder, source_hash, block=BLOCK):
     return EmbeddingStore(
         folder, {"encoder": "fake", "source_hash": source_hash}, dim=DIM, block=block
     )
+
+
+def sentences(n, seed=0):
+    rng = random.Random(seed)
+    return ["w" * rng.randint(0, 30) + f" {i}" for i in range(n)]
+
+
+def expected(texts):
+    return np.array([vector(s) for s in texts], np.float32).reshape(-1, DIM)
+
+
+class Killed(Exception):
+    """Stand-in for kill -9 inside one process."""
+
+
+def until(k):
+    """Returns an encoder that raises `Killed` after k blocks."""
+
+    def die(blocks):
+        for i, result in enumerate(embed(blocks)):
+            if i == k:
+                raise Killed
+            yield result
+
+    return die
 
 
 if __name__ == "__main__":

@@ -11,8 +11,7 @@ from pathlib import Path
 import embed_worker
 import numpy as np
 import pytest
-from embed_worker import BLOCK
-from test_store import expected, sentences
+from embed_worker import BLOCK, expected, sentences
 
 from flowjax.data.fingerprint import fingerprint
 from flowjax.data.journal import read_journals
