@@ -77,13 +77,32 @@ def make_net(conditioner: Conditioner, inputs: int, out: int) -> Net:
 
 
 def _linen(module: nn.Module) -> Net:
+    start, apply = _init, _apply
+    try:
+        hash(module)  # Flax is slow to trace: equal modules are traced once for each shape
+        start, apply = _init_once, _apply_once
+    except TypeError:  # it has an attribute such as an array
+        pass
+
     def init(key: PRNGKey, features: Array) -> Params:
-        variables: Any = module.init(key, features)
+        variables = start(module, key, features)
         only = set(variables) <= {"params"}
         check_that(only, "conditioner", "a module with params only", sorted(variables))
         return dict(variables.get("params", {}))
 
-    return Net(init, lambda params, features: module.apply({"params": params}, features))
+    return Net(init, partial(apply, module))
+
+
+def _init(module: nn.Module, key: PRNGKey, features: Array) -> Any:
+    return module.init(key, features)
+
+
+def _apply(module: nn.Module, params: Params, features: Array) -> Any:
+    return module.apply({"params": params}, features)
+
+
+_init_once = jax.jit(_init, static_argnums=0)
+_apply_once = jax.jit(_apply, static_argnums=0, inline=True)
 
 
 def _is_module(conditioner: Any) -> bool:

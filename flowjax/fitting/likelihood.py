@@ -53,7 +53,7 @@ def finished_nll(flow: Flow, train: ArraySource, held: ArraySource) -> Callable[
 
     Example:
         >>> x = np.random.default_rng(0).normal(size=(50, 2)).astype(np.float32)
-        >>> flow, source = flows.glow(2), ArraySource(x)
+        >>> flow, source = flows.glow(2, depth=1, width=8), ArraySource(x)
         >>> inner = flow.closed_form.inner
         >>> nll = finished_nll(flow, source, source)(inner.init(jax.random.key(0), x))
         >>> params = finish_params(flow, inner.init(jax.random.key(0), x), source)

@@ -145,7 +145,8 @@ def neural_spline(
 
     Example:
         >>> import jax
-        >>> flow, x = neural_spline(3, depth=1), jax.random.normal(jax.random.key(0), (20, 3))
+        >>> x = jax.random.normal(jax.random.key(0), (20, 3))
+        >>> flow = neural_spline(3, depth=1, width=8)
         >>> flow.log_prob(flow.init(jax.random.key(1), x), x).shape
         (20,)
     """

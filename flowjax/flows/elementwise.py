@@ -70,7 +70,7 @@ def elementwise_spline(
         >>> c = jax.random.uniform(jax.random.key(0), (500, 1))
         >>> y = jnp.sin(6 * c) + (0.1 + c) * jax.random.normal(jax.random.key(1), (500, 1))
         >>> flow = elementwise_spline(1, depth=1, width=16)
-        >>> fitted = flowjax.fit(flow, y, context=c, key=0, steps=200, batch_size=128)
+        >>> fitted = flowjax.fit(flow, y, context=c, key=0, steps=60, batch_size=128)
         >>> grid = jnp.linspace(0.0, 1.0, 5)[:, None]
         >>> samples = flow.sample(fitted.params, jax.random.key(2), (1000,), grid)
         >>> samples.shape  # 1000 samples of y for each of 5 contexts

@@ -140,7 +140,7 @@ def with_latent_power(flow: Flow, power: Power, noise: Noise | None = None) -> F
     Example:
         >>> import jax
         >>> from flowjax import flows
-        >>> inner, x = flows.glow(4, latent_power=None), jnp.eye(4)
+        >>> inner, x = flows.glow(4, depth=1, width=8, latent_power=None), jnp.eye(4)
         >>> flow, key = with_latent_power(inner, 0.5), jax.random.key(0)
         >>> same = flow.log_prob(flow.init(key, x), x) == inner.log_prob(inner.init(key, x), x)
         >>> bool(same.all())

@@ -117,7 +117,7 @@ def describe_flow(flow: Flow, params: Params) -> dict[str, Any]:
         FlowjaxError: The parameters do not belong to this flow.
 
     Example:
-        >>> flow = flows.realnvp(3, depth=2)
+        >>> flow = flows.realnvp(3, depth=2, width=8)
         >>> entry = describe_flow(flow, flow.init(jax.random.key(0), np.ones((2, 3))))
         >>> entry["recipe"], entry["options"]["depth"], entry["dim"], entry["context_width"]
         ('realnvp', 2, 3, None)

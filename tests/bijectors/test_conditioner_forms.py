@@ -123,3 +123,44 @@ def test_a_flow_with_an_nnx_conditioner_is_fitted_and_saved(tmp_path):
 def test_an_invalid_conditioner_raises(conditioner, text):
     with pytest.raises(FlowjaxError, match=f"conditioner: {text}"):
         b.affine_coupling(conditioner=conditioner).init(key(), X)
+
+
+def test_equal_modules_are_traced_once_for_each_shape():
+    traces = []
+
+    class Counted(nn.Module):
+        out: int
+
+        @nn.compact
+        def __call__(self, x):
+            traces.append(x.shape)
+            return nn.Dense(self.out)(x)
+
+    x = jnp.ones((5, 4))
+    part = b.repeat(b.affine_coupling(conditioner=Counted), 3)
+    params = part.init(jax.random.key(0), x)
+    traces.clear()
+    jax.jit(part.forward).lower(params, x)
+    jax.jit(jax.grad(lambda p: part.inverse(p, x)[0].sum())).lower(params)
+    assert traces == []  # `init` has traced it for this shape
+    jax.jit(part.forward).lower(params, x[:3])
+    assert traces == [(3, 2)]
+
+
+def test_a_module_with_an_array_as_attribute():
+    class Scaled(nn.Module):
+        out: int
+        scale: np.ndarray
+
+        @nn.compact
+        def __call__(self, x):
+            return nn.Dense(self.out)(x) * self.scale
+
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(5, 4)), jnp.float32)
+    found = []
+    for scale in (1.0, 2.0):
+        part = b.affine_coupling(
+            conditioner=lambda out, scale=scale: Scaled(out, np.full(out, scale))
+        )
+        found.append(part.forward(part.init(jax.random.key(0), x), x)[1])
+    assert not np.allclose(*found)

@@ -70,8 +70,14 @@ def test_the_order_is_kept_and_one_string_is_one_vector(encoder, vectors):
     np.testing.assert_allclose(encoder.encode(tuple(SENTENCES[:2])), vectors[:2], atol=1e-5)
 
 
-@pytest.mark.parametrize("pooling", POOLINGS)
-@pytest.mark.parametrize("special_tokens", [True, False])
+@pytest.mark.parametrize(
+    ("pooling", "special_tokens"),
+    [(pooling, True) for pooling in POOLINGS]
+    + [
+        pytest.param(pooling, False, marks=() if pooling == "mean" else pytest.mark.slow)
+        for pooling in POOLINGS
+    ],
+)
 def test_packing_does_not_change_vectors(encoder_folder, pooling, special_tokens):
     """Packed sentences have the same vectors as single sentences, with every pooling."""
     encoder = SentenceEncoder.from_pretrained(

@@ -20,7 +20,7 @@ def arguments(rows, run, steps):
     return ["fit-array", rows, "--out", run, *jobs.FLOW, *train]
 
 
-@pytest.mark.parametrize("kills", [2, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [1, pytest.param(20, marks=pytest.mark.slow)])
 def test_a_killed_and_resumed_fit_equals_an_uninterrupted_one(tmp_path, kills):
     rows, steps = jobs.write_rows(tmp_path / "x.npy"), 30 * kills
     assert jobs.finish(jobs.start(tmp_path / "a", arguments(rows, tmp_path / "whole", steps))) == [

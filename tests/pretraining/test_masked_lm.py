@@ -146,6 +146,7 @@ def test_the_gradient_of_cross_entropy_equals_autodiff():
         np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow  # a second dtype
 def test_bfloat16_has_nearly_the_loss_and_gradient_of_float32():
     ids = np.random.default_rng(2).integers(5, 60, (4, 40))
     keys = jax.random.split(jax.random.key(3), 4)
