@@ -16,6 +16,7 @@ from table import QUICK, data, key
 import flowjax
 from flowjax import bijectors as b
 from flowjax import flows
+from flowjax.bijectors.nets import features_of
 from flowjax.types import FlowjaxError
 
 X = data(4)
@@ -164,3 +165,9 @@ def test_a_module_with_an_array_as_attribute():
         )
         found.append(part.forward(part.init(jax.random.key(0), x), x)[1])
     assert not np.allclose(*found)
+
+
+def test_the_context_follows_the_identity_half():
+    """Kernels of saved models have their rows in this order."""
+    found = features_of(jnp.ones((2, 3)), jnp.zeros(1))
+    np.testing.assert_array_equal(found, [[1, 1, 1, 0]] * 2)
