@@ -51,8 +51,9 @@ OTHERS = {
 TABLE = {name: lambda name=name: getattr(optax, name)(RATE) for name in BY_RATE.split()}
 TABLE |= {name: lambda name=name: getattr(contrib, name)(RATE) for name in CONTRIB_BY_RATE.split()}
 TABLE |= OTHERS
-if not hasattr(optax, "signum"):  # the oldest optax
-    del TABLE["signum"]
+for module, name in ((optax, "signum"), (contrib, "galore"), (contrib, "madgrad")):
+    if not hasattr(module, name):  # the oldest optax
+        del TABLE[name]
 # Extra arguments must be averaged over the devices.
 SEVERAL = ["lbfgs", "sophia", "sam, opaque"]
 ALONE = [*SEVERAL, "polyak_sgd", "momo", "momo_adam", "reduce_on_plateau", "backtracking", "sam"]
