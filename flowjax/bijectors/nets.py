@@ -79,7 +79,7 @@ def make_net(conditioner: Conditioner, inputs: int, out: int) -> Net:
 def _linen(module: nn.Module) -> Net:
     start, apply = _init, _apply
     try:
-        hash(module)  # Flax is slow to trace: equal modules are traced once for each shape
+        hash(module)
         start, apply = _init_once, _apply_once
     except TypeError:  # it has an attribute such as an array
         pass
@@ -101,6 +101,7 @@ def _apply(module: nn.Module, params: Params, features: Array) -> Any:
     return module.apply({"params": params}, features)
 
 
+# Flax is slow to trace: equal modules are traced once for each shape.
 _init_once = jax.jit(_init, static_argnums=0)
 _apply_once = jax.jit(_apply, static_argnums=0, inline=True)
 

@@ -15,7 +15,7 @@ DEPTH = {"realnvp": 2, "glow": 2, "neural_spline": 2, "maf": 2}
 SHARDED = P("data")
 
 
-# `glow` has layers of all kinds that take rows; masked layers sample by a scan.
+# A flow of couplings and a masked flow, which samples by a scan.
 DEFAULT = ("glow", "maf")
 
 

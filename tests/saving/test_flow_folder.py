@@ -35,7 +35,7 @@ FLOWS = {
 
 # Variants of recipes of which another variant is tested as well.
 VARIANTS = ("glow, plain", "glow, power", "glow, numpy integers", "whitening, power")
-# With a closed form in front of, behind or without trained layers, without one, and masked.
+# A flow for each place of a closed form, and two flows without one.
 FITTED = ("whitening_glow", "glow", "whitening", "realnvp", "maf")
 
 
