@@ -259,6 +259,11 @@ class FlowTransformer(*_BASES):  # type: ignore[misc]
             return _made(self.flow, dim, tuple(sorted(options.items())))
         except TypeError:  # an option that is not hashable
             return ArrayCalls(flows.make(self.flow, dim, **options), _LEAST)
+        except FlowjaxError as error:
+            if dim > 1:
+                raise
+            # scikit-learn's checks require these words in errors about a single column.
+            raise FlowjaxError(f"X: got n_features = 1; {error}") from None
 
     def _fitted(self) -> ArrayCalls:
         check_is_fitted(self, "params_")

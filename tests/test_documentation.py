@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from devices import xla_flags
+from grids import grid
 
 import flowjax
 import flowjax.bijectors
@@ -48,6 +49,7 @@ LIBRARY = [
 ]
 
 
+@pytest.mark.end_to_end
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_run(name):
     assert not doctest.testmod(importlib.import_module(name)).failed
@@ -99,7 +101,8 @@ def write_inputs(folder):
     (folder / "DATA/STS12/STS.gs.toy.txt").write_text("1\n2\n5\n")
 
 
-@pytest.mark.parametrize("times", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.end_to_end
+@pytest.mark.parametrize("times", grid([1, 2], slow=[2]))
 def test_the_readme_runs_as_one_script(tmp_path, times):
     """Runs in a new process, because the tests have eight devices."""
     write_inputs(tmp_path)
@@ -124,6 +127,7 @@ def test_the_readme_runs_as_one_script(tmp_path, times):
     }
 
 
+@pytest.mark.end_to_end
 @pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.stem)
 def test_the_code_of_a_page_runs(page):
     """The blocks of a page are one script; they assert their own results."""

@@ -165,6 +165,7 @@ def statements(name, text):
         assert flow > gauss + 0.5
 
 
+@pytest.mark.end_to_end
 def test_runs_as_a_script(tmp_path):
     """Runs one notebook without a kernel; a slow test executes all of them in a kernel."""
     # The settings of users: the tests compile with other flags.

@@ -8,6 +8,7 @@ import warnings
 import jax
 import numpy as np
 import pytest
+from grids import grid
 
 import flowjax
 
@@ -51,7 +52,12 @@ def test_other_flows_pass_the_checks_of_scikit_learn(options):
     passes(FlowTransformer(**options), DRAWN if options == GLOW else None)
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_single_column_is_named_where_a_flow_needs_two():
+    with pytest.raises(ValueError, match="X: got n_features = 1; dim: expected an integer of at"):
+        FlowTransformer(**GLOW).fit(ROWS[:, :1])
+
+
+@pytest.mark.parametrize("dtype", grid([np.float32, np.float64], slow=[np.float64]))
 @pytest.mark.parametrize("options", [{}, GLOW], ids=["whitening", "glow"])
 def test_it_equals_the_functions_of_the_flow(options, dtype):
     x = ROWS.astype(dtype)

@@ -157,14 +157,17 @@ def repeat(
     first = copy(0)
 
     def init(backwards: bool, key: PRNGKey, x: Array, context: Array | None = None) -> Params:
-        def init_copy(x: Array, at: tuple[PRNGKey, Array]) -> tuple[Array, Params]:
+        def init_copy(x: Array, at: tuple[PRNGKey, Any]) -> tuple[Array, Params]:
             key, index = at
             part = invert(copy(index)) if backwards else copy(index)
             params = part.init(key, x, context)
             return part.forward(params, x, context)[0], params
 
         x = check_batch("x", x)  # inside of the scan, x is traced and has no values to check
-        each = jax.random.split(key, n), jnp.arange(n)
+        keys = jax.random.split(key, n)
+        if n == 1:  # a scan would take longer to compile
+            return jax.tree.map(lambda leaf: leaf[None], init_copy(x, (keys[0], 0))[1])
+        each = keys, jnp.arange(n)
         return jax.lax.scan(init_copy, alike(x, key, context), each, reverse=backwards)[1]
 
     def unstacked(params: Params) -> list[Params]:

@@ -99,3 +99,13 @@ def test_output_dim_is_the_size_of_a_latent(name):
     part = BIJECTORS[name]()
     z, _ = jax.eval_shape(lambda x: part.forward(part.init(key(), x), x), data(6))
     assert z.shape[-1] == part.output_dim(6)
+
+
+@pytest.mark.parametrize("part", [b.affine_coupling(conditioner=NET), b.actnorm()])
+def test_one_copy_is_initialised_without_a_scan(part):
+    """A scan of one step would take longer to compile."""
+    x, once = data(4), b.repeat(part, 1)
+    assert " scan[" not in str(jax.make_jaxpr(once.init)(key(), x))
+    wanted = part.init(jax.random.split(key(), 1)[0], x)
+    for got, leaf in zip(*map(jax.tree.leaves, (once.init(key(), x), wanted)), strict=True):
+        np.testing.assert_array_equal(got, leaf[None])

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from grids import grid
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from table import BIJECTORS, CONTEXTUAL, DATA_DEPENDENT, QUICK, compiled, data, key, noisy
@@ -15,9 +16,8 @@ from table import BIJECTORS, CONTEXTUAL, DATA_DEPENDENT, QUICK, compiled, data, 
 from flowjax.types import FlowjaxError, trainable_mask
 
 # Hypothesis examples per test, always the same; FLOWJAX_EXAMPLES=200 tests more.
-EXAMPLES = int(os.environ.get("FLOWJAX_EXAMPLES", "5"))
-CASES = [(6, False), (5, True)]
-CASES += [pytest.param(*case, marks=pytest.mark.slow) for case in ((2, False), (16, True))]
+EXAMPLES = int(os.environ.get("FLOWJAX_EXAMPLES", "3"))
+CASES = grid([(6, False), (5, True), (2, False), (16, True)], default=[(6, False), (5, True)])
 # Largest error of values and of log_det, in units of the rounding error of their largest entry.
 VALUES, LOG_DETS = 300, 1000
 # The same for data of any scale, whose mean noisy parameters shift by many standard deviations.
@@ -105,7 +105,12 @@ def test_any_scale(name, exponent, seed, x64):
     check(name, 5 if x64 else 6, x64, scale=10.0**exponent, seed=seed)
 
 
-@pytest.mark.parametrize("name", BIJECTORS)
+# One of each kind; with `-m slow`, all of them.
+KINDS = ("actnorm", "permutation", "linear_lu", "householder", "affine_swap", "spline", "split")
+KINDS += ("repeat", "repeat_scan", "whitening", "autoregressive", "elementwise_spline")
+
+
+@pytest.mark.parametrize("name", grid(BIJECTORS, default=KINDS))
 def test_results_are_the_same_inside_of_jit(name):
     part, init, forward, _, _ = compiled(name)
     x = data(6)

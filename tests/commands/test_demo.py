@@ -11,6 +11,8 @@ from flowjax import BertFlow
 from flowjax.commands import demo
 from flowjax.commands.main import main
 
+pytestmark = pytest.mark.end_to_end
+
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):

@@ -206,6 +206,7 @@ def test_empty_and_long_sentences_are_counted(tmp_path, finished, capsys):
 
 
 @pytest.mark.faults
+@pytest.mark.end_to_end
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_saves_a_checkpoint(tmp_path, text, number, code):
     out = tmp_path / "run"

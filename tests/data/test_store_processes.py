@@ -12,6 +12,7 @@ import embed_worker
 import numpy as np
 import pytest
 from embed_worker import BLOCK, expected, sentences
+from grids import grid
 
 from flowjax.data.fingerprint import fingerprint
 from flowjax.data.journal import read_journals
@@ -38,9 +39,9 @@ def write_corpus(path, n):
 
 
 @pytest.mark.faults
+@pytest.mark.end_to_end
 @pytest.mark.parametrize(
-    ("count", "times"),
-    [(1, 6), (2, 8), *(pytest.param(n, 20, marks=pytest.mark.slow) for n in (1, 2))],
+    ("count", "times"), grid([(1, 6), (2, 8), (1, 20), (2, 20)], slow=[(1, 20), (2, 20)])
 )
 def test_processes_that_are_killed_many_times(tmp_path, count, times):
     """After kill -9 at random moments every row is written once, at its place."""

@@ -1,5 +1,6 @@
 """Tests of `SentenceEncoder`: order, batches, counts and errors."""
 
+import itertools
 import json
 import shutil
 from functools import partial
@@ -7,6 +8,7 @@ from functools import partial
 import jax
 import numpy as np
 import pytest
+from grids import grid
 from tokenizers import Tokenizer
 
 from flowjax.encoder import embed
@@ -70,13 +72,12 @@ def test_the_order_is_kept_and_one_string_is_one_vector(encoder, vectors):
     np.testing.assert_allclose(encoder.encode(tuple(SENTENCES[:2])), vectors[:2], atol=1e-5)
 
 
+QUICK = (("mean", True), ("mean", False), ("cls", True))
+
+
 @pytest.mark.parametrize(
     ("pooling", "special_tokens"),
-    [(pooling, True) for pooling in POOLINGS]
-    + [
-        pytest.param(pooling, False, marks=() if pooling == "mean" else pytest.mark.slow)
-        for pooling in POOLINGS
-    ],
+    grid(itertools.product(POOLINGS, (True, False)), default=QUICK),
 )
 def test_packing_does_not_change_vectors(encoder_folder, pooling, special_tokens):
     """Packed sentences have the same vectors as single sentences, with every pooling."""

@@ -5,6 +5,7 @@ import pickle
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from grids import grid
 
 from flowjax import BertFlow, SentenceEncoder
 from flowjax.data.sentences import open_source
@@ -53,9 +54,7 @@ def default(encoder_folder):
 SLOW = ("pooling last2", "pooling embeddings_last", "normalized dense")
 
 
-@pytest.mark.parametrize(
-    "option", [pytest.param(n, marks=pytest.mark.slow if n in SLOW else ()) for n in OPTIONS]
-)
+@pytest.mark.parametrize("option", grid(OPTIONS, slow=SLOW))
 def test_every_option_is_saved_and_identifies_the_vectors(
     option, default, encoder_folder, tmp_path, monkeypatch
 ):

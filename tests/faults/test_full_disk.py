@@ -117,6 +117,7 @@ def commands(tmp_path_factory):
     return folder, json.loads(done.stdout.splitlines()[-1]), done.stderr
 
 
+@pytest.mark.end_to_end
 @pytest.mark.parametrize("name", CASES)
 def test_a_command_reports_a_full_disk_in_one_line_with_the_path(commands, name):
     folder, codes, error = commands

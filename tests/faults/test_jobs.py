@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from grids import grid
 
 sys.path.insert(0, str(Path(__file__).parent))
 import jobs
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.end_to_end]
 STEPS, BATCH, ROWS, HELD = 160, 32, 500, 100
 # Rows that each process reads besides its batches and validations at most: for the checks of the
 # data, the initial parameters, the first validation, and the likelihood of the result.
@@ -56,7 +57,7 @@ def read_rows(job, process, how="rows"):
 
 
 # `test_fit_on_two_processes_equals_fit_on_one` has processes of one device.
-@pytest.mark.parametrize("devices", [pytest.param(1, marks=pytest.mark.slow), 2])
+@pytest.mark.parametrize("devices", grid([1, 2], slow=[1]))
 def test_two_processes_equal_one(tmp_path, alone, devices):
     rows, expected = alone
     run, job = tmp_path / "run", tmp_path / "job"

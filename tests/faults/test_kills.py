@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from grids import grid
 
 sys.path.insert(0, str(Path(__file__).parent))
 import jobs
 
-pytestmark = pytest.mark.faults
+pytestmark = [pytest.mark.faults, pytest.mark.end_to_end]
 
 
 def arguments(rows, run, steps):
@@ -20,7 +21,7 @@ def arguments(rows, run, steps):
     return ["fit-array", rows, "--out", run, *jobs.FLOW, *train]
 
 
-@pytest.mark.parametrize("kills", [1, pytest.param(20, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", grid([1, 20], slow=[20]))
 def test_a_killed_and_resumed_fit_equals_an_uninterrupted_one(tmp_path, kills):
     rows, steps = jobs.write_rows(tmp_path / "x.npy"), 30 * kills
     assert jobs.finish(jobs.start(tmp_path / "a", arguments(rows, tmp_path / "whole", steps))) == [

@@ -8,6 +8,7 @@ import numpy as np
 import optax
 import pytest
 from flax.traverse_util import flatten_dict
+from grids import grid
 
 from flowjax.data.shuffle import batches_rows
 from flowjax.encoder.bert import Bert, BertConfig
@@ -122,7 +123,7 @@ def test_gradients_and_three_steps_equal_sentence_transformers(name, golden, enc
 
 
 # `nli` compares no sentences of different devices.
-@pytest.mark.parametrize("name", [pytest.param("nli", marks=pytest.mark.slow), "mnr", "simcse"])
+@pytest.mark.parametrize("name", grid(["nli", "mnr", "simcse"], slow=["nli"]))
 def test_eight_devices_with_cached_gradients_equal_one_device(name, golden, tiny):
     params, config = tiny
     sgd = optax.sgd(0.1)  # Adam would amplify rounding errors of tiny gradients

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from grids import grid
 
 import flowjax
 from flowjax import bijectors, flows
@@ -222,9 +223,7 @@ def test_the_default_optimizer_is_adam(rows):
         np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    "recipe", [flows.realnvp, pytest.param(flows.glow, marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("recipe", grid([flows.realnvp, flows.glow], slow=[flows.glow]))
 def test_bfloat16_ends_where_float32_does(rows, recipe):
     flow, options = recipe(4, depth=2, width=32), {"batch_size": 64, "steps": 100, "devices": 1}
     scores, params = {}, {}

@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import optax
 import pytest
+from grids import grid
 
 import flowjax
 from flowjax import flows
@@ -135,9 +136,7 @@ OTHERS = {
 SLOW = ("permutation", "factor", "activation")
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.slow if n in SLOW else ()) for n in OTHERS]
-)
+@pytest.mark.parametrize("name", grid(OTHERS, slow=SLOW))
 def test_another_flow_does_not_go_on_from_there(rows, tmp_path, name):
     """Even where its parameters have the same shapes."""
     options = {"key": 0, "batch_size": 32, "steps": 2, "devices": 1, "checkpoint_dir": tmp_path}

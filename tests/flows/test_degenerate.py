@@ -10,6 +10,7 @@ import numpy as np
 import optax
 import pytest
 from bijectors.table import QUICK, noisy
+from grids import grid
 
 from flowjax import fit, flows
 from flowjax.types import trainable_mask
@@ -69,13 +70,12 @@ def recipe(name: str):
     return flow, jax.jit(run, compiler_options=QUICK)
 
 
-SLOW = ("iaf", "glow_as_released", "elementwise_spline")  # the layers of other recipes
+# The layers of other recipes.
+SLOW = ("maf", "iaf", "realnvp", "glow_as_released", "elementwise_spline")
 NAMES = sorted({*flows.RECIPES, *OPTIONS} - {"identity"})
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.slow if n in SLOW else ()) for n in NAMES]
-)
+@pytest.mark.parametrize("name", grid(NAMES, slow=SLOW))
 def test_every_recipe_trains_inverts_and_samples(name):
     flow, run = recipe(name)
     for situation, x in situations().items():

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from grids import grid
 
 from flowjax import bijectors, flows
 from flowjax.flows.recipe import options_of
@@ -72,13 +73,12 @@ def start(flow, x, context=None):
     return quick(flow.init)(jax.random.key(0, impl="unsafe_rbg"), x, context)
 
 
-# Variants of flows that are tested here as well.
+# Variants of flows that are tested here as well, and recipes of the same layers.
 VARIANTS = ("glow_affine_lu", "realnvp_student", "whitening_one_component_student", "maf_spline")
+VARIANTS += ("glow_as_released", "whitening_half", "iaf", "elementwise_spline")
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.slow if n in VARIANTS else ()) for n in FLOWS]
-)
+@pytest.mark.parametrize("name", grid(FLOWS, slow=VARIANTS))
 def test_density_integrates_to_one_and_samples_follow_it(name):
     """On the grid x = sinh(u), fine in the middle and far out: mass 1, the samples' moments."""
     flow = FLOWS[name]()
@@ -230,7 +230,7 @@ def nets_moved(params, size=0.02):
     return jax.tree_util.tree_map_with_path(choose, params, noisy(params, size=size))
 
 
-@pytest.mark.parametrize("permutation", ["random", pytest.param("lu", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("permutation", grid(["random", "lu"], slow=["lu"]))
 def test_deep_and_wide_inverts_and_compiles_as_shallow(permutation):
     """64 steps at dim 768 invert to 1e-3 in float32, and their program is not longer than 9's."""
     x = jnp.asarray(np.random.default_rng(0).standard_normal((64, 768)), jnp.float32)

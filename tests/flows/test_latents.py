@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 import pytest
+from grids import grid
 
 import flowjax
 from flowjax import flows
@@ -35,7 +36,7 @@ def cosines(z):
     return z @ z.T
 
 
-@pytest.mark.parametrize("power", POWERS)
+@pytest.mark.parametrize("power", grid(POWERS, default=[0.3]))
 def test_the_density_is_the_same_for_every_power_and_the_inverse_exact(fitted, power):
     flow, params = fitted[power]
     wanted = fitted[1.0][0].log_prob(fitted[1.0][1], X)
@@ -93,7 +94,7 @@ def test_it_raises_the_likelihood(fitted):
     assert gain.mean() > 1
 
 
-@pytest.mark.parametrize("power", [0.3, 1.0])
+@pytest.mark.parametrize("power", grid([0.3, 1.0], default=[0.3]))
 def test_before_the_fit_it_is_the_identity(fitted, power):
     flow, key = fitted[power][0], jax.random.key(0)
     inner = flow.closed_form.inner
@@ -122,12 +123,10 @@ RECIPES = {
 }
 
 
-SLOW = ("neural_spline", "maf", "iaf", "glow_as_released")
+SLOW = ("realnvp", "neural_spline", "maf", "iaf", "glow_as_released")  # glow is above
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.slow if n in SLOW else ()) for n in RECIPES]
-)
+@pytest.mark.parametrize("name", grid(RECIPES, slow=SLOW))
 def test_every_trained_recipe_has_powers(name):
     """With components, whitening_glow also has a closed form that comes first."""
     flow = flows.make(name, 6, latent_power=0.5, **RECIPES[name])
@@ -145,7 +144,7 @@ def test_every_trained_recipe_has_powers(name):
 
 
 @pytest.mark.parametrize("components", [None, 3])
-@pytest.mark.parametrize("base", ["normal", "student_t"])
+@pytest.mark.parametrize("base", grid(["normal", "student_t"], slow=["student_t"]))
 def test_whitening_has_the_same_density_for_every_power(components, base):
     options = {"components": components, "base": base}
     start = flows.whitening(6, **options)
@@ -174,9 +173,7 @@ def test_fewer_rows_than_dimensions_stay_tame():
     assert np.isfinite(z).all() and np.abs(z).max() < 1e3
 
 
-@pytest.mark.parametrize(
-    "power", [pytest.param(p, marks=pytest.mark.slow if p != 0.2 else ()) for p in (None, 0.2, 1)]
-)
+@pytest.mark.parametrize("power", grid([None, 0.2, 1], default=[0.2]))
 def test_a_saved_model_keeps_it(tmp_path, power):
     options = {"latent_power": power, "levels": 1, **GLOW}
     model = flowjax.BertFlow(flow="glow", flow_options=options)

@@ -113,6 +113,7 @@ def test_couplings_of_scalars_name_the_flows_of_scalars(name):
         flows.make(name, 1)
 
 
+@pytest.mark.slow
 def test_the_density_of_a_scalar_given_a_context():
     """The fit of y = sin(3c) + (0.1 + 0.2 |c|) e has its means, deviations and likelihood."""
     rng = np.random.default_rng(0)
@@ -124,7 +125,7 @@ def test_the_density_of_a_scalar_given_a_context():
     optimizer = flowjax.training.default_optimizer(5e-3)
     options = {
         "batch_size": 250,
-        "steps": 300,
+        "steps": 900,
         "devices": 1,
         "optimizer": optimizer,
         "measured": False,

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from bijectors.table import QUICK, noisy
+from grids import grid
 
 from flowjax import fit, flows
 from flowjax.types import FROZEN
@@ -72,7 +73,7 @@ def evaluate(name: str, x, context=None):
     return params, np.asarray(log_prob), trained
 
 
-@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("unit", grid(UNITS, default=["mixed", "offset of mixed units"]))
 @pytest.mark.parametrize("name", OPTIONS)
 def test_density_and_gradient_are_the_same_in_all_units(name, unit):
     """Equal gradients of equal parameters result in equal fits."""

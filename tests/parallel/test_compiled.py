@@ -249,6 +249,7 @@ def test_command(tmp_path, capsys):
         assert words in capsys.readouterr().err
 
 
+@pytest.mark.end_to_end
 def test_command_compiles_an_encoder_pretraining_and_finetuning(tmp_path, capsys):
     config = tmp_path / "pretrain.toml"
     config.write_text("[model]\nlayers = 1\nwidth = 16\nheads = 2\nvocab_size = 40\n"

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from grids import grid
 from jax.sharding import PartitionSpec as P
 
 from flowjax import flows
@@ -21,7 +22,7 @@ DEFAULT = ("glow", "maf")
 
 @pytest.fixture(
     scope="module",
-    params=[pytest.param(n, marks=() if n in DEFAULT else pytest.mark.slow) for n in DEPTH],
+    params=grid(DEPTH, default=DEFAULT),
 )
 def case(request):
     name = request.param

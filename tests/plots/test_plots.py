@@ -6,6 +6,7 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from grids import grid
 from matplotlib.figure import Figure
 
 from flowjax import plots
@@ -120,7 +121,7 @@ def test_no_text_collides_or_leaves_the_figure(case, width):
         assert not any(one.overlaps(other) for other in everything[i + 1 :])
 
 
-@pytest.mark.parametrize("kind", ["png", "svg", "pdf"])
+@pytest.mark.parametrize("kind", grid(["png", "svg", "pdf"], slow=["svg"]))
 def test_figures_are_saved_in_each_format(case, kind, tmp_path):
     figure = case[0]()
     data = plots.save(figure, tmp_path / "deep" / f"x.{kind}", dpi=40).read_bytes()

@@ -7,6 +7,7 @@ import shutil
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from flowjax.commands.main import main
 from flowjax.config import PretrainConfig, PretrainData, PretrainModel, PretrainTrain
@@ -57,6 +58,7 @@ def test_shapes_are_unchanged():
     assert jax.tree.map(jnp.shape, new) == jax.tree.map(jnp.shape, dict(params))
 
 
+@pytest.mark.end_to_end
 def test_pretrain_learns_resumes_and_gives_an_encoder(tmp_path, capsys):
     rng = np.random.default_rng(0)
     words = [f"{a}{b}" for a in "bcdfgh" for b in ("an", "or", "it", "u")]

@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 import pytest
+from grids import grid
 
 import flowjax
 from flowjax import bijectors, flows
@@ -35,8 +36,9 @@ FLOWS = {
 
 # Variants of recipes of which another variant is tested as well.
 VARIANTS = ("glow, plain", "glow, power", "glow, numpy integers", "whitening, power")
-# A flow for each place of a closed form, and two flows without one.
-FITTED = ("whitening_glow", "glow", "whitening", "realnvp", "maf")
+VARIANTS += ("iaf", "elementwise_spline")
+# A flow for each place of a closed form, and a flow without one.
+FITTED = ("whitening_glow", "glow", "whitening", "realnvp")
 
 
 def composed(seed=0):
@@ -51,9 +53,7 @@ def randomized(flow, context=None):
     return jax.tree.map(lambda leaf: leaf + 0.1 * noise.normal(size=leaf.shape), params)
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.slow if n in VARIANTS else ()) for n in FLOWS]
-)
+@pytest.mark.parametrize("name", grid(FLOWS, slow=VARIANTS))
 def test_a_recipe_is_restored_from_the_folder_alone(name, tmp_path):
     flow = FLOWS[name]()
     params = randomized(flow)
@@ -76,9 +76,7 @@ def test_all_recipes_are_tested():
     assert {name.split(",")[0] for name in FLOWS} == set(flows.RECIPES)
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=() if n in FITTED else pytest.mark.slow) for n in FLOWS]
-)
+@pytest.mark.parametrize("name", grid(FLOWS, default=FITTED))
 def test_fitted_parameters_have_the_structure_of_init(name):
     flow = FLOWS[name]()
     options = {"key": 0, "batch_size": 20, "steps": 2, "devices": 1, "measured": False}
@@ -90,7 +88,7 @@ def test_fitted_parameters_have_the_structure_of_init(name):
 
 
 @pytest.mark.parametrize("base", ["normal", "conditional"])
-@pytest.mark.parametrize("width", [1, pytest.param(2, marks=pytest.mark.slow), 5])
+@pytest.mark.parametrize("width", grid([1, 2, 5], slow=[2]))
 def test_the_width_of_the_context_needs_no_argument(base, width, tmp_path):
     flow, context = flows.realnvp(6, depth=2, width=4, base=base), X[:, :width]
     params = randomized(flow, context)

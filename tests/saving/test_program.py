@@ -69,6 +69,7 @@ def run_example(folder, sentences=SENTENCES):
     return np.load(folder.parent / "x.npy")
 
 
+@pytest.mark.end_to_end
 def test_the_example_gives_the_vectors_of_encode_without_flowjax(model, folder):
     """With a default prompt, an empty and a truncated sentence, and padding."""
     np.testing.assert_allclose(run_example(folder), model.encode(SENTENCES), atol=1e-5)

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from grids import grid
 
 from flowjax import training
 from flowjax.data.arrays import ArraySource
@@ -66,10 +67,7 @@ def test_the_loss_decreases(reference):
     assert len(losses) == 50
 
 
-SOME = [pytest.param(n, marks=pytest.mark.slow) for n in (2, 4)]
-
-
-@pytest.mark.parametrize("n_devices", [*SOME, 8])
+@pytest.mark.parametrize("n_devices", grid([2, 4, 8], default=[8]))
 @pytest.mark.parametrize("mapping", ["shard_map", "pmap"])
 def test_any_number_of_devices_gives_the_same_losses(reference, n_devices, mapping):
     state, losses = run(n_devices=n_devices, mapping=mapping)

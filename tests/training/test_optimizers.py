@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from grids import grid
 from optax import contrib
 
 from flowjax import training
@@ -123,7 +124,8 @@ def test_optimizers_without_extra_arguments():
         np.testing.assert_array_equal(after["frozen"]["m"], 1)
 
 
-@pytest.mark.parametrize("name", ALONE)
+# One optimizer of each kind of arguments or states.
+@pytest.mark.parametrize("name", grid(ALONE, slow=["polyak_sgd", "momo", "sophia"]))
 def test_optimizers_with_extra_arguments_or_special_states(name, tmp_path):
     start = params()
     optimizer = freeze(TABLE[name](), start)
