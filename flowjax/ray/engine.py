@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack
 
 import pyarrow as pa
 
@@ -39,13 +39,17 @@ from flowjax.ray.manifest import (
 )
 from flowjax.ray.worker import Worker
 
+# pyright: reportAttributeAccessIssue=false
+# Without Ray, pyright takes this package for it.
 try:
     import ray
     from ray.data.block import BlockMetadata
     from ray.data.checkpoint import CheckpointConfig
     from ray.data.datasource import Datasource, ReadTask
+    from ray.exceptions import RayError, RayTaskError
 except ImportError:
-    ray, Datasource = None, object
+    if not TYPE_CHECKING:
+        ray, Datasource = None, object
 
 # Restarts of a worker that dies, before the job ends with an error. Calls are repeated without a
 # limit: while Ray has not noticed the death of a node, each call fails at once.
@@ -137,7 +141,7 @@ class _Files(Datasource):  # type: ignore[misc]
     """Blocks of files, with one read task per file."""
 
     def __init__(self, files: list[dict[str, str]], left: list[int], columns: Columns) -> None:
-        super().__init__()
+        Datasource.__init__(self)  # mypy knows no types of super()
         self._files, self.left, self.columns = files, left, columns
 
     def get_name(self) -> str:
@@ -242,7 +246,7 @@ def _cluster(address: str | None, workers: int | None) -> Iterator[None]:
             # Readers, writers and the filter of a resumed job run beside the workers.
             cpus = max(os.cpu_count() or 1, 4)
             ray.init(address="local", num_cpus=cpus, include_dashboard=False)
-    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+    except (OSError, RuntimeError, ValueError, RayError) as error:
         raise FlowjaxError(
             f"--address: expected a running Ray cluster, got: {first_line(error)}; start one "
             "with `ray start --head`"
@@ -258,7 +262,7 @@ def _errors() -> Iterator[None]:
     """Context manager that raises the error of a worker instead of Ray's error about it."""
     try:
         yield
-    except ray.exceptions.RayError as error:
+    except RayError as error:
         for cause in _causes(error):
             if isinstance(cause, (FlowjaxError, MemoryError)):
                 raise type(cause)(str(cause)) from None
@@ -266,7 +270,7 @@ def _errors() -> Iterator[None]:
                 raise OSError(cause.errno, cause.strerror, cause.filename) from None
         last = [cause for cause in _causes(error) if str(cause)][-1]
         advice = "repeat the command to resume"
-        if not isinstance(error, ray.exceptions.RayTaskError):  # a worker or a node died
+        if not isinstance(error, RayTaskError):  # a worker or a node died
             advice += "; workers that run out of memory need a smaller --batch-size or --workers"
         raise FlowjaxError(
             f"Ray: expected a finished job, got {type(last).__name__}: {_brief(last)}; {advice}"

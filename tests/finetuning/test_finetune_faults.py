@@ -66,4 +66,5 @@ def test_two_processes_equal_one(tmp_path, tiny_encoder, sentences):
     assert jobs.finish(jobs.start(tmp_path / "a", [*args, "--out", one])) == [0]
     assert jobs.finish(jobs.start(tmp_path / "b", [*args, "--out", two], 2)) == [0, 0]
     for name, value in weights(one).items():
-        np.testing.assert_allclose(weights(two)[name], value, atol=1e-5, err_msg=name)
+        if "key.bias" not in name:  # its gradient is rounding errors, which Adam amplifies
+            np.testing.assert_allclose(weights(two)[name], value, atol=1e-5, err_msg=name)
