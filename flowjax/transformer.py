@@ -256,9 +256,10 @@ class FlowTransformer(*_BASES):  # type: ignore[misc]
             known = options_of(self.flow)
             options |= {n: power for n in _POWERS if n in known and n not in options}
         try:
-            return _made(self.flow, dim, tuple(sorted(options.items())))
-        except TypeError:  # an option that is not hashable
-            return ArrayCalls(flows.make(self.flow, dim, **options), _LEAST)
+            try:
+                return _made(self.flow, dim, tuple(sorted(options.items())))
+            except TypeError:  # an option that is not hashable
+                return ArrayCalls(flows.make(self.flow, dim, **options), _LEAST)
         except FlowjaxError as error:
             if dim > 1:
                 raise
