@@ -246,12 +246,14 @@ def test_every_kind_of_text_in_parquet(tmp_path):
     import pyarrow.parquet as pq
 
     kinds = [pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string())]
-    if int(pa.__version__.partition(".")[0]) >= 18:  # 17 has string_view without casts
-        kinds.append(pa.string_view())
+    kinds.append(pa.string_view())
     for kind in kinds:
-        pq.write_table(
-            pa.table({"text": pa.array(["a", None]).cast(kind)}), tmp_path / "a.parquet"
-        )
+        try:
+            table = pa.table({"text": pa.array(["a", None]).cast(kind)})
+            pq.write_table(table, tmp_path / "a.parquet")
+        except pa.ArrowNotImplementedError:  # pyarrow 17 and 18
+            assert kind == pa.string_view()
+            continue
         assert list(SentenceFile(tmp_path / "a.parquet")) == ["a", ""], kind
     for kind, value in [(pa.binary(), b"a"), (pa.struct([("x", pa.string())]), {"x": "a"})]:
         pq.write_table(pa.table({"text": pa.array([value], kind)}), tmp_path / "a.parquet")
