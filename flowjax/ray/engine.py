@@ -40,7 +40,7 @@ from flowjax.ray.manifest import (
 from flowjax.ray.worker import Worker
 
 # pyright: reportAttributeAccessIssue=false
-# Without Ray, pyright takes this package for it.
+# Where Ray is not installed, pyright resolves `import ray` to this package.
 try:
     import ray
     from ray.data.block import BlockMetadata
@@ -141,7 +141,7 @@ class _Files(Datasource):  # type: ignore[misc]
     """Blocks of files, with one read task per file."""
 
     def __init__(self, files: list[dict[str, str]], left: list[int], columns: Columns) -> None:
-        Datasource.__init__(self)  # mypy knows no types of super()
+        Datasource.__init__(self)  # for super(), mypy ignores untyped_calls_exclude
         self._files, self.left, self.columns = files, left, columns
 
     def get_name(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax
 import numpy as np
 import pytest
+from grids import grid
 
 from flowjax import bijectors as b
 from flowjax import flows
@@ -75,11 +76,10 @@ CASES = [
     *(("realnvp", dim, {"depth": 2, "permutation": "random"}, 0) for dim in (2, 5)),
     ("realnvp", 7, {"depth": 2, "mask": "checkerboard"}, 0),
     *(("realnvp", dim, {"depth": 2}, 0) for dim in (2, 5)),  # the halves alternate
-    *(pytest.param(*case, marks=pytest.mark.slow) for case in MORE),
 ]
 
 
-@pytest.mark.parametrize(("name", "dim", "options", "least"), CASES)
+@pytest.mark.parametrize(("name", "dim", "options", "least"), grid([*CASES, *MORE], slow=MORE))
 def test_every_coordinate_is_transformed(name, dim, options, least):
     seed = dim % 4  # default_rng(0) and default_rng(1) do not change the order of two coordinates
     closed = {"latent_power": None} if name == "glow" else {}
